@@ -1,0 +1,210 @@
+/**
+ * The errors of a pool and of its connections.
+ *
+ * Every failure is one of these five, in the error channel: nothing that a network, a server or a hook
+ * does makes a public operation die.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
+import type { PoolStats } from "./PoolStats.js"
+
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`
+
+/**
+ * The pool is at its limit, with leases out, and nothing came free.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
+  /** The pool's name. */
+  readonly pool: string
+  /** `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. */
+  readonly reason: "AcquireTimeout" | "TooManyWaiters"
+  /** The pool at that moment. */
+  readonly stats: PoolStats
+  /** The latest failed connect, if none has succeeded since. */
+  readonly lastFailure?: ConnectionUnavailableError | undefined
+}> {
+  override get message(): string {
+    const { busy, draining, maxConnections, waiting } = this.stats
+    const counts = `${busy} of ${maxConnections} leased, ${draining} draining, ${waiting} waiting`
+    const advice =
+      this.reason === "AcquireTimeout"
+        ? "none came free within acquireTimeout. Hold leases for a shorter time, or raise maxConnections or acquireTimeout"
+        : "maxWaiters are waiting already. Hold leases for a shorter time, or raise maxConnections or maxWaiters"
+    const failure = this.lastFailure === undefined ? "" : `. The latest connect failed: ${this.lastFailure.message}`
+    return `Pool "${this.pool}" is exhausted (${counts}): ${advice}${failure}`
+  }
+}
+
+/**
+ * The pool is closing or closed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PoolClosedError extends Data.TaggedError("PoolClosedError")<{
+  /** The pool's name. */
+  readonly pool: string
+}> {
+  override get message(): string {
+    return `Pool "${this.pool}" is closed: its layer or scope has been released, or close was called`
+  }
+}
+
+/**
+ * Why a connection could not be established.
+ *
+ * - `"Timeout"`: not within `connectTimeout`, or `acquireTimeout`
+ * - `"Network"`: refused, unreachable, unknown host, or lost before the server answered
+ * - `"Tls"`: no secure line, most often a certificate that is not trusted
+ * - `"Handshake"`: the server refused the upgrade, or did not speak WebSocket
+ * - `"Setup"`: `url`, `headers` or `onConnect` failed
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
+
+/**
+ * A connection could not be established, retries included.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionUnavailableError extends Data.TaggedError("ConnectionUnavailableError")<{
+  /** The pool's name. */
+  readonly pool: string
+  /** The URL without user info and query string. */
+  readonly url: string
+  /** What went wrong. */
+  readonly reason: ConnectFailureReason
+  /** The HTTP status of a refused upgrade. */
+  readonly status?: number | undefined
+  /** How many attempts were started. */
+  readonly attempts: number
+  /** What lies underneath: a network error, or what a hook failed with. */
+  readonly cause: unknown
+  /** Whether the pool would try this again. */
+  readonly isRetryable: boolean
+}> {
+  override get message(): string {
+    const status = this.status === undefined ? "" : ` with status ${this.status}`
+    const detail = causeMessage(this.cause)
+    return (
+      `Pool "${this.pool}" could not connect to ${this.url} after ${count(this.attempts, "attempt")}: ` +
+      `${whatFailed[this.reason]}${status}${detail === "" ? "" : ` (${detail})`}`
+    )
+  }
+}
+
+const whatFailed: Record<ConnectFailureReason, string> = {
+  Timeout: "it took longer than connectTimeout or acquireTimeout allows",
+  Network: "the server could not be reached",
+  Tls: "no secure line could be made",
+  Handshake: "the server refused the WebSocket upgrade",
+  Setup: "url, headers or onConnect failed"
+}
+
+const causeMessage = (cause: unknown): string =>
+  Predicate.hasProperty(cause, "message") && typeof cause.message === "string"
+    ? cause.message
+    : typeof cause === "string"
+      ? cause
+      : ""
+
+/**
+ * Who ended a connection: the server or the network (`"Remote"`), the holder of the lease (`"Local"`), or
+ * the pool (`"Pool"`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CloseInitiator = "Remote" | "Local" | "Pool"
+
+/**
+ * A send, receive or ping on a connection that is closed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionClosedError extends Data.TaggedError("ConnectionClosedError")<{
+  /** The socket's identity. */
+  readonly connectionId: string
+  /** The close code of RFC 6455; 1005 when the server gave none, 1006 when the line was lost. */
+  readonly code: number
+  /** The text that came with the code. */
+  readonly reason: string
+  /** Who ended it. */
+  readonly initiator: CloseInitiator
+}> {
+  override get message(): string {
+    const reason = this.reason === "" ? "" : ` "${this.reason}"`
+    return `Connection ${this.connectionId} is closed: ${whoClosed[this.initiator]} with code ${this.code}${reason}`
+  }
+}
+
+const whoClosed: Record<CloseInitiator, string> = {
+  Remote: "the server or the network ended it",
+  Local: "this program ended it",
+  Pool: "the pool ended it"
+}
+
+/**
+ * The lease is over, or another fiber is receiving on the connection right now.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionBusyError extends Data.TaggedError("ConnectionBusyError")<{
+  /** The socket's identity. */
+  readonly connectionId: string
+  /** `"Released"`: the lease is over. `"Receiving"`: a second `receive` at the same time. */
+  readonly reason: "Released" | "Receiving"
+}> {
+  override get message(): string {
+    return this.reason === "Released"
+      ? `The lease of connection ${this.connectionId} is over: use a connection only while the scope of its get is open`
+      : `Connection ${this.connectionId} is being received on by another fiber: receive in one fiber at a time`
+  }
+}
+
+/**
+ * What `get` and `use` fail with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AcquireError = PoolExhaustedError | PoolClosedError | ConnectionUnavailableError
+
+/**
+ * What the operations of a leased connection fail with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectionError = ConnectionClosedError | ConnectionBusyError
+
+/**
+ * Every error of this library.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PoolError = AcquireError | ConnectionError
+
+/**
+ * Tells whether a value is one of this library's errors.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPoolError = (u: unknown): u is PoolError =>
+  u instanceof PoolExhaustedError ||
+  u instanceof PoolClosedError ||
+  u instanceof ConnectionUnavailableError ||
+  u instanceof ConnectionClosedError ||
+  u instanceof ConnectionBusyError

@@ -1,0 +1,109 @@
+/**
+ * What happens in a pool, one value at a time.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import type { ConnectionUnavailableError, PoolExhaustedError } from "./PoolError.js"
+
+/**
+ * Why a connection was closed.
+ *
+ * - `"Idle"`: idle for `idleTimeout`
+ * - `"Expired"`: as old as `connectionTTL`
+ * - `"Unhealthy"`: dead by ping, or a hook found it unfit
+ * - `"Dirty"`: it held, or got, a message that belongs to no lease
+ * - `"DrainTimeout"`: it did not fall quiet in time
+ * - `"Discarded"`: by `discard` or `discardOn`
+ * - `"Remote"`: the server closed it or the line was lost
+ * - `"Refreshed"`: by `refresh`
+ * - `"Evicted"`: to make room for `getNew`, or by shrinking
+ * - `"Shutdown"`: with the pool
+ * - `"Protocol"`: the server broke the protocol (1002, 1007) or `maxPayload` (1009)
+ * - `"Closed"`: by its holder
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CloseReason =
+  | "Idle"
+  | "Expired"
+  | "Unhealthy"
+  | "Dirty"
+  | "DrainTimeout"
+  | "Discarded"
+  | "Remote"
+  | "Refreshed"
+  | "Evicted"
+  | "Shutdown"
+  | "Protocol"
+  | "Closed"
+
+/**
+ * An event of a pool. `pool` is its name; `connectionId` the identity of the socket it is about.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PoolEvent = Data.TaggedEnum<{
+  /** A connection is open and set up, after `elapsed` and `attempts`. */
+  ConnectionOpened: {
+    readonly pool: string
+    readonly connectionId: string
+    readonly elapsed: Duration.Duration
+    readonly attempts: number
+  }
+  /** An attempt to connect failed. */
+  ConnectFailed: { readonly pool: string; readonly error: ConnectionUnavailableError }
+  /** The socket of a connection is gone. */
+  ConnectionClosed: {
+    readonly pool: string
+    readonly connectionId: string
+    readonly code: number
+    readonly age: Duration.Duration
+    readonly reason: CloseReason
+  }
+  /** A lease began, after its `get` had `waited`. */
+  Acquired: { readonly pool: string; readonly connectionId: string; readonly waited: Duration.Duration }
+  /** A lease ended. */
+  Released: { readonly pool: string; readonly connectionId: string; readonly held: Duration.Duration }
+  /** A `get` failed with `PoolExhaustedError`. */
+  Exhausted: { readonly pool: string; readonly error: PoolExhaustedError }
+  /** A connection was given back and is waited on to fall quiet. */
+  DrainStarted: { readonly pool: string; readonly connectionId: string }
+  /** A connection fell quiet; `dropped` messages came meanwhile. */
+  DrainCompleted: {
+    readonly pool: string
+    readonly connectionId: string
+    readonly elapsed: Duration.Duration
+    readonly dropped: number
+  }
+  /** A message of `bytes` belonged to no lease and was dropped. */
+  MessageDropped: { readonly pool: string; readonly connectionId: string; readonly bytes: number }
+  /** The limits changed. */
+  PoolResized: { readonly pool: string; readonly minConnections: number; readonly maxConnections: number }
+  /** The pool began to shut down. */
+  PoolClosing: { readonly pool: string }
+  /** The pool is gone; the last event. */
+  PoolClosed: { readonly pool: string }
+}>
+
+const constructors = Data.taggedEnum<PoolEvent>()
+
+export const {
+  /**
+   * Matches an event against a function for each of its kinds.
+   *
+   * @category pattern matching
+   * @since 0.1.0
+   */
+  $match: match,
+  /**
+   * Tells whether a value is an event of the given kind.
+   *
+   * @category guards
+   * @since 0.1.0
+   */
+  $is: is
+} = constructors

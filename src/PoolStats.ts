@@ -1,0 +1,59 @@
+/**
+ * What a pool counts: a snapshot of its connections now, and totals since it was made.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * A consistent snapshot of a pool.
+ *
+ * **Details** `total = idle + busy + draining + connecting + closing`, and `total` never exceeds
+ * `maxConnections` (after shrinking with `resize`: as soon as the leases allow).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PoolStats {
+  /** Whether the pool still leases (`"open"`), is shutting down, or is gone. */
+  readonly state: "open" | "closing" | "closed"
+  /** The lower limit now in force. */
+  readonly minConnections: number
+  /** The upper limit now in force. */
+  readonly maxConnections: number
+
+  /** Connections that exist now, in whatever state. */
+  readonly total: number
+  /** Open and free to be leased. */
+  readonly idle: number
+  /** Leased, or being checked before they are. */
+  readonly busy: number
+  /** Given back and not yet fit for the next lease. */
+  readonly draining: number
+  /** Being opened, `onConnect` included. */
+  readonly connecting: number
+  /** Being closed: they count until their socket is gone. */
+  readonly closing: number
+  /** `get`s that wait now. */
+  readonly waiting: number
+
+  /** Connections opened since the start. */
+  readonly opened: number
+  /** Opened connections that have closed since the start. */
+  readonly closed: number
+  /** Attempts to connect that failed since the start. */
+  readonly connectFailures: number
+  /** Leases begun since the start. */
+  readonly acquired: number
+  /** Leases ended since the start. */
+  readonly released: number
+  /** `get`s failed with `PoolExhaustedError` since the start. */
+  readonly exhausted: number
+  /** Connections closed because a lease made them unfit (`discard`, `discardOn`) since the start. */
+  readonly discarded: number
+  /** Messages read from a socket and given to nobody since the start. */
+  readonly messagesDropped: number
+  /** Connections closed because they did not fall quiet in time since the start. */
+  readonly drainTimeouts: number
+  /** Pings and health checks that failed since the start. */
+  readonly healthCheckFailures: number
+}

@@ -1,0 +1,193 @@
+/**
+ * The service that opens sockets: the one seam between the pool and the network.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as memory from "./internal/memoryTransport.js"
+import type { TransportError } from "./internal/transportError.js"
+import type { CloseInitiator, ConnectionClosedError } from "./PoolError.js"
+
+/**
+ * A WebSocket message: text as a `string`, binary as a plain `Uint8Array`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Message = string | Uint8Array
+
+/**
+ * What to open.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConnectRequest {
+  /** The full URL, `ws:` or `wss:`. */
+  readonly url: string
+  /** The subprotocols to offer, in order of preference. */
+  readonly protocols: ReadonlyArray<string>
+  /** Header fields to send with the upgrade. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The largest incoming message in bytes; a larger one closes the socket with 1009. */
+  readonly maxPayload: number
+  /** How long, in milliseconds, a closing handshake that the server began may take. */
+  readonly closeTimeout: number
+}
+
+/**
+ * How a socket ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CloseInfo {
+  /** The close code. */
+  readonly code: number
+  /** The text that came with it. */
+  readonly reason: string
+  /** Who ended it. A transport never says `"Pool"`. */
+  readonly initiator: Exclude<CloseInitiator, "Pool">
+}
+
+/**
+ * What a socket reports, each as a synchronous call in the order in which it happened.
+ *
+ * **Details** Calls may begin before `connect` has returned. After `onEnd` comes no message, after `onGone`
+ * nothing at all. No call happens inside of a call to the socket's own methods, `destroy` aside.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SocketEvents {
+  /** A message has been read. A binary one shares no memory with anything else. */
+  readonly onMessage: (message: Message) => void
+  /** The answer to a ping, with the payload of that ping. */
+  readonly onPong: (payload: string) => void
+  /** Bytes have left the send buffer. */
+  readonly onFlush: () => void
+  /** The connection has ended: nothing more will be read or written. At most once. */
+  readonly onEnd: (info: CloseInfo) => void
+  /** The socket is gone, its resources freed. Exactly once for each socket that `connect` returned. */
+  readonly onGone: () => void
+}
+
+/**
+ * An open socket, as the pool drives it. No method throws.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TransportSocket {
+  /** The negotiated subprotocol, `""` if none. */
+  readonly protocol: string
+  /** `false` from the moment at which either side began to close. */
+  readonly isOpen: boolean
+  /** Bytes accepted by `send` and not yet flushed to the network. */
+  readonly bufferedAmount: number
+  /** A number that is another each time bytes have been received or flushed, those of an unfinished message included. */
+  readonly progress: number
+  /** Queues a message. The bytes may be changed by the caller once `send` has returned. */
+  send(message: Message): void
+  /** Queues a ping with this payload. */
+  ping(payload: string): void
+  /** Stops reading: the server feels it through the network's own flow control. */
+  pause(): void
+  /** Reads again. */
+  resume(): void
+  /** Begins the closing handshake. The code is sendable and the reason short enough. */
+  close(code: number, reason: string): void
+  /** Ends the line at once, without a handshake. `onGone` follows without waiting for the server. */
+  destroy(): void
+}
+
+export {
+  /**
+   * @category errors
+   * @since 0.1.0
+   */
+  TransportError
+} from "./internal/transportError.js"
+
+/**
+ * Opens sockets.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WebSocketTransport {
+  /**
+   * Opens one socket. Interrupted or failed, it leaves nothing behind.
+   */
+  readonly connect: (request: ConnectRequest, events: SocketEvents) => Effect.Effect<TransportSocket, TransportError>
+}
+
+/**
+ * The tag of the service.
+ *
+ * @category tags
+ * @since 0.1.0
+ */
+export const WebSocketTransport: Context.Tag<WebSocketTransport, WebSocketTransport> =
+  Context.GenericTag<WebSocketTransport>("effect-websocket-pool/WebSocketTransport")
+
+/**
+ * The server's end of an in-memory connection.
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export interface MemoryPeer {
+  /** The URL that the client asked for. */
+  readonly url: string
+  /** The header fields that the client sent; each is found by its name in lower case and as it was given. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The negotiated subprotocol: the first that the client offered, `""` if none. */
+  readonly protocol: string
+  /** Sends a message to the client; waits while the client has stopped reading. */
+  readonly send: (message: Message) => Effect.Effect<void, ConnectionClosedError>
+  /** The client's next message; fails once the client has closed and all has been read. */
+  readonly receive: Effect.Effect<Message, ConnectionClosedError>
+  /** Begins the closing handshake (1000 unless told otherwise). */
+  readonly close: (code?: number, reason?: string) => Effect.Effect<void>
+  /** Cuts the line: the client sees 1006. */
+  readonly destroy: Effect.Effect<void>
+  /** Makes the line half-open: from now on nothing gets through, in either direction, not even its end. */
+  readonly silence: Effect.Effect<void>
+}
+
+/**
+ * What the client asks of an in-memory server in the handshake.
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export interface MemoryHandshake {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly protocols: ReadonlyArray<string>
+}
+
+/**
+ * A transport that connects to a server written as an `Effect` in the same process.
+ *
+ * **Details** `handler` runs once for each open connection, in a scope of its own. When it ends, the server
+ * closes the connection: with 1000, or 1011 if it failed. `accept` runs in the handshake: it may take its
+ * time, and failing with a number refuses the upgrade with that HTTP status. There is no network; all waiting
+ * is on the `Clock` in use, so that `TestClock` drives it.
+ *
+ * Bytes that the handler has not received yet count as not yet flushed, so a handler that does not receive
+ * makes the client's `send` wait once `sendBuffer` is full. Pings are answered unless the peer is silent.
+ *
+ * @category memory
+ * @since 0.1.0
+ */
+export const layerMemory: <E, R>(
+  handler: (peer: MemoryPeer) => Effect.Effect<unknown, E, R>,
+  options?: {
+    readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number>) | undefined
+  }
+) => Layer.Layer<WebSocketTransport, never, Exclude<R, Scope.Scope>> = memory.layer(WebSocketTransport)

@@ -1,0 +1,17 @@
+import * as Data from "effect/Data"
+import type { ConnectFailureReason } from "../PoolError.js"
+
+/**
+ * Why a socket could not be opened. Its `cause` carries no secret.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TransportError extends Data.TaggedError("TransportError")<{
+  /** The part that failed. */
+  readonly reason: Exclude<ConnectFailureReason, "Timeout">
+  /** The HTTP status of a refused upgrade. */
+  readonly status?: number | undefined
+  /** What lies underneath. */
+  readonly cause: unknown
+}> {}

@@ -1,0 +1,20 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const src = (file: string) => fileURLToPath(new URL(`./src/${file}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // The tests import the package by its name, as its users do, and get its sources.
+    alias: [
+      { find: /^effect-websocket-pool$/, replacement: src("index.ts") },
+      { find: /^effect-websocket-pool\/node$/, replacement: src("node.ts") },
+      { find: /^effect-websocket-pool\/(.+)$/, replacement: src("$1.ts") }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 20_000,
+    coverage: { provider: "v8", include: ["src/**"], reporter: ["text", "json-summary"] }
+  }
+})
