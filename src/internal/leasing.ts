@@ -1,0 +1,31 @@
+import * as Effect from "effect/Effect"
+import type { Slot } from "./slot.js"
+import type { SlotPool } from "./slotPool.js"
+
+/**
+ * Waits in line for a slot. To be run in an uninterruptible region whose `restore` it is given.
+ *
+ * The hand-off happens in two steps: the pool grants, and the waiter accepts, here, where no interruption can
+ * come between. An interruption that arrives after the grant ends up in `abandon`, which gives the slot on.
+ */
+export const acquire = <A, E>(
+  pool: SlotPool<A, E>,
+  restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>,
+  fresh: boolean,
+  since: number,
+  deadline: number
+): Effect.Effect<Slot<A, E>, E> => {
+  const waiter = pool.join(fresh, since, deadline)
+  return Effect.matchCauseEffect(restore(waiter.wait), {
+    onFailure: (cause) => {
+      pool.abandon(waiter)
+      return Effect.failCause(cause)
+    },
+    onSuccess: (slot) => {
+      if (!slot.lost) return Effect.succeed(slot)
+      // It was lost between the grant and now.
+      pool.release(slot, true)
+      return acquire(pool, restore, fresh, since, deadline)
+    }
+  })
+}

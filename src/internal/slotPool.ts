@@ -1,0 +1,604 @@
+import type { CloseReason } from "../PoolEvent.js"
+import { List, unlink } from "./list.js"
+import { Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
+import { makeTimer, type Timer, type Timers } from "./timers.js"
+import { type Outcome, Waiter } from "./waiter.js"
+
+/**
+ * What knows the items. The pool calls it synchronously; it answers by `created`, `failed`, `checked`,
+ * `settled` and `closed`, at once or later, exactly once for each call, and may say `lose` at any time.
+ */
+export interface Driver<A, E> {
+  /** Make an item → `created` or `failed`. */
+  readonly create: (slot: Slot<A, E>) => void
+  /** Give up making it → `failed`. */
+  readonly abort: (slot: Slot<A, E>) => void
+  /** Whether an idle item can still be lent. If not, its loss is about to be told. */
+  readonly isUsable: (slot: Slot<A, E>) => boolean
+  /** Whether an idle item has to be checked before it is lent. */
+  readonly needsCheck: (slot: Slot<A, E>) => boolean
+  /** Check it → `checked`. */
+  readonly check: (slot: Slot<A, E>) => void
+  /** The last lease has ended: is the item fit as it is, after some settling, or not at all? */
+  readonly released: (slot: Slot<A, E>) => "Reuse" | "Settle" | CloseReason
+  /** A lease was refused before it began: the same, of an item that nobody has touched. */
+  readonly refused: (slot: Slot<A, E>) => "Reuse" | CloseReason
+  /** Make a given back item fit for the next lease → `settled`, or `end`. */
+  readonly settle: (slot: Slot<A, E>) => void
+  /** Finalise an item → `closed`. */
+  readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
+  /** How old an item may get, in milliseconds. */
+  readonly lifetime: () => number
+  /** What a waiter fails with. */
+  readonly timedOut: (waiter: Waiter<A, E>) => Outcome<A, E>
+  readonly tooManyWaiters: () => Outcome<A, E>
+  readonly poolClosed: () => Outcome<A, E>
+  /** Between 0 and 1. */
+  readonly random: () => number
+  /** The last slot of a closed pool is gone, or its last lease has ended. */
+  readonly vacated: () => void
+}
+
+export interface Limits {
+  readonly min: number
+  readonly max: number
+  readonly concurrency: number
+  readonly targetUtilization: number
+  /** Milliseconds without use after which an item beyond `min` is closed. */
+  readonly idleTimeout: number
+  readonly maxWaiters: number
+  /** Whether what was closed on purpose is replaced at once, too, or through the back-off. */
+  readonly replaceAtOnce: boolean
+}
+
+/** The pauses between two tries to keep `min`, in milliseconds: doubled each time, up to the last. */
+export const firstPause = 100
+export const longestPause = 10_000
+
+/**
+ * The core: slots, the line of waiters, and who gets what. It is synchronous throughout: effects wrap it.
+ * Whatever happens ends in `serve`, which hands out what is free and starts what is missing, so that a
+ * waiter waits only while nothing could serve it.
+ */
+export class SlotPool<A, E> {
+  state: "open" | "closing" = "open"
+  min: number
+  max: number
+  /** Every slot that is not gone. */
+  readonly slots = new Set<Slot<A, E>>()
+  readonly count: { [S in SlotState]: number } = {
+    creating: 0,
+    idle: 0,
+    checking: 0,
+    leased: 0,
+    releasing: 0,
+    closing: 0,
+    gone: 0
+  }
+  /** Waiters, in line or waiting for a slot that is held for them. */
+  waiting = 0
+
+  private readonly line = new List<Waiter<A, E>>()
+  /** Those in line who have started no creation that is still under way, and those who want one of their own. */
+  private readonly bare = new List<Waiter<A, E>>()
+  private readonly own = new List<Waiter<A, E>>()
+  /** Leased slots with room left, by their number of leases. */
+  private readonly partial: ReadonlyArray<List<Slot<A, E>>>
+  /** Idle slots, the most recently used first; and those that were never used, the oldest first. */
+  private readonly used = new List<Slot<A, E>>()
+  private readonly unused = new List<Slot<A, E>>()
+  private readonly releasing = new List<Slot<A, E>>()
+  /** Creations that are held for nobody. */
+  private shared = 0
+  /** Slots that are idle, checked or leased, and not doomed; and the leases on them. */
+  private sound = 0
+  private lent = 0
+  private turns = 0
+  private serving = false
+  private again = false
+  /** Failures to keep `min` since a success, and losses of items that did not live long, in a row. */
+  private failures = 0
+  private losses = 0
+  /** Armed while `min` has to wait. */
+  private readonly pause: Timer
+  private readonly idleTimer: Timer
+  private readonly expire = (slot: Slot<A, E>): void => this.doom(slot, "Expired")
+  private readonly overdue = (waiter: Waiter<A, E>): void => {
+    this.fail(waiter, this.driver.timedOut(waiter))
+    this.serve()
+  }
+
+  constructor(
+    private readonly limits: Limits,
+    private readonly driver: Driver<A, E>,
+    private readonly timers: Timers
+  ) {
+    this.min = limits.min
+    this.max = limits.max
+    this.partial = Array.from({ length: limits.concurrency }, () => new List<Slot<A, E>>())
+    this.pause = makeTimer(() => this.serve())
+    this.idleTimer = makeTimer(() => this.closeIdle())
+  }
+
+  // Leases
+
+  /** Leases what is free, unless somebody is in line before. */
+  tryLease(): Slot<A, E> | undefined {
+    if (this.line.length > 0 || this.state !== "open") return undefined
+    const slot = this.pick()
+    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot))) return undefined
+    this.lease(slot)
+    if (this.limits.targetUtilization < 1) this.serve()
+    return slot
+  }
+
+  /** Ends a lease. `refused` says that it never began. */
+  release(slot: Slot<A, E>, refused = false): void {
+    if (slot.state !== "leased") return
+    this.tally(slot, -1)
+    unlink(slot.place)
+    slot.leases -= 1
+    this.tally(slot, 1)
+    if (slot.leases > 0) {
+      if (slot.doom === undefined) this.partial[slot.leases]!.push(slot.place)
+      return
+    }
+    const verdict = this.verdict(slot, refused)
+    if (slot.lost) this.remove(slot, "lost")
+    else if (verdict === "Reuse") this.offer(slot, "release")
+    else if (verdict === "Settle") {
+      this.move(slot, "settle")
+      this.releasing.push(slot.place)
+      this.driver.settle(slot)
+    } else this.close(slot, verdict)
+    if (this.state !== "open" && this.count.leased === 0) this.driver.vacated()
+    this.serve()
+  }
+
+  /** The driver is asked even about what is doomed: the end of a lease is where it ends what that left under way. */
+  private verdict(slot: Slot<A, E>, refused: boolean): "Reuse" | "Settle" | CloseReason {
+    const verdict = refused ? this.driver.refused(slot) : this.driver.released(slot)
+    const doom = this.unfit(slot)
+    return doom === undefined || (verdict !== "Reuse" && verdict !== "Settle" && slot.doom === undefined)
+      ? verdict
+      : doom
+  }
+
+  /** Why a slot must not be offered, whatever its item is like. */
+  private unfit(slot: Slot<A, E>): CloseReason | undefined {
+    if (slot.doom !== undefined) return slot.doom
+    if (this.state !== "open") return "Shutdown"
+    return this.slots.size - this.count.closing > this.max ? "Evicted" : undefined
+  }
+
+  /** Items in use with room left come first, the fullest first; then the most recently used. */
+  private pick(): Slot<A, E> | undefined {
+    for (let leases = this.limits.concurrency - 1; leases > 0; leases--) {
+      const slot = this.partial[leases]!.first
+      if (slot !== undefined) return slot
+    }
+    for (;;) {
+      const slot = this.used.first ?? this.unused.first
+      if (slot === undefined || this.driver.isUsable(slot)) return slot
+      this.close(slot, "Remote")
+    }
+  }
+
+  private lease(slot: Slot<A, E>): void {
+    this.tally(slot, -1)
+    unlink(slot.place)
+    // A slot that was checked is leased already, to the waiter that it was checked for.
+    if (slot.state !== "checking") slot.leases += 1
+    if (slot.state !== "leased") this.move(slot, "lease")
+    slot.uses += 1
+    this.tally(slot, 1)
+    if (slot.leases < this.limits.concurrency) this.partial[slot.leases]!.push(slot.place)
+  }
+
+  // Waiters
+
+  /** Joins the line. The outcome may be there at once. */
+  join(fresh: boolean, since: number, deadline: number): Waiter<A, E> {
+    const waiter = new Waiter<A, E>(this.turns++, fresh, since, this.overdue)
+    if (this.state !== "open") {
+      waiter.settle(this.driver.poolClosed())
+      return waiter
+    }
+    this.waiting += 1
+    this.line.push(waiter.place)
+    ;(fresh ? this.own : this.bare).push(waiter.bare)
+    this.serve()
+    const inLine = waiter.place.list !== undefined
+    if (inLine && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
+      this.fail(waiter, this.driver.tooManyWaiters())
+    } else if (!waiter.done) this.timers.set(waiter, deadline)
+    return waiter
+  }
+
+  /** A waiter was interrupted: it refuses what it was given, or leaves. What it started goes on for the others. */
+  abandon(waiter: Waiter<A, E>): void {
+    if (!waiter.done) {
+      this.leave(waiter)
+      waiter.done = true
+      this.serve()
+    } else if (waiter.granted !== undefined) this.release(waiter.granted, true)
+  }
+
+  private leave(waiter: Waiter<A, E>): void {
+    this.leaveLine(waiter)
+    this.timers.clear(waiter)
+    this.waiting -= 1
+    if (waiter.creation !== undefined) waiter.creation.starter = undefined
+    if (waiter.held !== undefined) {
+      waiter.held.heldFor = undefined
+      if (waiter.held.state === "creating") this.shared += 1
+    }
+    waiter.creation = waiter.held = undefined
+  }
+
+  private leaveLine(waiter: Waiter<A, E>): void {
+    unlink(waiter.place)
+    unlink(waiter.bare)
+  }
+
+  private fail(waiter: Waiter<A, E>, outcome: Outcome<A, E>): void {
+    this.leave(waiter)
+    waiter.settle(outcome)
+  }
+
+  private grant(waiter: Waiter<A, E>, slot: Slot<A, E>): void {
+    this.leave(waiter)
+    this.lease(slot)
+    waiter.grant(slot)
+  }
+
+  /** Takes a waiter out of line, to wait for this very slot, or for the place that it leaves. */
+  private hold(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
+    this.leaveLine(waiter)
+    slot.heldFor = waiter
+    waiter.held = slot
+  }
+
+  // Serving
+
+  /** Hands out what is free, then starts what is missing. */
+  private serve(): void {
+    // Items may be made, and finalised, synchronously: what they bring about is served in another round.
+    this.again = true
+    if (this.serving) return
+    this.serving = true
+    while (this.again) {
+      this.again = false
+      if (this.state !== "open") break
+      this.handOut()
+      this.createMissing()
+    }
+    this.serving = false
+  }
+
+  private handOut(): void {
+    for (;;) {
+      const waiter = this.line.first
+      if (waiter === undefined) return
+      if (waiter.fresh) {
+        if (this.slots.size < this.max) this.create(false, undefined, waiter)
+        else {
+          const victim = this.releasing.first ?? this.leastRecentlyUsed
+          if (victim === undefined) return
+          this.hold(victim, waiter)
+          this.close(victim, "Evicted")
+        }
+      } else {
+        const slot = this.pick()
+        if (slot === undefined) return
+        if (slot.state === "idle" && !waiter.checked && this.driver.needsCheck(slot)) this.check(slot, waiter)
+        else this.grant(waiter, slot)
+      }
+    }
+  }
+
+  private createMissing(): void {
+    while (this.slots.size < this.max) {
+      const wanted = this.wanted > 0
+      const bare = wanted ? this.bare.first : undefined
+      const own = this.own.first
+      if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
+      else if (own !== undefined) this.create(false, undefined, own)
+      else if ((wanted || this.kept + this.count.creating < this.min) && this.pause.position === -1) this.create(true)
+      else return
+    }
+  }
+
+  /** How many creations the leases, and those in line for one, call for. */
+  private get wanted(): number {
+    const usage = this.line.length - this.own.length + this.lent
+    return Math.ceil(usage / this.limits.targetUtilization / this.limits.concurrency) - this.sound - this.shared
+  }
+
+  /** Slots with an item that counts towards `min`. */
+  private get kept(): number {
+    return this.sound + this.releasing.length
+  }
+
+  private get leastRecentlyUsed(): Slot<A, E> | undefined {
+    return this.unused.last ?? this.used.last
+  }
+
+  private create(background: boolean, starter?: Waiter<A, E>, heldFor?: Waiter<A, E>): void {
+    const slot = new Slot<A, E>(background, this.expire)
+    this.slots.add(slot)
+    this.count.creating += 1
+    if (starter !== undefined) {
+      unlink(starter.bare)
+      starter.creation = slot
+      slot.starter = starter
+    }
+    if (heldFor === undefined) this.shared += 1
+    else this.hold(slot, heldFor)
+    this.driver.create(slot)
+  }
+
+  private check(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
+    waiter.checked = true
+    this.hold(slot, waiter)
+    this.checkOut(slot)
+    this.driver.check(slot)
+  }
+
+  /** Takes an idle item out of circulation, to be checked. */
+  checkOut(slot: Slot<A, E>): void {
+    this.tally(slot, -1)
+    unlink(slot.place)
+    slot.leases = 1
+    this.move(slot, "check")
+    this.tally(slot, 1)
+  }
+
+  // What drivers say
+
+  created(slot: Slot<A, E>, item: A): void {
+    slot.item = item
+    slot.createdAt = this.timers.now()
+    this.failures = 0
+    this.uncreate(slot)
+    const { starter } = slot
+    slot.starter = undefined
+    if (starter !== undefined) {
+      starter.creation = undefined
+      // Older than all who came after it, so it is the next to start another.
+      this.bare.unshift(starter.bare)
+    }
+    this.timers.set(slot, slot.createdAt + this.driver.lifetime())
+    this.offer(slot, "created")
+    if (slot.state === "idle" && slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
+    this.serve()
+  }
+
+  failed(slot: Slot<A, E>, outcome: Outcome<A, E>): void {
+    this.uncreate(slot)
+    this.move(slot, "failed")
+    this.slots.delete(slot)
+    const waiter = slot.starter ?? slot.heldFor
+    if (waiter !== undefined) this.fail(waiter, outcome)
+    if (slot.background && this.state === "open") {
+      this.failures += 1
+      this.waitToKeep(this.failures)
+    }
+    this.afterwards()
+  }
+
+  private uncreate(slot: Slot<A, E>): void {
+    if (slot.heldFor === undefined) this.shared -= 1
+  }
+
+  checked(slot: Slot<A, E>, isHealthy: boolean): void {
+    if (slot.state !== "checking") return
+    const reason = this.unfit(slot) ?? (isHealthy ? undefined : "Unhealthy")
+    if (reason !== undefined) this.close(slot, reason)
+    else if (slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
+    else this.offer(slot, "checked")
+    this.serve()
+  }
+
+  settled(slot: Slot<A, E>): void {
+    if (slot.state !== "releasing") return
+    this.offer(slot, "settled")
+    this.serve()
+  }
+
+  /** Ends a slot: now if it is not in use, else in place of its next offer. */
+  doom(slot: Slot<A, E>, reason: CloseReason): void {
+    switch (slot.state) {
+      case "idle":
+      case "releasing":
+        this.close(slot, reason)
+        break
+      case "creating":
+      case "checking":
+      case "leased":
+        if (slot.doom !== undefined) return
+        this.tally(slot, -1)
+        unlink(slot.place)
+        slot.doom = reason
+        this.loses(slot)
+        break
+      case "closing":
+      case "gone":
+        return
+    }
+    this.serve()
+  }
+
+  /** An item has ended by itself: there is nothing left to finalise. */
+  lose(slot: Slot<A, E>): void {
+    switch (slot.state) {
+      case "idle":
+      case "checking":
+      case "releasing":
+        this.remove(slot, "lost")
+        this.serve()
+        break
+      case "leased":
+        slot.lost = true
+        this.doom(slot, "Remote")
+        break
+      case "creating":
+      case "closing":
+      case "gone":
+    }
+  }
+
+  closed(slot: Slot<A, E>): void {
+    this.remove(slot, "closed")
+    this.afterwards()
+  }
+
+  // Limits and ends
+
+  resize(min: number, max: number): void {
+    this.min = min
+    this.max = max
+    while (this.slots.size - this.count.closing > max) {
+      const victim = this.releasing.first ?? this.leastRecentlyUsed
+      if (victim === undefined) break
+      this.close(victim, "Evicted")
+    }
+    this.armIdle()
+    this.serve()
+  }
+
+  /** Dooms every slot, those under way included. */
+  refresh(): void {
+    for (const slot of Array.from(this.slots)) this.doom(slot, "Refreshed")
+  }
+
+  /** Fails all waiters, closes what is not leased, and leases no more. `vacated` tells when there is news. */
+  shutdown(): void {
+    if (this.state !== "open") return
+    this.state = "closing"
+    this.timers.clear(this.pause)
+    this.timers.clear(this.idleTimer)
+    for (let waiter = this.line.first; waiter !== undefined; waiter = this.line.first) {
+      this.fail(waiter, this.driver.poolClosed())
+    }
+    for (const slot of Array.from(this.slots)) {
+      if (slot.heldFor !== undefined) this.fail(slot.heldFor, this.driver.poolClosed())
+      if (slot.state === "creating") this.driver.abort(slot)
+      else if (slot.state !== "leased" && slot.state !== "closing") this.close(slot, "Shutdown")
+    }
+    this.driver.vacated()
+  }
+
+  /** Closes what is still leased. */
+  sever(): void {
+    for (const slot of Array.from(this.slots)) {
+      if (slot.state === "leased") {
+        if (slot.lost) this.remove(slot, "lost")
+        else this.close(slot, "Shutdown")
+      }
+    }
+    this.driver.vacated()
+  }
+
+  private closeIdle(): void {
+    for (;;) {
+      const first = this.unused.first
+      const last = this.used.last
+      const oldest = last === undefined || (first !== undefined && first.idleSince < last.idleSince) ? first : last
+      if (oldest === undefined || this.kept <= this.min) return
+      const due = oldest.idleSince + this.limits.idleTimeout
+      if (due > this.timers.now()) {
+        this.timers.set(this.idleTimer, due)
+        return
+      }
+      this.close(oldest, "Idle")
+    }
+  }
+
+  private armIdle(): void {
+    // An armed timer is due no later than anything idle: it looks again when it is.
+    if (this.idleTimer.position === -1) this.timers.set(this.idleTimer, this.timers.now() + this.limits.idleTimeout)
+  }
+
+  // Changes of state
+
+  private offer(slot: Slot<A, E>, event: "created" | "checked" | "release" | "settled"): void {
+    this.tally(slot, -1)
+    unlink(slot.place)
+    slot.leases = 0
+    this.move(slot, event)
+    this.tally(slot, 1)
+    const reason = this.unfit(slot)
+    if (reason !== undefined) {
+      this.close(slot, reason)
+      return
+    }
+    if (slot.uses === 0) this.unused.push(slot.place)
+    else this.used.unshift(slot.place)
+    if (this.limits.idleTimeout !== Number.POSITIVE_INFINITY) {
+      slot.idleSince = this.timers.now()
+      this.armIdle()
+    }
+  }
+
+  private close(slot: Slot<A, E>, reason: CloseReason): void {
+    this.tally(slot, -1)
+    unlink(slot.place)
+    this.timers.clear(slot)
+    this.move(slot, "close")
+    this.loses(slot)
+    this.driver.destroy(slot, reason)
+  }
+
+  private remove(slot: Slot<A, E>, event: "lost" | "closed"): void {
+    this.tally(slot, -1)
+    unlink(slot.place)
+    this.timers.clear(slot)
+    this.move(slot, event)
+    this.slots.delete(slot)
+    if (event === "lost") this.loses(slot)
+    const waiter = slot.heldFor
+    if (waiter === undefined) return
+    slot.heldFor = waiter.held = undefined
+    if (this.slots.size < this.max) this.create(false, undefined, waiter)
+    else {
+      // The limit was lowered meanwhile. It had its turn, so it is the next again.
+      this.line.unshift(waiter.place)
+      ;(waiter.fresh ? this.own : this.bare).unshift(waiter.bare)
+    }
+  }
+
+  private afterwards(): void {
+    if (this.state === "open") this.serve()
+    else if (this.slots.size === 0) this.driver.vacated()
+  }
+
+  /** A slot no longer counts towards `min`. What loses its items quickly waits longer each time to replace them. */
+  private loses(slot: Slot<A, E>): void {
+    if (this.limits.replaceAtOnce || slot.heldFor !== undefined || this.state !== "open") return
+    if (this.kept + this.count.creating >= this.min || this.pause.position !== -1) return
+    this.losses = this.timers.now() - slot.createdAt < longestPause ? this.losses + 1 : 1
+    this.waitToKeep(this.losses)
+  }
+
+  private waitToKeep(times: number): void {
+    const pause = Math.min(firstPause * 2 ** (times - 1), longestPause)
+    this.timers.set(this.pause, this.timers.now() + pause * (0.8 + 0.4 * this.driver.random()))
+  }
+
+  private move(slot: Slot<A, E>, event: SlotEvent): void {
+    const next = transitions[slot.state][event]
+    if (next === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
+    this.count[slot.state] -= 1
+    this.count[next] += 1
+    slot.state = next
+  }
+
+  private tally(slot: Slot<A, E>, sign: 1 | -1): void {
+    if (slot.doom !== undefined) return
+    if (slot.state === "leased" || slot.state === "idle" || slot.state === "checking") {
+      this.sound += sign
+      this.lent += sign * slot.leases
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+/** Something to do at a time. Whoever waits for it implements it, so that waiting allocates nothing. */
+export interface Timer {
+  /** When it is due, in milliseconds of the clock. */
+  due: number
+  /** Where it stands in the heap; -1 when it is not armed. */
+  position: number
+  readonly onDue: () => void
+}
+
+/** A timer that stands for itself. */
+export const makeTimer = (onDue: () => void): Timer => ({ due: 0, position: -1, onDue })
+
+/** Longer sleeps never end on the live clock: it hands them to `setTimeout`, whose delay is a signed 32 bit integer. */
+const longestSleep = 2 ** 31 - 1
+
+/**
+ * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
+ * nothing grows with the number of connections, while nothing is due.
+ */
+export class Timers {
+  private readonly heap: Array<Timer> = []
+  private sleeper: Fiber.RuntimeFiber<void> | undefined
+  private wakeAt = Number.POSITIVE_INFINITY
+  private firing = false
+  private stopped = false
+
+  constructor(
+    private readonly clock: Clock.Clock,
+    private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
+    private readonly interrupt: (fiber: Fiber.RuntimeFiber<void>) => void
+  ) {}
+
+  now(): number {
+    return this.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** Arms a timer, or moves it. One that is due at infinity is not armed. */
+  set(timer: Timer, due: number): void {
+    if (this.stopped || due === Number.POSITIVE_INFINITY) {
+      this.clear(timer)
+      return
+    }
+    const earlier = timer.position === -1 || due < timer.due
+    timer.due = due
+    if (timer.position === -1) {
+      timer.position = this.heap.length
+      this.heap.push(timer)
+    }
+    if (earlier) this.siftUp(timer)
+    else this.siftDown(timer)
+    this.sleep()
+  }
+
+  clear(timer: Timer): void {
+    const position = timer.position
+    if (position === -1) return
+    timer.position = -1
+    const last = this.heap.pop()!
+    if (last === timer) return
+    this.heap[position] = last
+    last.position = position
+    this.siftUp(last)
+    this.siftDown(last)
+  }
+
+  /** Drops every timer, for good. */
+  stop(): void {
+    this.stopped = true
+    for (const timer of this.heap) timer.position = -1
+    this.heap.length = 0
+    this.rouse()
+  }
+
+  private rouse(): void {
+    const sleeper = this.sleeper
+    this.sleeper = undefined
+    this.wakeAt = Number.POSITIVE_INFINITY
+    if (sleeper !== undefined) this.interrupt(sleeper)
+  }
+
+  private sleep(): void {
+    const first = this.heap[0]
+    if (first === undefined || first.due >= this.wakeAt || this.firing) return
+    this.rouse()
+    this.wakeAt = first.due
+    const delay = Math.min(Math.max(first.due - this.now(), 0), longestSleep)
+    this.sleeper = this.fork(
+      Effect.interruptible(
+        Effect.flatMap(this.clock.sleep(Duration.millis(delay)), () => Effect.sync(() => this.onWake()))
+      )
+    )
+  }
+
+  private onWake(): void {
+    this.sleeper = undefined
+    this.wakeAt = Number.POSITIVE_INFINITY
+    this.firing = true
+    // What a timer sets anew for this very moment waits for the next round, so that a round ends.
+    const now = this.now()
+    let rounds = this.heap.length
+    while (rounds-- > 0) {
+      const first = this.heap[0]
+      if (first === undefined || first.due > now) break
+      this.clear(first)
+      first.onDue()
+    }
+    this.firing = false
+    this.sleep()
+  }
+
+  private siftUp(timer: Timer): void {
+    const { heap } = this
+    let at = timer.position
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      const parent = heap[above]!
+      if (parent.due <= timer.due) break
+      heap[at] = parent
+      parent.position = at
+      at = above
+    }
+    heap[at] = timer
+    timer.position = at
+  }
+
+  private siftDown(timer: Timer): void {
+    const { heap } = this
+    let at = timer.position
+    for (;;) {
+      let below = 2 * at + 1
+      if (below >= heap.length) break
+      if (below + 1 < heap.length && heap[below + 1]!.due < heap[below]!.due) below += 1
+      const child = heap[below]!
+      if (child.due >= timer.due) break
+      heap[at] = child
+      child.position = at
+      at = below
+    }
+    heap[at] = timer
+    timer.position = at
+  }
+}

@@ -1,0 +1,61 @@
+import * as Effect from "effect/Effect"
+import { Place } from "./list.js"
+import type { Slot } from "./slot.js"
+import type { Timer } from "./timers.js"
+
+/** What a waiter is given in the end: a slot leased to it, or an error. */
+export type Outcome<A, E> = Effect.Effect<Slot<A, E>, E>
+
+/** A `get` that could not be served at once. */
+export class Waiter<A, E> implements Timer {
+  /** Its place in the line. Out of line it waits for a slot that is held for it. */
+  readonly place: Place<Waiter<A, E>> = new Place<Waiter<A, E>>(this)
+  /** Its place among those in line who have started no creation that is still under way. */
+  readonly bare: Place<Waiter<A, E>> = new Place<Waiter<A, E>>(this)
+  /** The creation that it started. */
+  creation: Slot<A, E> | undefined = undefined
+  /** The slot that is held for it. */
+  held: Slot<A, E> | undefined = undefined
+  /** The slot that it was given and has not accepted yet. */
+  granted: Slot<A, E> | undefined = undefined
+  /** Whether an item was checked for it already: once is enough. */
+  checked = false
+  done = false
+
+  // Its timer is its deadline.
+  due = 0
+  position = -1
+
+  private outcome: Outcome<A, E> | undefined = undefined
+  private resume: ((outcome: Outcome<A, E>) => void) | undefined = undefined
+
+  constructor(
+    /** Its number: a lower one has waited longer. */
+    readonly turn: number,
+    /** Whether it wants an item made for it. */
+    readonly fresh: boolean,
+    readonly since: number,
+    private readonly expire: (waiter: Waiter<A, E>) => void
+  ) {}
+
+  /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */
+  readonly wait: Outcome<A, E> = Effect.async((resume) => {
+    if (this.outcome === undefined) this.resume = resume
+    else resume(this.outcome)
+  })
+
+  grant(slot: Slot<A, E>): void {
+    this.granted = slot
+    this.settle(Effect.succeed(slot))
+  }
+
+  settle(outcome: Outcome<A, E>): void {
+    this.done = true
+    if (this.resume === undefined) this.outcome = outcome
+    else this.resume(outcome)
+  }
+
+  onDue(): void {
+    this.expire(this)
+  }
+}
