@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config"
 
 const src = (file: string) => fileURLToPath(new URL(`./src/${file}`, import.meta.url))
 
+/** Where `.ci/run` wants the results as JSON, besides the usual output; unset everywhere else. */
+const report = process.env.VITEST_JSON
+
 export default defineConfig({
   resolve: {
     // The tests import the package by its name, as its users do, and get its sources.
@@ -15,6 +18,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
+    ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
     coverage: { provider: "v8", include: ["src/**"], reporter: ["text", "json-summary"] }
   }
 })

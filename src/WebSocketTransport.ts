@@ -56,22 +56,24 @@ export interface CloseInfo {
 /**
  * What a socket reports, each as a synchronous call in the order in which it happened.
  *
- * **Details** Calls may begin before `connect` has returned. After `onEnd` comes no message, after `onGone`
- * nothing at all. No call happens inside of a call to the socket's own methods, `destroy` aside.
+ * **Details** `onOpen` comes first, and before `connect` returns, so that no interruption can lose the socket.
+ * After `onEnd` comes no message, after `onGone` nothing at all. No call happens inside of a call to the socket's own methods, `destroy` aside.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SocketEvents {
-  /** A message has been read. A binary one shares no memory with anything else. */
-  readonly onMessage: (message: Message) => void
+  /** The socket is open. At most once. */
+  readonly onOpen: (socket: TransportSocket) => void
+  /** A message of so many bytes has been read. A binary one shares no memory with anything else. */
+  readonly onMessage: (message: Message, bytes: number) => void
   /** The answer to a ping, with the payload of that ping. */
   readonly onPong: (payload: string) => void
   /** Bytes have left the send buffer. */
   readonly onFlush: () => void
   /** The connection has ended: nothing more will be read or written. At most once. */
   readonly onEnd: (info: CloseInfo) => void
-  /** The socket is gone, its resources freed. Exactly once for each socket that `connect` returned. */
+  /** The socket is gone, its resources freed. Exactly once for each socket that was opened. */
   readonly onGone: () => void
 }
 
@@ -90,8 +92,10 @@ export interface TransportSocket {
   readonly bufferedAmount: number
   /** A number that is another each time bytes have been received or flushed, those of an unfinished message included. */
   readonly progress: number
-  /** Queues a message. The bytes may be changed by the caller once `send` has returned. */
-  send(message: Message): void
+  /**
+   * Queues a message and returns its size in bytes. The caller may change its array once `send` has returned.
+   */
+  send(message: Message): number
   /** Queues a ping with this payload. */
   ping(payload: string): void
   /** Stops reading: the server feels it through the network's own flow control. */
@@ -120,9 +124,10 @@ export {
  */
 export interface WebSocketTransport {
   /**
-   * Opens one socket. Interrupted or failed, it leaves nothing behind.
+   * Opens one socket and hands it to `onOpen`. Interrupted or failed before that, it leaves nothing behind; after
+   * that the socket is the caller's.
    */
-  readonly connect: (request: ConnectRequest, events: SocketEvents) => Effect.Effect<TransportSocket, TransportError>
+  readonly connect: (request: ConnectRequest, events: SocketEvents) => Effect.Effect<void, TransportError>
 }
 
 /**

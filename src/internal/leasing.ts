@@ -13,7 +13,8 @@ export const acquire = <A, E>(
   restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>,
   fresh: boolean,
   since: number,
-  deadline: number
+  deadline: number,
+  isLastTry = false
 ): Effect.Effect<Slot<A, E>, E> => {
   const waiter = pool.join(fresh, since, deadline)
   return Effect.matchCauseEffect(restore(waiter.wait), {
@@ -22,10 +23,11 @@ export const acquire = <A, E>(
       return Effect.failCause(cause)
     },
     onSuccess: (slot) => {
-      if (!slot.lost) return Effect.succeed(slot)
-      // It was lost between the grant and now.
+      if (slot.doom === undefined || isLastTry) return Effect.succeed(slot)
+      // It was lost, or became unfit, between the grant and now. Once is bad luck; twice is a server that ends
+      // whatever is opened, and the holder has to see that.
       pool.release(slot, true)
-      return acquire(pool, restore, fresh, since, deadline)
+      return acquire(pool, restore, fresh, since, deadline, true)
     }
   })
 }

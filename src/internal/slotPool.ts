@@ -316,7 +316,7 @@ export class SlotPool<A, E> {
   }
 
   /** Slots with an item that counts towards `min`. */
-  private get kept(): number {
+  get kept(): number {
     return this.sound + this.releasing.length
   }
 

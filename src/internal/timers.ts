@@ -39,6 +39,10 @@ export class Timers {
     return this.clock.unsafeCurrentTimeMillis()
   }
 
+  nanos(): bigint {
+    return this.clock.unsafeCurrentTimeNanos()
+  }
+
   /** Arms a timer, or moves it. One that is due at infinity is not armed. */
   set(timer: Timer, due: number): void {
     if (this.stopped || due === Number.POSITIVE_INFINITY) {

@@ -1,0 +1,363 @@
+/**
+ * Tries the package as its users get it: packed, installed into an empty project, and run in plain Node.js with the
+ * quick start of the README against a real server.
+ *
+ * Run with `npm run smoke`. Everything it writes goes to one temporary folder, which it removes.
+ */
+
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { isBuiltin } from "node:module"
+import { tmpdir } from "node:os"
+import { join, posix, relative, sep } from "node:path"
+import { fileURLToPath } from "node:url"
+import ts from "typescript"
+import { WebSocketServer } from "ws"
+
+const TIMEOUT = 5 * 60_000
+const RUN_TIMEOUT = 30_000
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const json = async (...path) => JSON.parse(await readFile(join(...path), "utf8"))
+const { name, dependencies = {}, peerDependencies = {} } = await json(root, "package.json")
+
+// What the contract promises of the two entry points.
+const namespaces = {
+  [name]: ["WebSocketPool", "WebSocketConnection", "WebSocketTransport", "PoolError", "PoolEvent", "ResourcePool"],
+  [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"]
+}
+
+// ----------------------------------------------------------------------------
+// processes
+// ----------------------------------------------------------------------------
+
+const children = new Set()
+
+/** A child leads a process group of its own, so that ending it ends what it started (npm starts more). */
+const grouped = process.platform !== "win32"
+
+const end = (child) => {
+  try {
+    if (grouped) process.kill(-child.pid, "SIGKILL")
+    else child.kill("SIGKILL")
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Runs a command to its end and returns its stdout; fails with all that it printed. */
+const run = async (title, command, args, { cwd, timeout = TIMEOUT }) => {
+  const child = spawn(command, args, {
+    cwd,
+    detached: grouped,
+    shell: command === "npm" && !grouped,
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  children.add(child)
+  const output = { stdout: "", stderr: "" }
+  for (const stream of ["stdout", "stderr"]) {
+    child[stream].setEncoding("utf8").on("data", (text) => {
+      output[stream] += text
+    })
+  }
+  let expired = false
+  const timer = setTimeout(() => {
+    expired = true
+    end(child)
+  }, timeout)
+  try {
+    const [code, signal] = await once(child, "close")
+    if (code === 0) return output.stdout
+    const how = expired ? `did not end within ${timeout} ms` : `ended with ${signal ?? `exit code ${code}`}`
+    return assert.fail(`${title} ${how}\n${output.stdout}${output.stderr}`.trimEnd())
+  } finally {
+    clearTimeout(timer)
+    children.delete(child)
+  }
+}
+
+const node = (title, args, options) => run(title, process.execPath, args, { timeout: RUN_TIMEOUT, ...options })
+
+// ----------------------------------------------------------------------------
+// the README
+// ----------------------------------------------------------------------------
+
+/** The quick start, what it sends, and the same code with another URL. */
+const readQuickStart = async () => {
+  const lines = (await readFile(join(root, "README.md"), "utf8")).split("\n")
+  const heading = lines.findIndex((line) => /^## Quick start\s*$/i.test(line))
+  assert(heading >= 0, 'README.md has no heading "## Quick start"')
+  const length = lines.slice(heading + 1).findIndex((line) => /^## /.test(line))
+  const section = lines.slice(heading + 1, length < 0 ? undefined : heading + 1 + length)
+  const open = section.findIndex((line) => /^```ts\b/.test(line))
+  assert(open >= 0, 'README.md has no ```ts fence under "## Quick start"')
+  const close = section.findIndex((line, index) => index > open && /^```\s*$/.test(line))
+  assert(close > open, 'README.md does not close the ```ts fence under "## Quick start"')
+  const code = `${section.slice(open + 1, close).join("\n")}\n`
+
+  const urls = code.match(/wss?:\/\/[^"'`\s]+/g) ?? []
+  assert(urls.length === 1, `the quick start is expected to name one WebSocket URL, and names ${urls.length}`)
+  const message = /\.send\((["'`])(.*?)\1\)/.exec(code)?.[2]
+  assert(message !== undefined, 'the quick start is expected to send a message written out, as in .send("…")')
+  return { code, message, withUrl: (url) => code.replace(urls[0], url) }
+}
+
+// ----------------------------------------------------------------------------
+// the package
+// ----------------------------------------------------------------------------
+
+const pack = async (folder) => {
+  await mkdir(folder)
+  await run("npm pack", "npm", ["pack", "--pack-destination", folder], { cwd: root })
+  const files = (await readdir(folder)).filter((file) => file.endsWith(".tgz"))
+  assert(files.length === 1, `npm pack wrote ${files.length} files instead of one`)
+  return join(folder, files[0])
+}
+
+/** The versions of our lock file for these packages and for the peers they ask for, which npm would choose itself. */
+const lockedVersions = async (...names) => {
+  const { packages } = await json(root, "package-lock.json")
+  const versions = {}
+  const add = (dependency) => {
+    if (versions[dependency] !== undefined) return
+    const locked = packages[`node_modules/${dependency}`]
+    assert(locked, `package-lock.json has no ${dependency}; run npm install`)
+    versions[dependency] = locked.version
+    for (const peer of Object.keys(locked.peerDependencies ?? {})) {
+      if (!locked.peerDependenciesMeta?.[peer]?.optional) add(peer)
+    }
+  }
+  for (const dependency of names) add(dependency)
+  return versions
+}
+
+const install = async (folder, tarball) => {
+  await mkdir(folder)
+  const { ws, ...locked } = await lockedVersions(
+    "effect",
+    "@effect/platform",
+    "@effect/platform-node",
+    "@types/node", // The declarations of @effect/platform-node stand on it.
+    "ws"
+  )
+  const project = {
+    private: true,
+    type: "module",
+    dependencies: { ...locked, [name]: `file:${tarball}` },
+    // `ws` has to come with the package, so the project does not ask for it: it only settles the version.
+    overrides: { ws }
+  }
+  await writeFile(join(folder, "package.json"), JSON.stringify(project, null, 2))
+  await run(
+    "npm install",
+    "npm",
+    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--prefer-offline"],
+    { cwd: folder }
+  )
+  return join(folder, "node_modules", name)
+}
+
+const listFiles = async (folder) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) =>
+      relative(folder, join(entry.parentPath ?? entry.path, entry.name))
+        .split(sep)
+        .join("/")
+    )
+    .sort()
+
+const isNodeModule = (file) => /^(internal\/)?node/i.test(file)
+
+/** What a file imports, statically, dynamically or as a type. */
+const importedBy = (file, source) => {
+  const specifiers = new Set()
+  const visit = (node) => {
+    const specifier =
+      ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
+        ? node.moduleSpecifier
+        : ts.isImportTypeNode(node)
+          ? node.argument.literal
+          : ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
+            ? node.arguments[0]
+            : undefined
+    if (specifier && ts.isStringLiteralLike(specifier)) specifiers.add(specifier.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(file, source, ts.ScriptTarget.Latest))
+  return specifiers
+}
+
+/** Only the Node modules may import `ws` and `node:` modules, and nothing else may import the Node modules. */
+const checkImports = async (dist, files) => {
+  const wrong = []
+  for (const file of files.filter((file) => /\.(js|d\.ts)$/.test(file))) {
+    const source = await readFile(join(dist, file), "utf8")
+    for (const specifier of importedBy(file, source)) {
+      if (specifier.startsWith(".")) {
+        const target = posix.join(posix.dirname(file), specifier)
+        if (!files.includes(target)) {
+          wrong.push(`${file} imports "${specifier}", which the package does not contain`)
+        } else if (!isNodeModule(file) && isNodeModule(target)) {
+          wrong.push(`${file} imports "${specifier}", a Node module`)
+        }
+        continue
+      }
+      const [scope, rest] = specifier.split("/")
+      const imported = scope.startsWith("@") ? `${scope}/${rest}` : scope
+      const node = isBuiltin(specifier)
+      if (!isNodeModule(file) && (node || imported === "ws")) {
+        wrong.push(`${file} imports "${specifier}"; only node*, Node* and internal/node* may`)
+      } else if (!node && !(imported in dependencies) && !(imported in peerDependencies)) {
+        wrong.push(`${file} imports "${specifier}", neither a dependency nor a peer dependency`)
+      }
+    }
+  }
+  assert(wrong.length === 0, `the packed files import what they must not:\n  ${wrong.join("\n  ")}`)
+}
+
+const checkImportable = async (cwd, specifier) => {
+  const expected = namespaces[specifier] ?? []
+  const code = `
+    const module = await import(${JSON.stringify(specifier)})
+    const missing = ${JSON.stringify(expected)}.filter((name) => !(name in module))
+    if (missing.length > 0) throw new Error("it does not export " + missing.join(", "))`
+  await node(`import "${specifier}"`, ["--input-type=module", "--eval", code], { cwd })
+}
+
+const checkNotImportable = async (cwd, specifier) => {
+  const code = `
+    const code = await import(${JSON.stringify(specifier)}).then(() => "none: it was imported", (error) => error.code)
+    if (code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error("expected ERR_PACKAGE_PATH_NOT_EXPORTED, got " + code)`
+  await node(`import "${specifier}"`, ["--input-type=module", "--eval", code], { cwd })
+}
+
+// ----------------------------------------------------------------------------
+// the quick start
+// ----------------------------------------------------------------------------
+
+const withEchoServer = async (use) => {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 })
+  server.on("connection", (socket) => {
+    socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }))
+    socket.on("error", () => {})
+  })
+  try {
+    await once(server, "listening")
+    return await use(`ws://127.0.0.1:${server.address().port}`)
+  } finally {
+    for (const socket of server.clients) socket.terminate()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+const runQuickStart = (cwd, quickStart) =>
+  withEchoServer(async (url) => {
+    await writeFile(join(cwd, "quick-start.mjs"), quickStart.withUrl(url))
+    const stdout = await node("the quick start", ["quick-start.mjs"], { cwd })
+    assert(
+      stdout.split(/\r?\n/).includes(quickStart.message),
+      `the quick start did not print the echo of "${quickStart.message}" on a line of its own, but:\n${stdout}`
+    )
+  })
+
+/**
+ * Type-checks the quick start, and every public module of the package, its declarations included: `skipLibCheck` is off,
+ * and what other packages' declarations lack (@effect/platform-node's want the types of `ws` and of a browser) is left
+ * out. Neither is installed here, so ours cannot lean on them.
+ */
+const typeCheck = async (cwd, quickStart, specifiers) => {
+  const sources = {
+    "quick-start.ts": quickStart.code,
+    "modules.ts": specifiers.map((specifier, index) => `export * as module${index} from "${specifier}"\n`).join("")
+  }
+  for (const [file, source] of Object.entries(sources)) await writeFile(join(cwd, file), source)
+  const { options, errors } = ts.convertCompilerOptionsFromJson(
+    {
+      target: "ES2022",
+      lib: ["ES2023"],
+      module: "NodeNext",
+      moduleResolution: "NodeNext",
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      noEmit: true,
+      typeRoots: ["node_modules/@types"],
+      types: ["node"]
+    },
+    cwd
+  )
+  const program = ts.createProgram({ rootNames: Object.keys(sources).map((file) => join(cwd, file)), options })
+  const diagnostics = [...errors, ...ts.getPreEmitDiagnostics(program)].filter(({ file }) => {
+    const path = file?.fileName ?? ""
+    return !path.includes("/node_modules/") || path.includes(`/node_modules/${name}/`)
+  })
+  const host = { getCanonicalFileName: (file) => file, getCurrentDirectory: () => cwd, getNewLine: () => "\n" }
+  assert(diagnostics.length === 0, `they do not type-check:\n${ts.formatDiagnostics(diagnostics, host).trimEnd()}`)
+}
+
+// ----------------------------------------------------------------------------
+// all of it
+// ----------------------------------------------------------------------------
+
+let temporary
+let stopped = false
+const cleanUp = async () => {
+  for (const child of children) end(child)
+  if (temporary !== undefined) await rm(temporary, { recursive: true, force: true, maxRetries: 3 })
+}
+
+const stop = async (message) => {
+  stopped = true
+  console.error(message)
+  await cleanUp()
+  process.exit(1)
+}
+const deadline = setTimeout(() => stop(`smoke: not done within ${TIMEOUT / 1000} s`), TIMEOUT)
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop(`smoke: ended by ${signal}`))
+
+const step = async (title, effect) => {
+  const start = performance.now()
+  const result = await effect()
+  console.log(`ok  ${title} (${((performance.now() - start) / 1000).toFixed(1)} s)`)
+  return result
+}
+
+try {
+  temporary = await mkdtemp(join(tmpdir(), "smoke-"))
+  const project = join(temporary, "project")
+
+  const quickStart = await step("the README has a quick start", readQuickStart)
+  const tarball = await step("the package packs", () => pack(join(temporary, "pack")))
+  const installed = await step("it installs into an empty project", () => install(project, tarball))
+
+  const dist = join(installed, "dist")
+  const files = await listFiles(dist)
+  const modules = files.filter((file) => file.endsWith(".js")).map((file) => file.slice(0, -".js".length))
+  const internal = modules.filter((module) => module.startsWith("internal/"))
+  const specifiers = modules
+    .filter((module) => !module.startsWith("internal/"))
+    .map((module) => (module === "index" ? name : `${name}/${module}`))
+  for (const entry of Object.keys(namespaces)) {
+    assert(specifiers.includes(entry), `the package has no module for "${entry}"`)
+  }
+
+  await step("only its Node modules import ws and node: modules", () => checkImports(dist, files))
+  await step(`its ${specifiers.length} public modules import, each on its own`, () =>
+    Promise.all(specifiers.map((specifier) => checkImportable(project, specifier)))
+  )
+  await step("its internal modules are closed", () =>
+    Promise.all(["internal/x", ...internal].map((module) => checkNotImportable(project, `${name}/${module}`)))
+  )
+  await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
+  await step("the quick start and all declarations type-check", () => typeCheck(project, quickStart, specifiers))
+} catch (error) {
+  if (!stopped)
+    console.error(`smoke: ${error instanceof assert.AssertionError ? error.message : (error?.stack ?? error)}`)
+  process.exitCode = 1
+} finally {
+  clearTimeout(deadline)
+  await cleanUp()
+}

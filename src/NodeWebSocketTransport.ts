@@ -1,0 +1,129 @@
+/**
+ * The transport for Node.js: it opens sockets with the package `ws`.
+ *
+ * @since 0.1.0
+ */
+import type { Agent } from "node:http"
+import type { LookupFunction } from "node:net"
+import type { ConnectionOptions, SecureContextOptions } from "node:tls"
+import type { ZlibOptions } from "node:zlib"
+import * as Layer from "effect/Layer"
+import * as internal from "./internal/nodeTransport.js"
+import { WebSocketTransport } from "./WebSocketTransport.js"
+
+/**
+ * How messages are compressed, if the server agrees to it (RFC 7692).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PerMessageDeflateOptions {
+  /** Asks the server to compress each message by itself, which takes less memory. Default: `false`. */
+  readonly serverNoContextTakeover?: boolean | undefined
+  /** Compresses each message by itself, which takes less memory. Default: `false`, unless the server asks for it. */
+  readonly clientNoContextTakeover?: boolean | undefined
+  /** The window that the server shall use, 8 to 15, as a power of two. Default: the server's choice. */
+  readonly serverMaxWindowBits?: number | undefined
+  /** The largest window that this side uses, 8 to 15, as a power of two. Default: the server's choice. */
+  readonly clientMaxWindowBits?: number | undefined
+  /** Options of `zlib` for compressing. Default: those of Node.js. */
+  readonly zlibDeflateOptions?: ZlibOptions | undefined
+  /** Options of `zlib` for decompressing. Default: those of Node.js. */
+  readonly zlibInflateOptions?: ZlibOptions | undefined
+  /** Bytes below which a message is not compressed; it applies without context takeover. Default: 1,024. */
+  readonly threshold?: number | undefined
+  /**
+   * How many calls of `zlib` run at once, over all connections of the process; the first connection decides.
+   * Default: 10.
+   */
+  readonly concurrencyLimit?: number | undefined
+}
+
+/**
+ * How sockets are opened. None of these overrules what the pool asks for: URL, subprotocols, header fields and
+ * the largest payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /**
+   * Offers compression. It costs memory (some 300 KiB for each connection with the defaults of `zlib`) and time.
+   * Default: `false`.
+   */
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
+  /** An agent that makes the connections, for proxies say; of `node:https` for `wss:`. Default: none. */
+  readonly agent?: Agent | undefined
+  /** The certificate authorities to trust, in place of Node's own. Default: Node's own. */
+  readonly ca?: SecureContextOptions["ca"]
+  /** The client's certificate chain in PEM format. Default: none. */
+  readonly cert?: SecureContextOptions["cert"]
+  /** The private key of `cert` in PEM format. Default: none. */
+  readonly key?: SecureContextOptions["key"]
+  /** Private key and certificate chain in PKCS #12 format, in place of `key` and `cert`. Default: none. */
+  readonly pfx?: SecureContextOptions["pfx"]
+  /** The passphrase of `key` or `pfx`. Default: none. */
+  readonly passphrase?: string | undefined
+  /** Refuses a server whose certificate is not trusted. Default: `true`. */
+  readonly rejectUnauthorized?: boolean | undefined
+  /** The name for the TLS extension SNI. Default: the URL's host, none if that is an IP address. */
+  readonly servername?: string | undefined
+  /**
+   * Checks the server's certificate against the host; an error that it returns, or throws, refuses the server.
+   * Default: `tls.checkServerIdentity`.
+   */
+  readonly checkServerIdentity?: ConnectionOptions["checkServerIdentity"]
+  /** The cipher suites to offer, in OpenSSL's format. Default: Node's own. */
+  readonly ciphers?: string | undefined
+  /** The oldest version of TLS to accept. Default: `tls.DEFAULT_MIN_VERSION`. */
+  readonly minVersion?: SecureContextOptions["minVersion"]
+  /** The newest version of TLS to accept. Default: `tls.DEFAULT_MAX_VERSION`. */
+  readonly maxVersion?: SecureContextOptions["maxVersion"]
+  /**
+   * Follows HTTP redirects. To another host (or port), and from `wss:` to `ws:`, no header field and no user
+   * info goes along. Default: `false`: a redirect is a refused upgrade.
+   */
+  readonly followRedirects?: boolean | undefined
+  /** How many redirects are followed for one connection. Default: 10. */
+  readonly maxRedirects?: number | undefined
+  /** The local address to connect from. Default: the system's choice. */
+  readonly localAddress?: string | undefined
+  /** The version of IP to use, 4 or 6. Default: both are tried. */
+  readonly family?: number | undefined
+  /** Resolves host names. Default: `dns.lookup`. */
+  readonly lookup?: LookupFunction | undefined
+  /** The header field `Origin`, unless the pool's `headers` have one. Default: none. */
+  readonly origin?: string | undefined
+}
+
+/**
+ * Makes the transport.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): WebSocketTransport => internal.make(options)
+
+/**
+ * Provides the transport.
+ *
+ * **Details** Connecting fails with a `TransportError` whose `cause` tells name, code and message of what went
+ * wrong, without a header value and without user info or query string of a URL. A bad certificate or key among
+ * the options shows at the first connect, as `"Tls"`.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ * import { NodeWebSocketTransport } from "effect-websocket-pool/node"
+ *
+ * const Live = WebSocketPool.layer({ url: "wss://intranet.example" }).pipe(
+ *   Layer.provide(NodeWebSocketTransport.layer({ perMessageDeflate: true }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<WebSocketTransport> =>
+  Layer.sync(WebSocketTransport, () => make(options))

@@ -1,0 +1,20 @@
+/**
+ * A WebSocket connection pool for Effect.
+ *
+ * @since 0.1.0
+ */
+
+/** @since 0.1.0 */
+export * as PoolError from "./PoolError.js"
+/** @since 0.1.0 */
+export * as PoolEvent from "./PoolEvent.js"
+/** @since 0.1.0 */
+export * as PoolStats from "./PoolStats.js"
+/** @since 0.1.0 */
+export * as ResourcePool from "./ResourcePool.js"
+/** @since 0.1.0 */
+export * as WebSocketConnection from "./WebSocketConnection.js"
+/** @since 0.1.0 */
+export * as WebSocketPool from "./WebSocketPool.js"
+/** @since 0.1.0 */
+export * as WebSocketTransport from "./WebSocketTransport.js"

@@ -1,0 +1,98 @@
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { AcquireError } from "../PoolError.js"
+import type { PoolEvent } from "../PoolEvent.js"
+import type { PoolStats } from "../PoolStats.js"
+import type { WebSocketConnection } from "../WebSocketConnection.js"
+import type { Options, OptionsConfig, TagClass, WebSocketPool } from "../WebSocketPool.js"
+import type { WebSocketTransport } from "../WebSocketTransport.js"
+import { make } from "./webSocketPool.js"
+
+type PoolTag<Self> = Context.Tag<Self, WebSocketPool>
+
+type Use<Self> = <A, E, R>(
+  f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+) => Effect.Effect<A, E | AcquireError, R | Self>
+
+export const get = <Self>(tag: PoolTag<Self>): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> =>
+  Effect.flatMap(tag, (pool) => pool.get)
+
+export const getNew = <Self>(
+  tag: PoolTag<Self>
+): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> => Effect.flatMap(tag, (pool) => pool.getNew)
+
+export const use =
+  <Self>(tag: PoolTag<Self>): Use<Self> =>
+  (f) =>
+    Effect.flatMap(tag, (pool) => pool.use(f))
+
+export const useNew =
+  <Self>(tag: PoolTag<Self>): Use<Self> =>
+  (f) =>
+    Effect.flatMap(tag, (pool) => pool.useNew(f))
+
+export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never, Self> =>
+  Effect.flatMap(tag, (pool) => pool.stats)
+
+export const events = <Self>(tag: PoolTag<Self>): Stream.Stream<PoolEvent, never, Self> =>
+  Stream.unwrap(Effect.map(tag, (pool) => pool.events))
+
+export const layer =
+  <Self>(tag: PoolTag<Self>) =>
+  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  ): Layer.Layer<
+    Self,
+    ConfigError.ConfigError,
+    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  > =>
+    Layer.scoped(tag, make(options))
+
+export const layerConfig =
+  <Self>(tag: PoolTag<Self>) =>
+  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  ): Layer.Layer<
+    Self,
+    ConfigError.ConfigError,
+    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  > =>
+    Layer.scoped(tag, Effect.flatMap(unwrap(options), make))
+
+/** `Config.unwrap` takes no key that is undefined. */
+const unwrap = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>(
+  wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+): Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>> =>
+  Config.unwrap(
+    withoutUndefined(wrapped) as Config.Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
+  )
+
+const withoutUndefined = <W>(wrapped: W): W =>
+  Config.isConfig(wrapped) || typeof wrapped !== "object" || wrapped === null
+    ? wrapped
+    : (Object.fromEntries(
+        Object.entries(wrapped)
+          .filter(([, value]) => value !== undefined)
+          .map(([key, value]) => [key, withoutUndefined(value)])
+      ) as W)
+
+export const Tag =
+  <const Id extends string>(id: Id) =>
+  <Self>(): TagClass<Self, Id> => {
+    const tag = Context.Tag(id)<Self, WebSocketPool>()
+    return Object.assign(tag, {
+      get: get(tag),
+      getNew: getNew(tag),
+      use: use(tag),
+      useNew: useNew(tag),
+      stats: stats(tag),
+      events: events(tag),
+      layer: layer(tag),
+      layerConfig: layerConfig(tag)
+    })
+  }

@@ -1,0 +1,180 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { type AcquireError, type ConnectFailureReason, ConnectionUnavailableError } from "../PoolError.js"
+import type { WebSocketTransport } from "../WebSocketTransport.js"
+import { Lease } from "./lease.js"
+import { Link, type LinkHost } from "./link.js"
+import { decodeHeaders, type Hook, type Settings } from "./options.js"
+import type { Slot } from "./slot.js"
+import { TransportError } from "./transportError.js"
+import * as url from "./url.js"
+
+/** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
+interface Failure {
+  readonly reason: ConnectFailureReason
+  readonly status?: number | undefined
+  readonly cause: unknown
+  readonly isRetryable: boolean
+}
+
+/** An attempt that failed on purpose of this module; everything else that fails is the fault of a hook. */
+class AttemptFailed {
+  constructor(readonly failure: Failure) {}
+}
+
+/** A connection that is being established. */
+export class Creation {
+  attempts = 0
+  link: Link | undefined = undefined
+  /** Whether the pool has given it up. */
+  isAborted = false
+
+  constructor(
+    readonly slot: Slot<Link, AcquireError>,
+    readonly startedAt: number,
+    /** Where to, as far as it is known, in the form that may be shown. */
+    public url: string
+  ) {}
+}
+
+export interface ConnectorHost extends LinkHost {
+  readonly settings: Settings
+  readonly transport: WebSocketTransport
+  readonly nextId: () => string
+  /** Whether it is worth trying again. */
+  readonly isWanted: (creation: Creation) => boolean
+  readonly onAttemptFailed: (error: ConnectionUnavailableError) => void
+}
+
+/** Statuses with which a server asks to come again: all 5xx, and these. */
+const retryableStatuses = new Set([408, 425, 429])
+
+const fromTransport = ({ cause, reason, status }: TransportError): Failure => ({
+  reason,
+  status,
+  cause,
+  isRetryable:
+    reason === "Network" || (status !== undefined && (retryableStatuses.has(status) || (status >= 500 && status < 600)))
+})
+
+const fromCause = (cause: Cause.Cause<unknown>): Failure => {
+  const error = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
+  if (error instanceof AttemptFailed) return error.failure
+  if (error instanceof TransportError) return fromTransport(error)
+  return { reason: "Setup", cause: error, isRetryable: true }
+}
+
+const badInput = (problem: string): Effect.Effect<never, AttemptFailed> =>
+  Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable: false }))
+
+const closedEarly = (code: number): Effect.Effect<never, AttemptFailed> =>
+  Effect.fail(
+    new AttemptFailed({
+      reason: "Network",
+      cause: new Error(`The connection was closed with code ${code} before it could be used`),
+      isRetryable: true
+    })
+  )
+
+const timedOut = (limit: Duration.Duration): AttemptFailed =>
+  new AttemptFailed({
+    reason: "Timeout",
+    cause: new Error(`connectTimeout (${Duration.format(limit)}) has passed`),
+    isRetryable: true
+  })
+
+/**
+ * Runs a hook so that it can be abandoned at once, even when it is not interruptible.
+ */
+export const abandonable = <A, E, R>(hook: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.disconnect(Effect.interruptible(hook))
+
+/**
+ * Establishes a connection, retries included. Whatever it fails with, no socket is left, unless it is interrupted
+ * when it is done already: then `abandon` is up to the caller.
+ */
+export const establish = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.retry(
+    Effect.suspend(() => attempt(host, creation)),
+    { schedule: host.settings.retry, while: (error) => error.isRetryable && host.isWanted(creation) }
+  )
+
+const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> => {
+  const { connectTimeout } = host.settings
+  creation.attempts += 1
+  const link = new Link(host.nextId(), creation.slot, host)
+  creation.link = link
+  const open = Effect.zipRight(connect(host, creation, link), setUp(host, link))
+  const bounded = Duration.isFinite(connectTimeout)
+    ? Effect.timeoutFail(open, { duration: connectTimeout, onTimeout: () => timedOut(connectTimeout) })
+    : open
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.matchCauseEffect(restore(bounded), {
+      onFailure: (cause) =>
+        Effect.zipRight(
+          abandon(link, !creation.isAborted),
+          Effect.suspend(() => {
+            if (creation.isAborted) return Effect.interrupt
+            const error = unavailable(host, creation, cause)
+            host.onAttemptFailed(error)
+            return Effect.fail(error)
+          })
+        ),
+      onSuccess: () => Effect.succeed(link)
+    })
+  )
+}
+
+/** What a creation that failed is told as. */
+export const unavailable = (
+  { settings }: ConnectorHost,
+  { attempts, url: target }: Creation,
+  cause: Cause.Cause<unknown>
+): ConnectionUnavailableError =>
+  new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause) })
+
+const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    const { closeTimeout, headers, maxPayload, protocols, url: given } = host.settings
+    const target = url.parse(Effect.isEffect(given) ? yield* abandonable(Effect.scoped(given)) : given)
+    if (typeof target === "string") return yield* badInput(target)
+    creation.url = url.redact(target)
+    const fields = decodeHeaders(Effect.isEffect(headers) ? yield* abandonable(Effect.scoped(headers)) : headers)
+    if (typeof fields === "string") return yield* badInput(fields)
+    yield* host.transport.connect({ url: target.href, protocols, headers: fields, maxPayload, closeTimeout }, link)
+  })
+
+const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
+  Effect.suspend(() => {
+    const { onConnect } = host.settings
+    return onConnect === undefined ? checkOpen(link) : Effect.zipRight(runOnConnect(link, onConnect), checkOpen(link))
+  })
+
+/** Some servers accept everybody and close the door at once. */
+const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
+  Effect.suspend(() => (link.end === undefined ? Effect.void : closedEarly(link.end.code)))
+
+/** The hook's scope is the connection's: it ends with it, and at once if the hook fails. */
+const runOnConnect = (link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>
+  Effect.flatMap(Scope.make(), (scope) => {
+    link.scope = scope
+    link.lease = new Lease(link)
+    return Effect.asVoid(
+      Effect.ensuring(
+        Effect.provideService(abandonable(Effect.suspend(() => onConnect(link.lease!))), Scope.Scope, scope),
+        Effect.sync(() => link.endLease())
+      )
+    )
+  })
+
+/** Closes what an attempt has opened so far, and waits until its socket is gone. */
+export const abandon = (link: Link, politely: boolean): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    if (link.socket === undefined || link.isGone) return resume(Effect.void)
+    link.onceGone = () => resume(Effect.void)
+    if (politely) link.close(1000, "", "Pool", "Closed")
+    else link.destroy()
+  })

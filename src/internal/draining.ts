@@ -1,0 +1,45 @@
+import type { DrainSettings } from "./options.js"
+import { makeTimer, type Timer, type Timers } from "./timers.js"
+
+/**
+ * The wait of one connection to fall quiet after a lease.
+ */
+export class Draining {
+  /** Messages that came and were dropped. */
+  dropped = 0
+  private quietAt = 0
+  private readonly quiet: Timer
+  private readonly overdue: Timer
+
+  constructor(
+    /** When it began. */
+    readonly since: number,
+    private readonly settings: DrainSettings,
+    private readonly timers: Timers,
+    onQuiet: () => void,
+    onOverdue: () => void
+  ) {
+    this.quiet = makeTimer(() => {
+      // Messages only move the time; the timer follows when it is due.
+      if (this.quietAt > timers.now()) timers.set(this.quiet, this.quietAt)
+      else onQuiet()
+    })
+    this.overdue = makeTimer(onOverdue)
+  }
+
+  start(): void {
+    this.quietAt = this.timers.now() + this.settings.quietPeriod
+    this.timers.set(this.quiet, this.quietAt)
+    this.timers.set(this.overdue, this.since + this.settings.timeout)
+  }
+
+  onMessage(): void {
+    this.dropped += 1
+    this.quietAt = this.timers.now() + this.settings.quietPeriod
+  }
+
+  stop(): void {
+    this.timers.clear(this.quiet)
+    this.timers.clear(this.overdue)
+  }
+}

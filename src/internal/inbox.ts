@@ -1,0 +1,68 @@
+import type { Message } from "../WebSocketTransport.js"
+
+/** What a message counts beyond its bytes, so that many empty ones count, too. */
+export const messageOverhead = 64
+
+/** Messages that have been read from a socket and not by its holder, in order. */
+export class Inbox {
+  private messages: Array<Message> = []
+  private sizes: Array<number> = []
+  private head = 0
+  /** What it holds, as `receiveBuffer` counts it. */
+  weight = 0
+
+  get length(): number {
+    return this.messages.length - this.head
+  }
+
+  push(message: Message, bytes: number): void {
+    this.messages.push(message)
+    this.sizes.push(bytes)
+    this.weight += bytes + messageOverhead
+  }
+
+  /** The size of the next message. */
+  get nextBytes(): number {
+    return this.sizes[this.head]!
+  }
+
+  get next(): Message {
+    return this.messages[this.head]!
+  }
+
+  take(): Message {
+    const { head, messages, sizes } = this
+    const message = messages[head]!
+    this.weight -= sizes[head]! + messageOverhead
+    this.head = head + 1
+    if (this.head === messages.length) this.clear()
+    // Otherwise what has been taken is let go now and then, at a constant cost per message.
+    else if (this.head >= 1024 && this.head * 2 >= messages.length) {
+      this.messages = messages.slice(this.head)
+      this.sizes = sizes.slice(this.head)
+      this.head = 0
+    } else messages[head] = ""
+    return message
+  }
+
+  takeAll(): Array<Message> {
+    const all = this.head === 0 ? this.messages : this.messages.slice(this.head)
+    this.messages = []
+    this.clear()
+    return all
+  }
+
+  /** Takes over what another one holds. */
+  append(other: Inbox): void {
+    for (let index = other.head; index < other.messages.length; index++) {
+      this.push(other.messages[index]!, other.sizes[index]!)
+    }
+  }
+
+  private clear(): void {
+    this.messages.length = 0
+    this.sizes.length = 0
+    this.head = 0
+    this.weight = 0
+  }
+}

@@ -1,0 +1,141 @@
+import * as Chunk from "effect/Chunk"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import type { ConnectionError } from "../PoolError.js"
+import type {
+  ConnectionInfo,
+  ConnectionState,
+  TypeId as ConnectionTypeId,
+  WebSocketConnection
+} from "../WebSocketConnection.js"
+import type { Message } from "../WebSocketTransport.js"
+import type { Link } from "./link.js"
+import type { SlotState } from "./slot.js"
+
+export const TypeId: ConnectionTypeId = Symbol.for("effect-websocket-pool/WebSocketConnection") as ConnectionTypeId
+
+export const isWebSocketConnection = (u: unknown): u is WebSocketConnection => Predicate.hasProperty(u, TypeId)
+
+const states: { readonly [S in SlotState]: ConnectionState } = {
+  creating: "connecting",
+  idle: "idle",
+  checking: "busy",
+  leased: "busy",
+  releasing: "draining",
+  closing: "closing",
+  gone: "closed"
+}
+
+/**
+ * A holder's handle of a link: valid as long as it is the one that the link knows.
+ *
+ * One is made for each lease, so it is small. What needs its identity is made when it is asked for, as
+ * functions and effects that do not depend on how they are called.
+ */
+export class Lease implements WebSocketConnection {
+  readonly [TypeId]: typeof TypeId = TypeId
+  /** When it began, in milliseconds of the clock. */
+  since = 0
+  isDiscarded = false
+  /** A message that it had claimed when it ended. */
+  kept: Message | undefined = undefined
+
+  constructor(private readonly link: Link) {}
+
+  get id(): string {
+    return this.link.id
+  }
+
+  get protocol(): string {
+    return this.link.socket?.protocol ?? ""
+  }
+
+  get send(): (message: Message) => Effect.Effect<void, ConnectionError> {
+    return (message) => Effect.suspend(() => this.link.send(this, message))
+  }
+
+  get receive(): Effect.Effect<Message, ConnectionError> {
+    const take = Effect.sync(() => this.link.take(this))
+    const receive: Effect.Effect<Message, ConnectionError> = Effect.withFiberRuntime((fiber) =>
+      this.link.receive(this, fiber, receive, take)
+    )
+    return receive
+  }
+
+  get receiveChunk(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
+    // Not empty: it is only taken from when something is there.
+    const take = Effect.sync(() => Chunk.unsafeFromArray(this.link.takeAll(this)) as Chunk.NonEmptyChunk<Message>)
+    const receive: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> = Effect.withFiberRuntime((fiber) =>
+      this.link.receive(this, fiber, receive, take)
+    )
+    return receive
+  }
+
+  get messages(): Stream.Stream<Message, ConnectionError> {
+    return Stream.repeatEffectOption(
+      Effect.mapError(this.receive, (error) =>
+        error._tag === "ConnectionClosedError" && (error.code === 1000 || error.code === 1005)
+          ? Option.none()
+          : Option.some(error)
+      )
+    )
+  }
+
+  get ping(): Effect.Effect<Duration.Duration, ConnectionError> {
+    return this.link.ping(this)
+  }
+
+  get info(): Effect.Effect<ConnectionInfo> {
+    return Effect.sync(() => {
+      const { link } = this
+      return {
+        id: link.id,
+        state: link.isGone ? "closed" : link.isEnding ? "closing" : states[link.slot.state],
+        openedAt: link.openedAt,
+        lastActivityAt: link.activeAt,
+        leases: link.leases,
+        messagesSent: link.messagesSent,
+        messagesReceived: link.messagesReceived,
+        bytesSent: link.bytesSent,
+        bytesReceived: link.bytesReceived
+      }
+    })
+  }
+
+  get discard(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.isDiscarded = true
+    })
+  }
+
+  get close(): (code?: number, reason?: string) => Effect.Effect<void> {
+    return (code = 1000, reason = "") =>
+      Effect.sync(() => {
+        if (this.link.lease !== this) return
+        this.link.close(isSendable(code) ? code : 1000, cutReason(reason), "Local", "Closed")
+      })
+  }
+}
+
+/** The codes that RFC 6455 and its registry let an endpoint send. */
+const isSendable = (code: number): boolean =>
+  (Number.isInteger(code) && code >= 3000 && code <= 4999) ||
+  (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006)
+
+const longestReason = 123
+
+/** Cuts a close reason to the bytes that fit into its frame, between two characters. */
+const cutReason = (reason: string): string => {
+  let bytes = 0
+  let end = 0
+  for (const character of reason) {
+    const point = character.codePointAt(0)!
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4
+    if (bytes > longestReason) break
+    end += character.length
+  }
+  return reason.slice(0, end)
+}

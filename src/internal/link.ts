@@ -1,0 +1,458 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import type * as Scope from "effect/Scope"
+import {
+  type AcquireError,
+  type CloseInitiator,
+  ConnectionBusyError,
+  ConnectionClosedError,
+  type ConnectionError
+} from "../PoolError.js"
+import type { CloseReason } from "../PoolEvent.js"
+import type { CloseInfo, Message, SocketEvents, TransportSocket } from "../WebSocketTransport.js"
+import type { Draining } from "./draining.js"
+import { Inbox } from "./inbox.js"
+import type { Lease } from "./lease.js"
+import type { Slot } from "./slot.js"
+import type { Timer, Timers } from "./timers.js"
+
+/** What a link needs to know of its pool, and tells it. */
+export interface LinkHost {
+  readonly timers: Timers
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly receiveBuffer: number
+  readonly sendBuffer: number
+  readonly closeTimeout: number
+  /** A message came that belongs to no lease. */
+  readonly onStray: (link: Link, message: Message, bytes: number) => void
+  /** A message was read and will be given to nobody. */
+  readonly onDropped: (link: Link, bytes: number) => void
+  /** Nothing was heard for `pingInterval`. */
+  readonly onSilent: (link: Link) => void
+  /** Nothing moved for `pingTimeout` after a ping. */
+  readonly onDead: (link: Link) => void
+  /** The connection has ended; its socket may still be there. */
+  readonly onEnded: (link: Link) => void
+  /** The socket is gone. */
+  readonly onGone: (link: Link) => void
+}
+
+interface End {
+  readonly code: number
+  readonly reason: string
+  readonly initiator: CloseInitiator
+}
+
+interface Reader {
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  /** Makes it look again. */
+  readonly wake: () => void
+}
+
+interface Sender {
+  readonly lease: Lease
+  readonly message: Message
+  readonly resume: (effect: Effect.Effect<void, ConnectionError>) => void
+}
+
+interface Pinger {
+  readonly lease: Lease | undefined
+  readonly since: bigint
+  readonly resume: (effect: Effect.Effect<Duration.Duration, ConnectionError>) => void
+}
+
+/** How often a line is looked at while a ping is out: the part of `pingTimeout` by which its end may be noticed late. */
+const looks = 4
+
+/**
+ * A physical connection. It knows who holds it, keeps what has arrived, and watches whether the line lives.
+ * All of its methods are synchronous; leases wrap them into effects.
+ */
+export class Link implements SocketEvents, Timer {
+  socket: TransportSocket | undefined = undefined
+  /** Who may use it now. */
+  lease: Lease | undefined = undefined
+  /** How many leases there have been, those of hooks aside. */
+  leases = 0
+  /** Why the pool or its holder ended it. */
+  closeReason: CloseReason | undefined = undefined
+  end: End | undefined = undefined
+  isGone = false
+  /** Whether a lease has made it unfit for the next one. */
+  isUnfit = false
+  /** The wait for the line to fall quiet between two leases. */
+  draining: Draining | undefined = undefined
+  /** What `onConnect` has acquired. */
+  scope: Scope.CloseableScope | undefined = undefined
+  /** Told once the socket is gone. */
+  onceGone: (() => void) | undefined = undefined
+
+  openedAt = 0
+  heardAt = 0
+  activeAt = 0
+  messagesSent = 0
+  messagesReceived = 0
+  bytesSent = 0
+  bytesReceived = 0
+
+  inbox = new Inbox()
+  isPaused = false
+  private reader: Reader | undefined = undefined
+  /** Who was told that there is a message, and has not taken it yet. */
+  private claimant: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private senders: Array<Sender> = none
+
+  /** The close frame of our side, once it is sent. */
+  private closing: End | undefined = undefined
+  private pings = 0
+  private pingers: Map<number, Pinger> | undefined = undefined
+  /** Whether the line is watched since a ping went out, when it last moved since, and whether it has yet to answer. */
+  private isWatched = false
+  private movedAt = 0
+  private isAwaiting = false
+  private progress = 0
+
+  // Its timer is the next look at the line, or the end of the closing handshake.
+  due = 0
+  position = -1
+
+  constructor(
+    readonly id: string,
+    readonly slot: Slot<Link, AcquireError>,
+    private readonly host: LinkHost
+  ) {}
+
+  get isOpen(): boolean {
+    return this.end === undefined && this.closing === undefined && this.socket?.isOpen === true
+  }
+
+  get isEnding(): boolean {
+    return this.end !== undefined || this.closing !== undefined
+  }
+
+  // What the socket reports
+
+  onOpen(socket: TransportSocket): void {
+    this.socket = socket
+    this.openedAt = this.heardAt = this.activeAt = this.host.timers.now()
+    if (this.isEnding) socket.destroy()
+    else this.rest()
+  }
+
+  onMessage(message: Message, bytes: number): void {
+    const now = this.host.timers.now()
+    this.heardAt = this.activeAt = now
+    this.isAwaiting = false
+    this.messagesReceived += 1
+    this.bytesReceived += bytes
+    if (this.end !== undefined) this.host.onDropped(this, bytes)
+    else if (this.lease !== undefined || this.leases === 0) {
+      this.inbox.push(message, bytes)
+      if (this.reader !== undefined) this.wakeReader()
+      if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused) this.pause()
+    } else this.host.onStray(this, message, bytes)
+  }
+
+  onPong(payload: string): void {
+    this.heardAt = this.activeAt = this.host.timers.now()
+    this.isAwaiting = false
+    const { pingers } = this
+    if (pingers === undefined) return
+    // A server may answer only the latest of several pings.
+    const answered = Number(payload)
+    for (const [id, pinger] of pingers) {
+      if (id > answered) break
+      pingers.delete(id)
+      pinger.resume(Effect.succeed(Duration.nanos(this.host.timers.nanos() - pinger.since)))
+    }
+  }
+
+  onFlush(): void {
+    if (this.isWatched) this.movedAt = this.host.timers.now()
+    if (this.senders.length > 0) this.sendWaiting()
+  }
+
+  onEnd(info: CloseInfo): void {
+    const { closing } = this
+    if (this.end !== undefined) return
+    this.closeReason ??= info.initiator === "Local" ? "Protocol" : "Remote"
+    this.finish(closing === undefined ? info : { ...info, initiator: closing.initiator })
+    this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)
+    this.host.onEnded(this)
+  }
+
+  onGone(): void {
+    this.isGone = true
+    this.closeReason ??= "Remote"
+    if (this.end === undefined) this.finish({ code: 1006, reason: "", initiator: this.closing?.initiator ?? "Remote" })
+    this.host.timers.clear(this)
+    this.onceGone?.()
+    this.host.onGone(this)
+  }
+
+  // Receiving
+
+  /**
+   * The next step of a `receive`: `take`, a wait, or an error.
+   *
+   * An effect that holds a message can be interrupted before its fiber goes on, and the message is lost. So
+   * the message is taken by `take`, a single `Effect.sync`, whose result the fiber's continuation gets within
+   * the same step. Until then the fiber has only claimed it.
+   */
+  receive<A>(
+    lease: Lease,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    again: Effect.Effect<A, ConnectionError>,
+    take: Effect.Effect<A>
+  ): Effect.Effect<A, ConnectionError> {
+    if (this.lease !== lease) return this.released
+    if (this.inbox.length > 0) {
+      if (this.claimant !== undefined && this.claimant !== fiber) {
+        // It takes the message before this fiber's next turn, or it was interrupted and never will.
+        this.claimant = undefined
+        return Effect.zipRight(Effect.yieldNow(), again)
+      }
+      this.claimant = fiber
+      return take
+    }
+    if (this.end !== undefined) return Effect.fail(this.closedError(this.end))
+    if (this.reader !== undefined && isReceiving(this.reader.fiber)) {
+      return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
+    }
+    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
+    // by the state of its fiber, and waking it does nothing.
+    return Effect.async((resume) => {
+      this.reader = { fiber, wake: () => resume(again) }
+    })
+  }
+
+  take(lease: Lease): Message {
+    this.claimant = undefined
+    if (this.lease !== lease) return lease.kept!
+    const message = this.inbox.take()
+    if (this.isPaused && this.inbox.weight <= this.host.receiveBuffer / 2) this.unpause()
+    return message
+  }
+
+  takeAll(lease: Lease): Array<Message> {
+    this.claimant = undefined
+    if (this.lease !== lease) return [lease.kept!]
+    const messages = this.inbox.takeAll()
+    if (this.isPaused) this.unpause()
+    return messages
+  }
+
+  private wakeReader(): void {
+    const { reader } = this
+    this.reader = undefined
+    reader?.wake()
+  }
+
+  private pause(): void {
+    this.isPaused = true
+    // A closing handshake that nobody reads would never end.
+    if (this.closing !== undefined) this.destroy()
+    else this.socket!.pause()
+  }
+
+  private unpause(): void {
+    this.isPaused = false
+    if (this.isGone) return
+    this.socket!.resume()
+    this.heardAt = this.movedAt = this.host.timers.now()
+    if (this.isEnding) return
+    if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
+    this.rest()
+  }
+
+  /** Throws away what is unread, up to the first message that may not be. */
+  drop(mayDrop: (message: Message) => boolean = () => true): boolean {
+    while (this.inbox.length > 0) {
+      if (!mayDrop(this.inbox.next)) return false
+      const bytes = this.inbox.nextBytes
+      this.inbox.take()
+      this.host.onDropped(this, bytes)
+    }
+    if (this.isPaused) this.unpause()
+    return true
+  }
+
+  // Sending
+
+  send(lease: Lease, message: Message): Effect.Effect<void, ConnectionError> {
+    const { socket } = this
+    if (this.lease !== lease || socket === undefined) return this.released
+    const end = this.end ?? this.closing
+    if (end !== undefined) return Effect.fail(this.closedError(end))
+    // A server that has begun to close has not told how yet: then wait for the end, too.
+    if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
+      return Effect.async((resume) => {
+        const sender: Sender = { lease, message, resume }
+        if (this.senders === none) this.senders = []
+        this.senders.push(sender)
+        return Effect.sync(() => {
+          const index = this.senders.indexOf(sender)
+          if (index >= 0) this.senders.splice(index, 1)
+        })
+      })
+    }
+    this.write(socket, message)
+    return Effect.void
+  }
+
+  private write(socket: TransportSocket, message: Message): void {
+    this.activeAt = this.host.timers.now()
+    this.messagesSent += 1
+    this.bytesSent += socket.send(message)
+  }
+
+  private sendWaiting(): void {
+    const { socket } = this
+    while (this.senders.length > 0 && this.isOpen && socket!.bufferedAmount <= this.host.sendBuffer) {
+      const sender = this.senders.shift()!
+      this.write(socket!, sender.message)
+      sender.resume(Effect.void)
+    }
+  }
+
+  // The life of the line
+
+  ping(lease: Lease | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+    return Effect.suspend(() => {
+      if (lease !== undefined && this.lease !== lease) return this.released
+      const end = this.end ?? this.closing
+      if (end !== undefined) return Effect.fail(this.closedError(end))
+      return Effect.async<Duration.Duration, ConnectionError>((resume) => {
+        const id = this.pings + 1
+        this.pingers ??= new Map()
+        this.pingers.set(id, { lease, since: this.host.timers.nanos(), resume })
+        this.sendPing()
+        return Effect.sync(() => this.pingers?.delete(id))
+      })
+    })
+  }
+
+  /** Pings the line, and watches it until it answers. */
+  sendPing(): void {
+    this.pings += 1
+    // Behind a socket that is not read no answer can be seen.
+    if (this.isPaused || !this.isOpen) return
+    const { pingTimeout, timers } = this.host
+    this.isAwaiting = true
+    if (!this.isWatched) {
+      this.isWatched = true
+      this.movedAt = timers.now()
+      this.progress = this.socket!.progress
+    }
+    this.socket!.ping(String(this.pings))
+    timers.set(this, timers.now() + pingTimeout / looks)
+  }
+
+  onDue(): void {
+    if (this.isEnding) this.destroy()
+    else if (!this.isPaused) this.look()
+  }
+
+  private look(): void {
+    const { pingInterval, pingTimeout, timers } = this.host
+    const now = timers.now()
+    if (this.isWatched && (this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0))) {
+      const progress = this.socket!.progress
+      if (progress !== this.progress) {
+        this.progress = progress
+        this.movedAt = now
+      }
+      const movedAt = Math.max(this.movedAt, this.heardAt)
+      if (now - movedAt >= pingTimeout) this.host.onDead(this)
+      else timers.set(this, Math.min(movedAt + pingTimeout, now + pingTimeout / looks))
+      return
+    }
+    this.isWatched = false
+    if (now - this.heardAt >= pingInterval) this.host.onSilent(this)
+    else this.rest()
+  }
+
+  /** Looks again when the line has been silent for `pingInterval`. */
+  rest(): void {
+    this.host.timers.set(this, this.heardAt + Math.max(this.host.pingInterval, 1))
+  }
+
+  // Ends
+
+  /**
+   * Begins the closing handshake. One that the pool begins is over at once for the holder; one that the holder
+   * begins is over when the server has answered, so that what it sends before that can be received.
+   */
+  close(code: number, reason: string, initiator: "Local" | "Pool", closeReason: CloseReason): void {
+    this.closeReason ??= closeReason
+    if (this.isEnding) return
+    this.closing = { code, reason, initiator }
+    if (initiator === "Pool") this.finish(this.closing)
+    else this.failWaiting(this.closing)
+    if (this.isPaused || this.socket === undefined) this.destroy()
+    else {
+      this.socket.close(code, reason)
+      this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)
+    }
+  }
+
+  /** Ends the line without a handshake. */
+  destroy(): void {
+    if (this.isGone) return
+    this.closeReason ??= "Closed"
+    if (this.end === undefined) this.finish({ code: 1006, reason: "", initiator: this.closing?.initiator ?? "Pool" })
+    this.socket?.destroy()
+  }
+
+  private finish(end: End): void {
+    this.end = end
+    this.failWaiting(end)
+    this.wakeReader()
+  }
+
+  private failWaiting(end: End): void {
+    const { pingers, senders } = this
+    this.senders = none
+    this.pingers = undefined
+    for (const sender of senders) sender.resume(Effect.fail(this.closedError(end)))
+    if (pingers === undefined) return
+    for (const pinger of pingers.values()) pinger.resume(Effect.fail(this.closedError(end)))
+  }
+
+  /** Whatever is under way for the holder fails. */
+  endLease(): void {
+    const { lease, pingers, senders } = this
+    if (lease === undefined) return
+    if (this.claimant !== undefined && this.inbox.length > 0) lease.kept = this.inbox.take()
+    this.claimant = undefined
+    this.lease = undefined
+    if (this.reader !== undefined) this.wakeReader()
+    if (senders.length > 0) {
+      this.senders = none
+      for (const sender of senders) sender.resume(this.released)
+    }
+    if (pingers === undefined) return
+    for (const [id, pinger] of pingers) {
+      if (pinger.lease === undefined) continue
+      pingers.delete(id)
+      pinger.resume(this.released)
+    }
+  }
+
+  private get released(): Effect.Effect<never, ConnectionBusyError> {
+    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Released" }))
+  }
+
+  private closedError(end: End): ConnectionClosedError {
+    return new ConnectionClosedError({ connectionId: this.id, ...end })
+  }
+}
+
+const none: Array<Sender> = []
+
+const isReceiving = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
+  fiber.unsafePoll() === null && Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))

@@ -1,0 +1,114 @@
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import type {
+  ConnectRequest,
+  MemoryHandshake,
+  MemoryPeer,
+  SocketEvents,
+  WebSocketTransport
+} from "../WebSocketTransport.js"
+import * as memorySocket from "./memorySocket.js"
+import { TransportError } from "./transportError.js"
+
+type Handler<E, R> = (peer: MemoryPeer) => Effect.Effect<unknown, E, R>
+
+interface Options {
+  readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number>) | undefined
+}
+
+/** A plain record for reading: iterating it shows each field once, in lower case, as Node's `http` does. */
+const peerHeaders = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> => {
+  const entries = Object.entries(headers)
+  const lowerCase = Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value]))
+  for (const [name, value] of entries) {
+    if (name !== name.toLowerCase()) {
+      Object.defineProperty(lowerCase, name, { value, enumerable: false })
+    }
+  }
+  return lowerCase
+}
+
+const refusal = (status: number): TransportError =>
+  new TransportError({ reason: "Handshake", status, cause: new Error(`Unexpected server response: ${status}`) })
+
+const handshake = (
+  accept: (handshake: MemoryHandshake) => Effect.Effect<unknown, number>,
+  asked: MemoryHandshake
+): Effect.Effect<unknown, TransportError> =>
+  Effect.suspend(() => accept(asked)).pipe(
+    Effect.catchAllCause((cause) => Effect.fail(refusal(Option.getOrElse(Cause.failureOption(cause), () => 500))))
+  )
+
+const make = <E, R>(
+  runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
+  handler: Handler<E, R>,
+  { accept }: Options
+): Effect.Effect<WebSocketTransport, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const handlers = yield* FiberSet.make()
+    let connections = 0
+    let shutDown = false
+    // Registered after the set's own finalizer, so it runs first: the handlers are told apart from ones that
+    // interrupted themselves.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        shutDown = true
+      })
+    )
+
+    // Not immediate: what a new fiber does must not happen inside of the call that starts it.
+    const fork = Runtime.runFork(runtime)
+    const later = (task: () => void): void => {
+      fork(Effect.sync(task), { immediate: false })
+    }
+
+    const closeCode = (exit: Exit.Exit<unknown, unknown>): number =>
+      Exit.isSuccess(exit) ? 1000 : shutDown ? 1001 : 1011
+
+    const open = (request: ConnectRequest, events: SocketEvents, headers: Readonly<Record<string, string>>) => {
+      connections += 1
+      const socket = memorySocket.make(`memory-${connections}`, request, events, later)
+      events.onOpen(socket)
+      const peer = memorySocket.peer(socket, request.url, headers)
+      const serving = fork(Effect.scoped(Effect.suspend(() => handler(peer))), { immediate: false })
+      // An observer rather than a finalizer: it also sees the end of a fiber that was interrupted before its start.
+      serving.addObserver((exit) => socket.peerClose(closeCode(exit), ""))
+      FiberSet.unsafeAdd(handlers, serving)
+    }
+
+    return {
+      connect: (request, events) =>
+        Effect.suspend(() => {
+          if (shutDown) {
+            return Effect.fail(
+              new TransportError({ reason: "Network", cause: new Error("The in-memory server has been shut down") })
+            )
+          }
+          const headers = peerHeaders(request.headers)
+          const { protocols, url } = request
+          const accepted = accept === undefined ? Effect.void : handshake(accept, { url, headers, protocols })
+          // Opening is the last step, and one step: an interruption comes before it, or finds the socket with
+          // the caller.
+          return Effect.flatMap(accepted, () => Effect.sync(() => open(request, events, headers)))
+        })
+    }
+  })
+
+export const layer =
+  (tag: Context.Tag<WebSocketTransport, WebSocketTransport>) =>
+  <E, R>(
+    handler: Handler<E, R>,
+    options: Options = {}
+  ): Layer.Layer<WebSocketTransport, never, Exclude<R, Scope.Scope>> =>
+    Layer.unwrapEffect(
+      Effect.map(Effect.runtime<Exclude<R, Scope.Scope>>(), (runtime) =>
+        Layer.scoped(tag, make(runtime, handler, options))
+      )
+    )

@@ -1,0 +1,148 @@
+import * as Predicate from "effect/Predicate"
+import { TransportError } from "./transportError.js"
+
+type Reason = TransportError["reason"]
+
+/** How far an attempt had come when it failed. */
+export type Stage =
+  /** Nothing has been sent: what the caller asked for is not possible. */
+  | "Setup"
+  /** The server has not answered yet. */
+  | "Opening"
+  /** The server has answered. */
+  | "Upgrade"
+
+const redacted = "<redacted>"
+
+const attemptOr = <A>(f: () => A, otherwise: A): A => {
+  try {
+    return f()
+  } catch {
+    return otherwise
+  }
+}
+
+/** The forms in which a part of a URL may turn up in a message. */
+const formsOf = (part: string): ReadonlyArray<string> => {
+  const spaced = part.replaceAll("+", " ")
+  return [part, attemptOr(() => decodeURIComponent(part), part), attemptOr(() => decodeURIComponent(spaced), part)]
+}
+
+/** For a part of a secret: `1` or `en` is none by itself, and would riddle every message. */
+const isNotable = (part: string): boolean => part.length > 3
+
+/** Works on a text that is no URL too: it is in the message of the complaint about it. */
+const secretsOfUrl = (url: string): ReadonlyArray<string> => {
+  const userInfo = /^[^/?#]*\/\/([^/?#]*)@/.exec(url)?.[1] ?? ""
+  const query = /\?([^#]*)/.exec(url)?.[1] ?? ""
+  const colon = userInfo.indexOf(":")
+  const credentials = colon < 0 ? [userInfo] : [userInfo.slice(0, colon), userInfo.slice(colon + 1)]
+  const values = query.split("&").map((pair) => pair.slice(pair.indexOf("=") + 1))
+  return [
+    ...[userInfo, ...credentials, query].flatMap(formsOf),
+    ...values.filter(isNotable).flatMap(formsOf),
+    ...formsOf(userInfo).map((form) => Buffer.from(form).toString("base64"))
+  ]
+}
+
+/** The credentials of `Bearer x`. */
+const withoutScheme = (value: string): ReadonlyArray<string> => [value.slice(value.indexOf(" ") + 1)].filter(isNotable)
+
+/** As they were given, and as a parser rewrites them. */
+const urlForms = (url: string): ReadonlyArray<string> => [url, attemptOr(() => new URL(url).href, url)]
+
+/** What must not be seen of a request: header values, and the user info and query strings of its URLs. */
+export const secretsOf = (
+  urls: ReadonlyArray<string>,
+  headers: Readonly<Record<string, string>>
+): ReadonlyArray<string> => [
+  ...Object.values(headers).flatMap((value) => [value, ...withoutScheme(value)]),
+  ...urls.flatMap(urlForms).flatMap(secretsOfUrl)
+]
+
+const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+
+const textOf = (error: object, key: string): ReadonlyArray<string> => {
+  const value: unknown = Predicate.hasProperty(error, key) ? error[key] : undefined
+  return typeof value === "string" || typeof value === "number" ? [`${value}`] : []
+}
+
+/**
+ * Replaces every secret in one pass, the longest first. What the system says of itself (`127.0.0.1`, a port)
+ * stays readable though a secret as short as `1` is part of it.
+ */
+const redact = (text: string, secrets: ReadonlyArray<string>, system: ReadonlyArray<string>): string => {
+  const hidden = new Set(secrets.filter((secret) => secret !== ""))
+  const tokens = [...hidden, ...system].sort((a, b) => b.length - a.length)
+  return tokens.length === 0
+    ? text
+    : text.replace(new RegExp(tokens.map(escapeRegExp).join("|"), "g"), (token) =>
+        hidden.has(token) ? redacted : token
+      )
+}
+
+const codeOf = (error: unknown): string | undefined =>
+  Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : undefined
+
+const messageOf = (error: unknown, secrets: ReadonlyArray<string>): string => {
+  // Node tries several addresses at once, and says nothing in the error that stands for all of them.
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return error.errors.map((each) => messageOf(each, secrets)).join("; ")
+  }
+  const text = attemptOr(() => (error instanceof Error ? error.message : String(error)), "")
+  const system = Predicate.isObject(error)
+    ? ["code", "syscall", "hostname", "address", "port"].flatMap((key) => textOf(error, key))
+    : []
+  // The rest of this one is the URL.
+  const short = error instanceof SyntaxError && text.startsWith("Invalid URL") ? "Invalid URL" : text
+  return redact(short === "" ? (codeOf(error) ?? "Unknown error") : short, secrets, system)
+}
+
+/** A copy with nothing in it but a name, a code and a message without secrets. */
+const causeOf = (error: unknown, secrets: ReadonlyArray<string>): Error => {
+  const cause = new Error(messageOf(error, secrets))
+  const code = codeOf(error)
+  cause.name = error instanceof Error ? redact(error.name, secrets, ["Error"]) : "Error"
+  cause.stack = `${cause.name}: ${cause.message}`
+  return code === undefined ? cause : Object.assign(cause, { code })
+}
+
+const setupCode = /^ERR_(INVALID_CHAR|HTTP_INVALID_HEADER_VALUE|INVALID_HTTP_TOKEN|UNESCAPED_CHARACTERS|INVALID_ARG_)/
+
+/** What OpenSSL calls the ways in which a certificate can be wrong, and what Node's own `tls` says. */
+const tlsCode =
+  /^(CERT_|CRL_|ERROR_IN_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA$|INVALID_PURPOSE$|PATH_LENGTH_EXCEEDED$|HOSTNAME_MISMATCH$|EPROTO$|ERR_TLS_|ERR_SSL_|ERR_OSSL_|ERR_CRYPTO_)/
+
+const reasonOf = (error: unknown, stage: Stage): Reason => {
+  const code = codeOf(error)
+  if (stage === "Setup" && (error instanceof SyntaxError || (code !== undefined && setupCode.test(code)))) {
+    return "Setup"
+  }
+  if (code !== undefined && tlsCode.test(code)) return "Tls"
+  if (stage === "Upgrade") return "Handshake"
+  // The parser's complaint about a line that ended too early is about the line.
+  return code?.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE" ? "Handshake" : "Network"
+}
+
+export const fromError = (error: unknown, stage: Stage, secrets: ReadonlyArray<string>): TransportError =>
+  new TransportError({ reason: reasonOf(error, stage), cause: causeOf(error, secrets) })
+
+export const refused = (message: string, status: number): TransportError =>
+  new TransportError({ reason: "Handshake", status, cause: causeOf(new Error(message), []) })
+
+/**
+ * Calls a user's `checkServerIdentity` so that it cannot throw into Node's internals, and so that its
+ * complaints are known as ones about the certificate.
+ */
+export const identityCheck =
+  <A extends ReadonlyArray<unknown>>(check: (...args: A) => Error | undefined) =>
+  (...args: A): Error | undefined => {
+    try {
+      const error = check(...args)
+      return error === undefined || codeOf(error) !== undefined ? error : rejected(error)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
+
+const rejected = (error: unknown): Error => Object.assign(new Error(messageOf(error, [])), { code: "CERT_REJECTED" })

@@ -1,0 +1,210 @@
+import { WebSocket } from "ws"
+import type { CloseInfo, Message, SocketEvents, TransportSocket } from "../WebSocketTransport.js"
+
+const owner: unique symbol = Symbol("effect-websocket-pool/NodeSocket")
+
+/** The listeners below are shared by all sockets: they find theirs here. */
+interface OwnedWebSocket extends WebSocket {
+  [owner]?: NodeSocket
+}
+
+export const isOwned = (ws: WebSocket): boolean => owner in ws
+
+/** The part of a `net.Socket` that shows what moves. An agent may bring a stream of its own that lacks some of it. */
+export interface RawSocket {
+  readonly bytesRead?: number
+  readonly bytesWritten?: number
+  readonly writableLength?: number
+  readonly _handle?: { readonly writeQueueSize?: number } | null
+}
+
+const text = { binary: false }
+const binary = { binary: true }
+
+/** A short text is cheaper as bytes: header and payload become one write. A long one would be copied once more. */
+const shortText = 1024
+
+export class NodeSocket implements TransportSocket {
+  readonly protocol: string
+  private readonly isCompressed: boolean
+  /** `close` was called before a close frame of the server had come. */
+  private isClosedByUs = false
+  private isDestroyed = false
+  private hasEnded = false
+  private isGone = false
+  /** One for all messages, since Node handles a row of equal callbacks together. */
+  private flushed: ((error?: Error | null) => void) | undefined
+
+  private moved = 0
+  private read = 0
+  private written = 0
+  private queued = 0
+
+  constructor(
+    private readonly ws: OwnedWebSocket,
+    private readonly raw: RawSocket,
+    private readonly events: SocketEvents
+  ) {
+    this.protocol = ws.protocol
+    this.isCompressed = ws.extensions !== ""
+    ws[owner] = this
+    ws.on("message", onMessage)
+    ws.on("pong", onPong)
+    ws.on("error", onError)
+    ws.on("close", onClose)
+  }
+
+  get isOpen(): boolean {
+    return this.ws.readyState === WebSocket.OPEN
+  }
+
+  get bufferedAmount(): number {
+    return this.ws.bufferedAmount
+  }
+
+  get progress(): number {
+    const { bytesRead = 0, bytesWritten = 0, writableLength = 0, _handle } = this.raw
+    const written = bytesWritten - writableLength
+    // A chunk counts as written when all of it is. How much of a large one still waits is seen only in the
+    // handle's queue, where Node's own socket timeout looks too. It is no public property: without it, only
+    // whole chunks count. A queue that grows is not progress, but a new chunk in it.
+    const queued = _handle?.writeQueueSize ?? 0
+    if (bytesRead !== this.read || written !== this.written || queued < this.queued) {
+      this.moved += 1
+    }
+    this.read = bytesRead
+    this.written = written
+    this.queued = queued
+    return this.moved
+  }
+
+  send(message: Message): number {
+    if (typeof message !== "string") {
+      // `ws` masks into a copy, at once; but what it compresses, it keeps until its turn comes.
+      this.write(this.isCompressed ? new Uint8Array(message) : message, binary)
+      return message.byteLength
+    }
+    if (message.length > shortText) {
+      this.write(message, text)
+      return Buffer.byteLength(message)
+    }
+    const bytes = Buffer.from(message)
+    this.write(bytes, text)
+    return bytes.byteLength
+  }
+
+  private write(data: Message, options: { readonly binary: boolean }): void {
+    if (!this.isOpen) return
+    this.flushed ??= (error) => {
+      if (!error && !this.isGone) this.events.onFlush()
+    }
+    try {
+      this.ws.send(data, options, this.flushed)
+    } catch {
+      this.destroy()
+    }
+  }
+
+  ping(payload: string): void {
+    if (!this.isOpen) return
+    try {
+      this.ws.ping(payload)
+    } catch {
+      this.destroy()
+    }
+  }
+
+  pause(): void {
+    this.ws.pause()
+  }
+
+  resume(): void {
+    this.ws.resume()
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.isOpen) return
+    this.isClosedByUs = true
+    try {
+      this.ws.close(code, reason)
+    } catch {
+      this.destroy()
+    }
+  }
+
+  destroy(): void {
+    this.isDestroyed = true
+    this.stopReading()
+    this.ws.terminate()
+  }
+
+  received(message: Message, bytes: number): void {
+    this.moved += 1
+    this.events.onMessage(message, bytes)
+  }
+
+  ponged(payload: string): void {
+    this.moved += 1
+    this.events.onPong(payload)
+  }
+
+  /** After the handshake, `ws` complains only of what the server sends. It goes on to close, in its own time. */
+  violated(code: number): void {
+    this.stopReading()
+    this.end({ code, reason: "", initiator: "Local" })
+  }
+
+  closed(code: number, reason: string): void {
+    // 1006 cannot be received: it stands for no close frame.
+    const isLocal = this.isClosedByUs || (this.isDestroyed && code === 1006)
+    this.end({ code, reason, initiator: isLocal ? "Local" : "Remote" })
+    this.isGone = true
+    this.events.onGone()
+  }
+
+  private end(info: CloseInfo): void {
+    if (this.hasEnded) return
+    this.hasEnded = true
+    this.events.onEnd(info)
+  }
+
+  /** Of a socket that is being destroyed, `ws` still reads what had arrived. */
+  private stopReading(): void {
+    this.ws.off("message", onMessage)
+    this.ws.off("pong", onPong)
+  }
+}
+
+/** A `Buffer` is often a view of a larger piece of memory, which other messages share. */
+const unshared = (data: Buffer): Uint8Array =>
+  data.byteLength > 0 && data.byteLength === data.buffer.byteLength ? new Uint8Array(data.buffer) : new Uint8Array(data)
+
+function onMessage(this: OwnedWebSocket, data: Buffer, isBinary: boolean): void {
+  this[owner]?.received(isBinary ? unshared(data) : data.toString(), data.byteLength)
+}
+
+function onPong(this: OwnedWebSocket, payload: Buffer): void {
+  this[owner]?.ponged(payload.toString())
+}
+
+function onError(this: OwnedWebSocket, error: Error & { readonly code?: unknown }): void {
+  this[owner]?.violated(violationCode(String(error.code)))
+}
+
+function onClose(this: OwnedWebSocket, code: number, reason: Buffer): void {
+  this[owner]?.closed(code, reason.toString())
+}
+
+const violationCode = (errorCode: string): number => {
+  switch (errorCode) {
+    case "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH":
+    case "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH":
+      return 1009
+    case "WS_ERR_TOO_MANY_BUFFERED_PARTS":
+      return 1008
+    case "WS_ERR_INVALID_UTF8":
+      return 1007
+    default:
+      return errorCode.startsWith("Z_") ? 1007 : 1002
+  }
+}
