@@ -93,6 +93,7 @@ export class Link implements SocketEvents, Timer {
 
   openedAt = 0
   heardAt = 0
+  private checkedAt = 0
   activeAt = 0
   messagesSent = 0
   messagesReceived = 0
@@ -341,15 +342,22 @@ export class Link implements SocketEvents, Timer {
     this.pings += 1
     // Behind a socket that is not read no answer can be seen.
     if (this.isPaused || !this.isOpen) return
-    const { pingTimeout, timers } = this.host
-    this.isAwaiting = true
-    if (!this.isWatched) {
-      this.isWatched = true
-      this.movedAt = timers.now()
+    const now = this.host.timers.now()
+    if (!this.isAwaiting) {
+      this.isAwaiting = true
+      this.movedAt = now
       this.progress = this.socket!.progress
     }
     this.socket!.ping(String(this.pings))
-    timers.set(this, timers.now() + pingTimeout / looks)
+    if (this.isWatched) return
+    this.isWatched = true
+    this.host.timers.set(this, now + this.lookAfter)
+  }
+
+  /** How long until the next look at a line that has yet to answer. */
+  private get lookAfter(): number {
+    const { pingInterval, pingTimeout } = this.host
+    return pingTimeout === Number.POSITIVE_INFINITY ? Math.max(pingInterval, 1) : pingTimeout / looks
   }
 
   onDue(): void {
@@ -360,7 +368,8 @@ export class Link implements SocketEvents, Timer {
   private look(): void {
     const { pingInterval, pingTimeout, timers } = this.host
     const now = timers.now()
-    if (this.isWatched && (this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0))) {
+    const isAwaited = this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
+    if (this.isWatched && isAwaited && pingTimeout !== Number.POSITIVE_INFINITY) {
       const progress = this.socket!.progress
       if (progress !== this.progress) {
         this.progress = progress
@@ -368,17 +377,25 @@ export class Link implements SocketEvents, Timer {
       }
       const movedAt = Math.max(this.movedAt, this.heardAt)
       if (now - movedAt >= pingTimeout) this.host.onDead(this)
-      else timers.set(this, Math.min(movedAt + pingTimeout, now + pingTimeout / looks))
+      else timers.set(this, Math.min(movedAt + pingTimeout, now + this.lookAfter))
       return
     }
     this.isWatched = false
-    if (now - this.heardAt >= pingInterval) this.host.onSilent(this)
+    if (now - Math.max(this.heardAt, this.checkedAt) >= pingInterval) this.host.onSilent(this)
     else this.rest()
   }
 
+  /** A health check has come to its end. */
+  wasChecked(): void {
+    if (!this.isOpen) return
+    this.checkedAt = this.host.timers.now()
+    this.rest()
+  }
+
   /** Looks again when the line has been silent for `pingInterval`. */
-  rest(): void {
-    this.host.timers.set(this, this.heardAt + Math.max(this.host.pingInterval, 1))
+  private rest(): void {
+    const since = Math.max(this.heardAt, this.checkedAt)
+    this.host.timers.set(this, since + Math.max(this.host.pingInterval, 1))
   }
 
   // Ends

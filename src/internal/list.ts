@@ -40,6 +40,26 @@ export class List<T> {
     this.length += 1
   }
 
+  /** Links a place in before the first value that satisfies `isAfter`. */
+  insert(place: Place<T>, isAfter: (value: T) => boolean): void {
+    let next = this.head
+    while (next !== undefined && !isAfter(next.value)) next = next.after
+    if (next === undefined) {
+      this.push(place)
+      return
+    }
+    const { before } = next
+    if (before === undefined) {
+      this.unshift(place)
+      return
+    }
+    place.list = this
+    place.before = before
+    place.after = next
+    before.after = next.before = place
+    this.length += 1
+  }
+
   remove(place: Place<T>): void {
     if (place.before === undefined) this.head = place.after
     else place.before.after = place.after

@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
@@ -224,7 +224,7 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
   }
 
   private interrupt(fiber: Fiber.RuntimeFiber<void>): void {
-    this.fork(Fiber.interruptFork(fiber))
+    fiber.unsafeInterruptAsFork(FiberId.none)
   }
 }
 

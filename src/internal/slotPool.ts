@@ -140,13 +140,16 @@ export class SlotPool<A, E> {
     slot.leases -= 1
     this.tally(slot, 1)
     if (slot.leases > 0) {
-      if (slot.doom === undefined) this.partial[slot.leases]!.push(slot.place)
+      if (slot.doom !== undefined) return
+      this.partial[slot.leases]!.push(slot.place)
+      this.serve()
       return
     }
     const verdict = this.verdict(slot, refused)
     if (slot.lost) this.remove(slot, "lost")
     else if (verdict === "Reuse") this.offer(slot, "release")
     else if (verdict === "Settle") {
+      this.tally(slot, -1)
       this.move(slot, "settle")
       this.releasing.push(slot.place)
       this.driver.settle(slot)
@@ -255,6 +258,8 @@ export class SlotPool<A, E> {
   /** Takes a waiter out of line, to wait for this very slot, or for the place that it leaves. */
   private hold(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
     this.leaveLine(waiter)
+    // What it started before is for the others now.
+    if (waiter.creation !== undefined) waiter.creation.starter = waiter.creation = undefined
     slot.heldFor = waiter
     waiter.held = slot
   }
@@ -365,8 +370,7 @@ export class SlotPool<A, E> {
     slot.starter = undefined
     if (starter !== undefined) {
       starter.creation = undefined
-      // Older than all who came after it, so it is the next to start another.
-      this.bare.unshift(starter.bare)
+      this.bare.insert(starter.bare, (other) => other.turn > starter.turn)
     }
     this.timers.set(slot, slot.createdAt + this.driver.lifetime())
     this.offer(slot, "created")
@@ -380,7 +384,8 @@ export class SlotPool<A, E> {
     this.slots.delete(slot)
     const waiter = slot.starter ?? slot.heldFor
     if (waiter !== undefined) this.fail(waiter, outcome)
-    if (slot.background && this.state === "open") {
+    // What fails before the next try belongs to the same one.
+    if (slot.background && this.state === "open" && this.pause.position === -1) {
       this.failures += 1
       this.waitToKeep(this.failures)
     }
@@ -511,6 +516,11 @@ export class SlotPool<A, E> {
         this.timers.set(this.idleTimer, due)
         return
       }
+      if (this.wanted >= 0) {
+        // For `targetUtilization` it would be made again at once: it is looked at again later.
+        this.timers.set(this.idleTimer, this.timers.now() + Math.max(this.limits.idleTimeout, firstPause))
+        return
+      }
       this.close(oldest, "Idle")
     }
   }
@@ -560,11 +570,14 @@ export class SlotPool<A, E> {
     const waiter = slot.heldFor
     if (waiter === undefined) return
     slot.heldFor = waiter.held = undefined
-    if (this.slots.size < this.max) this.create(false, undefined, waiter)
-    else {
-      // The limit was lowered meanwhile. It had its turn, so it is the next again.
-      this.line.unshift(waiter.place)
-      ;(waiter.fresh ? this.own : this.bare).unshift(waiter.bare)
+    const next = this.line.first
+    if (this.slots.size < this.max && (next === undefined || waiter.turn < next.turn)) {
+      this.create(false, undefined, waiter)
+    } else {
+      // The limit was lowered meanwhile. It had its turn, so it goes before all who came later.
+      const isLater = (other: Waiter<A, E>): boolean => other.turn > waiter.turn
+      this.line.insert(waiter.place, isLater)
+      ;(waiter.fresh ? this.own : this.bare).insert(waiter.bare, isLater)
     }
   }
 

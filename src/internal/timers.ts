@@ -18,6 +18,9 @@ export const makeTimer = (onDue: () => void): Timer => ({ due: 0, position: -1, 
 /** Longer sleeps never end on the live clock: it hands them to `setTimeout`, whose delay is a signed 32 bit integer. */
 const longestSleep = 2 ** 31 - 1
 
+/** Sleeps are rounded to nanoseconds. One may end this many milliseconds too early, which another would not mend. */
+const slack = 1e-6
+
 /**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
@@ -109,7 +112,7 @@ export class Timers {
     let rounds = this.heap.length
     while (rounds-- > 0) {
       const first = this.heap[0]
-      if (first === undefined || first.due > now) break
+      if (first === undefined || first.due - now > slack) break
       this.clear(first)
       first.onDue()
     }

@@ -1,0 +1,473 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../PoolError.js"
+import type { CloseReason } from "../PoolEvent.js"
+import type { PoolStats } from "../PoolStats.js"
+import type { Message, WebSocketTransport } from "../WebSocketTransport.js"
+import { abandon, abandonable, type ConnectorHost, Creation, establish, unavailable } from "./connector.js"
+import * as defaults from "./defaults.js"
+import { Draining } from "./draining.js"
+import { Inbox } from "./inbox.js"
+import type { Journal } from "./journal.js"
+import { Lease } from "./lease.js"
+import type { Link } from "./link.js"
+import type { Hook, Settings } from "./options.js"
+import type { Slot } from "./slot.js"
+import { type Driver, SlotPool } from "./slotPool.js"
+import type { Timers } from "./timers.js"
+import * as url from "./url.js"
+import type { Outcome, Waiter } from "./waiter.js"
+
+export type Place = Slot<Link, AcquireError>
+
+/** How a fiber of the pool is started. */
+export type Fork = (effect: Effect.Effect<void>, options?: Runtime.RunForkOptions) => Fiber.RuntimeFiber<void>
+
+/** What its owner is told. */
+export interface Owner {
+  /** A connection is open, or keeping `minConnections` has failed for now. */
+  readonly onReady: (failure?: ConnectionUnavailableError) => void
+  /** A snapshot. */
+  readonly snapshot: () => PoolStats
+  /** The pool is closing, and something has ended. */
+  readonly onVacated: () => void
+}
+
+/**
+ * Drives the generic core: makes connections, keeps them healthy and fit for the next lease, and closes them.
+ *
+ * Who owns what: the core owns the slots and the line; a link owns its socket; this class owns the fibers, at
+ * most one task for each slot, and those that close the scopes of `onConnect`.
+ */
+export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
+  readonly pool: SlotPool<Link, AcquireError>
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly receiveBuffer: number
+  readonly sendBuffer: number
+  readonly closeTimeout: number
+  lastFailure: ConnectionUnavailableError | undefined
+  /** Fibers that close what `onConnect` has acquired. */
+  readonly cleanUps = new Set<Fiber.RuntimeFiber<void>>()
+
+  private readonly creations = new Map<Place, Creation>()
+  private readonly tasks = new Map<Place, Fiber.RuntimeFiber<void>>()
+  /** The URL as it may be shown, if it does not have to be computed. */
+  private readonly knownUrl: string
+  private ids = 0
+
+  constructor(
+    readonly settings: Settings,
+    readonly transport: WebSocketTransport,
+    readonly timers: Timers,
+    readonly journal: Journal,
+    readonly random: () => number,
+    private readonly fork: Fork,
+    private readonly owner: Owner
+  ) {
+    this.pingInterval = settings.pingInterval
+    this.pingTimeout = settings.pingTimeout
+    this.receiveBuffer = settings.receiveBuffer
+    this.sendBuffer = settings.sendBuffer
+    this.closeTimeout = settings.closeTimeout
+    const target = Effect.isEffect(settings.url) ? url.unknown : url.parse(settings.url)
+    this.knownUrl = typeof target === "string" ? target : url.redact(target)
+    this.pool = new SlotPool<Link, AcquireError>(
+      {
+        min: settings.minConnections,
+        max: settings.maxConnections,
+        concurrency: 1,
+        targetUtilization: 1,
+        idleTimeout: settings.idleTimeout,
+        maxWaiters: settings.maxWaiters,
+        replaceAtOnce: false
+      },
+      this,
+      timers
+    )
+  }
+
+  // Connecting
+
+  create(slot: Place): void {
+    const creation = new Creation(slot, this.timers.now(), this.knownUrl)
+    this.creations.set(slot, creation)
+    this.task(slot, establish(this, creation), (exit) => {
+      if (Exit.isSuccess(exit) && !creation.isAborted) this.opened(creation, exit.value)
+      else this.unopened(creation, Exit.isSuccess(exit) ? Cause.empty : exit.cause)
+    })
+  }
+
+  private opened({ attempts, slot, startedAt }: Creation, link: Link): void {
+    this.creations.delete(slot)
+    this.lastFailure = undefined
+    this.journal.opened(link, startedAt, attempts)
+    this.pool.created(slot, link)
+    this.owner.onReady()
+  }
+
+  private unopened(creation: Creation, cause: Cause.Cause<ConnectionUnavailableError>): void {
+    const { link, slot } = creation
+    const failed = (): void => {
+      this.creations.delete(slot)
+      if (creation.isAborted) {
+        this.pool.failed(slot, this.poolClosed())
+        return
+      }
+      const failure = Cause.failureOption(cause)
+      const error = failure._tag === "Some" ? failure.value : unavailable(this, creation, cause)
+      this.pool.failed(slot, Effect.fail(error))
+      if (slot.background) this.owner.onReady(error)
+    }
+    if (link === undefined || link.isGone || link.socket === undefined) failed()
+    else this.task(slot, abandon(link, false), failed)
+  }
+
+  abort(slot: Place): void {
+    const creation = this.creations.get(slot)
+    if (creation === undefined) return
+    creation.isAborted = true
+    this.interrupt(this.tasks.get(slot))
+  }
+
+  nextId(): string {
+    this.ids += 1
+    return `${this.settings.name}-${this.ids}`
+  }
+
+  isWanted({ slot }: Creation): boolean {
+    return slot.background || this.pool.waiting > 0
+  }
+
+  onAttemptFailed(error: ConnectionUnavailableError): void {
+    this.lastFailure = error
+    this.journal.connectFailed(error)
+  }
+
+  // Between two leases
+
+  released(slot: Place): "Reuse" | "Settle" | CloseReason {
+    const link = slot.item
+    if (link.isUnfit) {
+      this.journal.totals.discarded += 1
+      return "Discarded"
+    }
+    if (!link.isOpen) return link.closeReason ?? "Remote"
+    // A doomed one will be closed whatever is said here.
+    if (slot.doom !== undefined) return "Reuse"
+    return this.settings.onRelease === undefined ? this.tidy(link) : "Settle"
+  }
+
+  refused({ item }: Place): "Reuse" | CloseReason {
+    return item.isOpen ? "Reuse" : (item.closeReason ?? "Remote")
+  }
+
+  settle(slot: Place): void {
+    const { onRelease } = this.settings
+    if (onRelease === undefined) {
+      slot.item.draining?.start()
+      return
+    }
+    const hook = this.runHook(slot.item, onRelease, Duration.millis(this.closeTimeout))
+    this.task(slot, hook, (exit) => {
+      if (!this.isHealthy("onRelease", exit)) {
+        this.pool.doom(slot, "Unhealthy")
+        return
+      }
+      const verdict = this.tidy(slot.item)
+      if (verdict === "Reuse") this.pool.settled(slot)
+      else if (verdict === "Settle") slot.item.draining?.start()
+      else this.pool.doom(slot, verdict)
+    })
+  }
+
+  /** Deals with what has arrived already, and says whether to wait for more. */
+  private tidy(link: Link): "Reuse" | "Settle" | "Dirty" {
+    const { drain } = this.settings
+    if (drain === undefined) return link.inbox.length === 0 ? "Reuse" : "Dirty"
+    const { slot } = link
+    const draining = new Draining(
+      this.timers.now(),
+      drain,
+      this.timers,
+      () => {
+        this.drained(link, draining)
+        this.pool.settled(slot)
+      },
+      () => {
+        this.journal.totals.drainTimeouts += 1
+        this.pool.doom(slot, "DrainTimeout")
+      }
+    )
+    link.draining = draining
+    this.journal.drainStarted(link)
+    const unread = link.inbox.length
+    if (!link.drop((message) => this.mayDrop(message))) return "Dirty"
+    draining.dropped = unread
+    if (drain.quietPeriod > 0) return "Settle"
+    this.drained(link, draining)
+    return "Reuse"
+  }
+
+  private drained(link: Link, draining: Draining): void {
+    draining.stop()
+    link.draining = undefined
+    this.journal.drainCompleted(link, draining.since, draining.dropped)
+  }
+
+  private mayDrop(message: Message): boolean {
+    const { drain } = this.settings
+    if (drain === undefined) return false
+    try {
+      return drain.condition(message)
+    } catch (error) {
+      this.warn("drain.condition has thrown; the connection is closed", Cause.die(error))
+      return false
+    }
+  }
+
+  onStray(link: Link, message: Message, bytes: number): void {
+    this.journal.dropped(link, bytes)
+    if (link.isEnding) return
+    if (!this.mayDrop(message)) this.pool.doom(link.slot, "Dirty")
+    else link.draining?.onMessage()
+  }
+
+  onDropped(link: Link, bytes: number): void {
+    this.journal.dropped(link, bytes)
+  }
+
+  // Health
+
+  isUsable({ item }: Place): boolean {
+    return item.isOpen
+  }
+
+  needsCheck({ item }: Place): boolean {
+    const { validateAfterIdle } = this.settings
+    return validateAfterIdle !== Number.POSITIVE_INFINITY && this.timers.now() - item.heardAt > validateAfterIdle
+  }
+
+  check(slot: Place): void {
+    const link = slot.item
+    const limit = Duration.min(defaults.validationTimeout, Duration.millis(this.pingTimeout))
+    const { healthCheck } = this.settings
+    if (healthCheck !== undefined) {
+      this.checkWith(slot, healthCheck, limit)
+      return
+    }
+    const ping = Effect.timeoutFail(link.ping(undefined), { duration: limit, onTimeout: () => "no answer in time" })
+    this.task(slot, ping, (exit) => {
+      // One that has ended meanwhile is not unhealthy, but lost.
+      const isDead = Exit.isFailure(exit) && link.end === undefined
+      if (isDead) this.kill(link)
+      this.pool.checked(slot, Exit.isSuccess(exit))
+      if (isDead) this.checkSilent()
+    })
+  }
+
+  private checkWith(slot: Place, healthCheck: Hook, limit: Duration.Duration): void {
+    const link = slot.item
+    this.task(slot, this.runHook(link, healthCheck, limit), (exit) => {
+      const isHealthy = this.isHealthy("healthCheck", exit)
+      if (!isHealthy && link.end === undefined) this.journal.totals.healthCheckFailures += 1
+      if (link.leases > 0 && !link.drop((message) => this.mayDrop(message))) this.pool.doom(slot, "Dirty")
+      link.wasChecked()
+      this.pool.checked(slot, isHealthy)
+      if (!isHealthy) this.checkSilent()
+    })
+  }
+
+  /** One line was dead: look at those that were as silent. */
+  private checkSilent(): void {
+    for (const slot of Array.from(this.pool.slots)) {
+      if (slot.state === "idle" && this.needsCheck(slot)) this.onSilent(slot.item)
+    }
+  }
+
+  onSilent(link: Link): void {
+    const { slot } = link
+    const { healthCheck } = this.settings
+    if (slot.state === "idle" && healthCheck !== undefined) {
+      this.pool.checkOut(slot)
+      this.checkWith(slot, healthCheck, Duration.millis(this.pingTimeout))
+    } else link.sendPing()
+  }
+
+  onDead(link: Link): void {
+    this.kill(link)
+    if (link.slot.item === link) this.pool.doom(link.slot, "Unhealthy")
+  }
+
+  private kill(link: Link): void {
+    this.journal.totals.healthCheckFailures += 1
+    link.closeReason ??= "Unhealthy"
+    link.destroy()
+  }
+
+  /** Runs a hook with a handle of its own. What waits for the first lease is put aside meanwhile. */
+  private runHook(link: Link, hook: Hook, limit: Duration.Duration): Effect.Effect<void, unknown> {
+    return Effect.suspend(() => {
+      const lease = new Lease(link)
+      const greeting = link.leases === 0 ? link.inbox : undefined
+      if (greeting !== undefined) link.inbox = new Inbox()
+      link.lease = lease
+      const run = Effect.scoped(Effect.suspend(() => hook(lease)))
+      const outcome = Effect.suspend(() =>
+        lease.isDiscarded ? Effect.fail(new Error("the hook called discard")) : Effect.void
+      )
+      return abandonable(run).pipe(
+        Effect.timeoutFail({ duration: limit, onTimeout: () => new Error(`no end within ${Duration.format(limit)}`) }),
+        Effect.zipRight(outcome),
+        Effect.ensuring(
+          Effect.sync(() => {
+            link.endLease()
+            if (greeting === undefined) return
+            greeting.append(link.inbox)
+            link.inbox = greeting
+          })
+        )
+      )
+    })
+  }
+
+  private isHealthy(hook: string, exit: Exit.Exit<void, unknown>): boolean {
+    if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
+      this.warn(`${hook} has failed; the connection is closed`, exit.cause)
+    }
+    return Exit.isSuccess(exit)
+  }
+
+  // Closing
+
+  destroy(slot: Place, reason: CloseReason): void {
+    const link = slot.item
+    this.interrupt(this.tasks.get(slot))
+    link.draining?.stop()
+    link.draining = undefined
+    link.closeReason ??= reason
+    if (link.isGone) {
+      this.pool.closed(slot)
+      return
+    }
+    const wasPaused = link.isPaused
+    // The holder of a lease that outlives the pool may still read what has arrived.
+    if (link.lease === undefined) link.drop()
+    // A closing handshake through a line that was not read takes for ever.
+    if (wasPaused) link.destroy()
+    else link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
+  }
+
+  lifetime(): number {
+    const { connectionTTL } = this.settings
+    if (connectionTTL === Number.POSITIVE_INFINITY) return connectionTTL
+    return connectionTTL * (1 - defaults.connectionTTLJitter * this.random())
+  }
+
+  onEnded(link: Link): void {
+    if (link.slot.item === link) this.pool.doom(link.slot, link.closeReason ?? "Remote")
+  }
+
+  onGone(link: Link): void {
+    const { scope, slot } = link
+    if (scope !== undefined) this.cleanUp(scope)
+    if (slot.item !== link) return
+    this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
+    if (link.lease === undefined) link.drop()
+    link.draining?.stop()
+    if (slot.state === "closing") this.pool.closed(slot)
+    else this.pool.lose(slot)
+  }
+
+  private cleanUp(scope: Scope.CloseableScope): void {
+    const close = Effect.catchAllCause(Scope.close(scope, Exit.void), (cause) =>
+      Effect.logWarning("What onConnect acquired could not be released", cause)
+    )
+    const fiber = this.fork(close)
+    this.cleanUps.add(fiber)
+    fiber.addObserver(() => {
+      this.cleanUps.delete(fiber)
+      this.owner.onVacated()
+    })
+  }
+
+  vacated(): void {
+    this.owner.onVacated()
+  }
+
+  // Errors
+
+  timedOut(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> {
+    const { count, max, slots } = this.pool
+    const isLent = count.leased + count.checking + count.releasing > 0
+    if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
+    const slot = waiter.creation ?? waiter.held
+    const creation = slot === undefined ? undefined : this.creations.get(slot)
+    const limit = Duration.format(Duration.millis(this.settings.acquireTimeout))
+    return Effect.fail(
+      new ConnectionUnavailableError({
+        pool: this.settings.name,
+        url: creation?.url ?? this.knownUrl,
+        reason: "Timeout",
+        attempts: creation?.attempts ?? 0,
+        cause: this.lastFailure ?? new Error(`acquireTimeout (${limit}) has passed`),
+        isRetryable: true
+      })
+    )
+  }
+
+  tooManyWaiters(): Outcome<Link, AcquireError> {
+    return this.exhausted("TooManyWaiters")
+  }
+
+  private exhausted(reason: PoolExhaustedError["reason"]): Outcome<Link, AcquireError> {
+    const error = new PoolExhaustedError({
+      pool: this.settings.name,
+      reason,
+      stats: this.owner.snapshot(),
+      lastFailure: this.lastFailure
+    })
+    this.journal.exhausted(error)
+    return Effect.fail(error)
+  }
+
+  poolClosed(): Effect.Effect<never, PoolClosedError> {
+    return Effect.fail(new PoolClosedError({ pool: this.settings.name }))
+  }
+
+  // Fibers
+
+  /** Runs what a slot waits for. What follows from it happens in the same step, so no interruption can lose it. */
+  private task<A, E>(slot: Place, body: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void): void {
+    let isOver = false
+    const over = (exit: Exit.Exit<A, E>): void => {
+      isOver = true
+      this.tasks.delete(slot)
+      onExit(exit)
+    }
+    const fiber = this.fork(
+      Effect.uninterruptible(
+        Effect.matchCause(Effect.interruptible(body), {
+          onFailure: (cause) => over(Exit.failCause(cause)),
+          onSuccess: (value) => over(Exit.succeed(value))
+        })
+      )
+    )
+    if (!isOver) this.tasks.set(slot, fiber)
+  }
+
+  warn(message: string, cause?: Cause.Cause<unknown>): void {
+    const log = cause === undefined ? Effect.logWarning(message) : Effect.logWarning(message, cause)
+    this.fork(Effect.annotateLogs(log, "pool", this.settings.name))
+  }
+
+  private interrupt(fiber: Fiber.RuntimeFiber<void> | undefined): void {
+    fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+}
