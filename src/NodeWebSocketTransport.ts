@@ -80,8 +80,8 @@ export interface Options {
   /** The newest version of TLS to accept. Default: `tls.DEFAULT_MAX_VERSION`. */
   readonly maxVersion?: SecureContextOptions["maxVersion"]
   /**
-   * Follows HTTP redirects. To another host (or port), and from `wss:` to `ws:`, no header field and no user
-   * info goes along. Default: `false`: a redirect is a refused upgrade.
+   * Follows HTTP redirects. To another host (or port), and from `wss:` to `ws:`, none of the pool's header fields
+   * and no user info goes along. Default: `false`: a redirect is a refused upgrade.
    */
   readonly followRedirects?: boolean | undefined
   /** How many redirects are followed for one connection. Default: 10. */

@@ -4,16 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { Message, WebSocketTransport } from "../WebSocketTransport.js"
-import { abandon, abandonable, type ConnectorHost, Creation, establish, unavailable } from "./connector.js"
+import { abandon, abandonable, type ConnectorHost, Creation, closedEarly, establish, unavailable } from "./connector.js"
 import * as defaults from "./defaults.js"
 import { Draining } from "./draining.js"
-import { Inbox } from "./inbox.js"
 import type { Journal } from "./journal.js"
 import { Lease } from "./lease.js"
 import type { Link } from "./link.js"
@@ -23,11 +21,9 @@ import { type Driver, SlotPool } from "./slotPool.js"
 import type { Timers } from "./timers.js"
 import * as url from "./url.js"
 import type { Outcome, Waiter } from "./waiter.js"
+import { type Fork, within } from "./within.js"
 
 export type Place = Slot<Link, AcquireError>
-
-/** How a fiber of the pool is started. */
-export type Fork = (effect: Effect.Effect<void>, options?: Runtime.RunForkOptions) => Fiber.RuntimeFiber<void>
 
 /** What its owner is told. */
 export interface Owner {
@@ -68,7 +64,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     readonly timers: Timers,
     readonly journal: Journal,
     readonly random: () => number,
-    private readonly fork: Fork,
+    readonly fork: Fork,
     private readonly owner: Owner
   ) {
     this.pingInterval = settings.pingInterval
@@ -99,8 +95,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const creation = new Creation(slot, this.timers.now(), this.knownUrl)
     this.creations.set(slot, creation)
     this.task(slot, establish(this, creation), (exit) => {
-      if (Exit.isSuccess(exit) && !creation.isAborted) this.opened(creation, exit.value)
-      else this.unopened(creation, Exit.isSuccess(exit) ? Cause.empty : exit.cause)
+      if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
+      else if (exit.value.end === undefined) this.opened(creation, exit.value)
+      else {
+        const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value.end.code)))
+        this.onAttemptFailed(error)
+        this.unopened(creation, Exit.fail(error))
+      }
     })
   }
 
@@ -112,16 +113,16 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.owner.onReady()
   }
 
-  private unopened(creation: Creation, cause: Cause.Cause<ConnectionUnavailableError>): void {
+  private unopened(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
     const { link, slot } = creation
     const failed = (): void => {
       this.creations.delete(slot)
-      if (creation.isAborted) {
+      if (creation.isAborted || Exit.isSuccess(exit)) {
         this.pool.failed(slot, this.poolClosed())
         return
       }
-      const failure = Cause.failureOption(cause)
-      const error = failure._tag === "Some" ? failure.value : unavailable(this, creation, cause)
+      const failure = Cause.failureOption(exit.cause)
+      const error = failure._tag === "Some" ? failure.value : unavailable(this, creation, exit.cause)
       this.pool.failed(slot, Effect.fail(error))
       if (slot.background) this.owner.onReady(error)
     }
@@ -154,11 +155,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   released(slot: Place): "Reuse" | "Settle" | CloseReason {
     const link = slot.item
-    if (link.isUnfit) {
-      this.journal.totals.discarded += 1
-      return "Discarded"
-    }
+    // The holder of one that the server has ended fails most often, too: that does not count as discarded.
     if (!link.isOpen) return link.closeReason ?? "Remote"
+    if (link.isUnfit) return "Discarded"
     // A doomed one will be closed whatever is said here.
     if (slot.doom !== undefined) return "Reuse"
     return this.settings.onRelease === undefined ? this.tidy(link) : "Settle"
@@ -174,7 +173,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       slot.item.draining?.start()
       return
     }
-    const hook = this.runHook(slot.item, onRelease, Duration.millis(this.closeTimeout))
+    const hook = this.runHook(slot.item, onRelease, this.closeTimeout)
     this.task(slot, hook, (exit) => {
       if (!this.isHealthy("onRelease", exit)) {
         this.pool.doom(slot, "Unhealthy")
@@ -251,18 +250,20 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   needsCheck({ item }: Place): boolean {
     const { validateAfterIdle } = this.settings
-    return validateAfterIdle !== Number.POSITIVE_INFINITY && this.timers.now() - item.heardAt > validateAfterIdle
+    // Behind a socket that is not read no answer can be seen.
+    if (validateAfterIdle === Number.POSITIVE_INFINITY || item.isPaused) return false
+    return this.timers.now() - item.heardAt > validateAfterIdle
   }
 
   check(slot: Place): void {
     const link = slot.item
-    const limit = Duration.min(defaults.validationTimeout, Duration.millis(this.pingTimeout))
+    const limit = Math.min(Duration.toMillis(defaults.validationTimeout), this.pingTimeout)
     const { healthCheck } = this.settings
     if (healthCheck !== undefined) {
       this.checkWith(slot, healthCheck, limit)
       return
     }
-    const ping = Effect.timeoutFail(link.ping(undefined), { duration: limit, onTimeout: () => "no answer in time" })
+    const ping = within(this, link.ping(undefined), limit, () => "no answer in time")
     this.task(slot, ping, (exit) => {
       // One that has ended meanwhile is not unhealthy, but lost.
       const isDead = Exit.isFailure(exit) && link.end === undefined
@@ -272,7 +273,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     })
   }
 
-  private checkWith(slot: Place, healthCheck: Hook, limit: Duration.Duration): void {
+  private checkWith(slot: Place, healthCheck: Hook, limit: number): void {
     const link = slot.item
     this.task(slot, this.runHook(link, healthCheck, limit), (exit) => {
       const isHealthy = this.isHealthy("healthCheck", exit)
@@ -296,7 +297,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const { healthCheck } = this.settings
     if (slot.state === "idle" && healthCheck !== undefined) {
       this.pool.checkOut(slot)
-      this.checkWith(slot, healthCheck, Duration.millis(this.pingTimeout))
+      this.checkWith(slot, healthCheck, this.pingTimeout)
     } else link.sendPing()
   }
 
@@ -311,28 +312,19 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     link.destroy()
   }
 
-  /** Runs a hook with a handle of its own. What waits for the first lease is put aside meanwhile. */
-  private runHook(link: Link, hook: Hook, limit: Duration.Duration): Effect.Effect<void, unknown> {
+  /** Runs a hook with a handle of its own. */
+  private runHook(link: Link, hook: Hook, limit: number): Effect.Effect<void, unknown> {
     return Effect.suspend(() => {
       const lease = new Lease(link)
-      const greeting = link.leases === 0 ? link.inbox : undefined
-      if (greeting !== undefined) link.inbox = new Inbox()
-      link.lease = lease
+      link.lendToHook(lease)
       const run = Effect.scoped(Effect.suspend(() => hook(lease)))
       const outcome = Effect.suspend(() =>
         lease.isDiscarded ? Effect.fail(new Error("the hook called discard")) : Effect.void
       )
-      return abandonable(run).pipe(
-        Effect.timeoutFail({ duration: limit, onTimeout: () => new Error(`no end within ${Duration.format(limit)}`) }),
+      const late = () => new Error(`no end within ${Duration.format(Duration.millis(limit))}`)
+      return within(this, abandonable(run), limit, late).pipe(
         Effect.zipRight(outcome),
-        Effect.ensuring(
-          Effect.sync(() => {
-            link.endLease()
-            if (greeting === undefined) return
-            greeting.append(link.inbox)
-            link.inbox = greeting
-          })
-        )
+        Effect.ensuring(Effect.sync(() => link.endLease()))
       )
     })
   }
@@ -348,9 +340,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   destroy(slot: Place, reason: CloseReason): void {
     const link = slot.item
-    this.interrupt(this.tasks.get(slot))
+    const hook = this.tasks.get(slot)
+    if (hook !== undefined) {
+      this.interrupt(hook)
+      link.endLease()
+    }
     link.draining?.stop()
     link.draining = undefined
+    if (reason === "Discarded" && link.closeReason === undefined) this.journal.totals.discarded += 1
     link.closeReason ??= reason
     if (link.isGone) {
       this.pool.closed(slot)
@@ -362,6 +359,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // A closing handshake through a line that was not read takes for ever.
     if (wasPaused) link.destroy()
     else link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
+  }
+
+  /** Ends what is still there, whoever it waits for. */
+  destroyAll(): void {
+    for (const slot of Array.from(this.pool.slots)) {
+      const link = this.creations.get(slot)?.link ?? slot.item
+      link?.destroy()
+    }
   }
 
   lifetime(): number {
@@ -377,9 +382,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   onGone(link: Link): void {
     const { scope, slot } = link
     if (scope !== undefined) this.cleanUp(scope)
+    if (link.lease === undefined) link.drop()
     if (slot.item !== link) return
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
-    if (link.lease === undefined) link.drop()
     link.draining?.stop()
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
@@ -405,10 +410,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   timedOut(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> {
     const { count, max, slots } = this.pool
-    const isLent = count.leased + count.checking + count.releasing > 0
-    if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
     const slot = waiter.creation ?? waiter.held
-    const creation = slot === undefined ? undefined : this.creations.get(slot)
+    // What is checked for the waiter itself is no lease in its way.
+    const own = slot?.state === "checking" ? 1 : 0
+    const isLent = count.leased + count.checking - own + count.releasing > 0
+    if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
+    // One in line behind a connection that opens for anybody has waited for that.
+    const creation = (slot && this.creations.get(slot)) ?? this.creations.values().next().value
     const limit = Duration.format(Duration.millis(this.settings.acquireTimeout))
     return Effect.fail(
       new ConnectionUnavailableError({

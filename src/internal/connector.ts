@@ -11,6 +11,7 @@ import { decodeHeaders, type Hook, type Settings } from "./options.js"
 import type { Slot } from "./slot.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
+import { type Fork, within } from "./within.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
@@ -43,6 +44,7 @@ export class Creation {
 export interface ConnectorHost extends LinkHost {
   readonly settings: Settings
   readonly transport: WebSocketTransport
+  readonly fork: Fork
   readonly nextId: () => string
   /** Whether it is worth trying again. */
   readonly isWanted: (creation: Creation) => boolean
@@ -70,14 +72,13 @@ const fromCause = (cause: Cause.Cause<unknown>): Failure => {
 const badInput = (problem: string): Effect.Effect<never, AttemptFailed> =>
   Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable: false }))
 
-const closedEarly = (code: number): Effect.Effect<never, AttemptFailed> =>
-  Effect.fail(
-    new AttemptFailed({
-      reason: "Network",
-      cause: new Error(`The connection was closed with code ${code} before it could be used`),
-      isRetryable: true
-    })
-  )
+/** What an attempt fails with whose connection is over before anybody could use it. */
+export const closedEarly = (code: number): AttemptFailed =>
+  new AttemptFailed({
+    reason: "Network",
+    cause: new Error(`The connection was closed with code ${code} before it could be used`),
+    isRetryable: true
+  })
 
 const timedOut = (limit: Duration.Duration): AttemptFailed =>
   new AttemptFailed({
@@ -108,21 +109,22 @@ const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, C
   const link = new Link(host.nextId(), creation.slot, host)
   creation.link = link
   const open = Effect.zipRight(connect(host, creation, link), setUp(host, link))
-  const bounded = Duration.isFinite(connectTimeout)
-    ? Effect.timeoutFail(open, { duration: connectTimeout, onTimeout: () => timedOut(connectTimeout) })
-    : open
+  const bounded = within(host, open, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
   return Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(restore(bounded), {
-      onFailure: (cause) =>
-        Effect.zipRight(
-          abandon(link, !creation.isAborted),
+    // The look at the link comes last: it may end while the outcome is on its way through the timeout.
+    Effect.matchCauseEffect(Effect.zipRight(restore(bounded), checkOpen(link)), {
+      onFailure: (cause) => {
+        const error = unavailable(host, creation, cause)
+        // After connectTimeout no time is left for a closing handshake.
+        return Effect.zipRight(
+          abandon(link, !creation.isAborted && error.reason !== "Timeout"),
           Effect.suspend(() => {
             if (creation.isAborted) return Effect.interrupt
-            const error = unavailable(host, creation, cause)
             host.onAttemptFailed(error)
             return Effect.fail(error)
           })
-        ),
+        )
+      },
       onSuccess: () => Effect.succeed(link)
     })
   )
@@ -150,12 +152,12 @@ const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Ef
 const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const { onConnect } = host.settings
-    return onConnect === undefined ? checkOpen(link) : Effect.zipRight(runOnConnect(link, onConnect), checkOpen(link))
+    return onConnect === undefined ? Effect.void : runOnConnect(link, onConnect)
   })
 
 /** Some servers accept everybody and close the door at once. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
-  Effect.suspend(() => (link.end === undefined ? Effect.void : closedEarly(link.end.code)))
+  Effect.suspend(() => (link.end === undefined ? Effect.void : Effect.fail(closedEarly(link.end.code))))
 
 /** The hook's scope is the connection's: it ends with it, and at once if the hook fails. */
 const runOnConnect = (link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>

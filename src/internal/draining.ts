@@ -8,6 +8,8 @@ export class Draining {
   /** Messages that came and were dropped. */
   dropped = 0
   private quietAt = 0
+  /** By how much the timer was late so far, at most. */
+  private late = 0
   private readonly quiet: Timer
   private readonly overdue: Timer
 
@@ -20,7 +22,13 @@ export class Draining {
     onOverdue: () => void
   ) {
     this.quiet = makeTimer(() => {
-      // Messages only move the time; the timer follows when it is due.
+      // Messages only move the time; the timer follows when it is due. A program that was held up has yet to read
+      // what has arrived meanwhile: it gets as much time again, until it is held up no more.
+      const late = timers.now() - this.quietAt
+      if (late >= this.late + 1) {
+        this.late = late
+        this.quietAt += 2 * late
+      }
       if (this.quietAt > timers.now()) timers.set(this.quiet, this.quietAt)
       else onQuiet()
     })

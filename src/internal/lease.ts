@@ -3,6 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import type { ConnectionError } from "../PoolError.js"
 import type {
@@ -59,8 +60,8 @@ export class Lease implements WebSocketConnection {
 
   get receive(): Effect.Effect<Message, ConnectionError> {
     const take = Effect.sync(() => this.link.take(this))
-    const receive: Effect.Effect<Message, ConnectionError> = Effect.withFiberRuntime((fiber) =>
-      this.link.receive(this, fiber, receive, take)
+    const receive: Effect.Effect<Message, ConnectionError> = Effect.withFiberRuntime((fiber, { runtimeFlags }) =>
+      this.link.receive(this, fiber, RuntimeFlags.interruptible(runtimeFlags), receive, take)
     )
     return receive
   }
@@ -68,8 +69,9 @@ export class Lease implements WebSocketConnection {
   get receiveChunk(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
     // Not empty: it is only taken from when something is there.
     const take = Effect.sync(() => Chunk.unsafeFromArray(this.link.takeAll(this)) as Chunk.NonEmptyChunk<Message>)
-    const receive: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> = Effect.withFiberRuntime((fiber) =>
-      this.link.receive(this, fiber, receive, take)
+    const receive: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> = Effect.withFiberRuntime(
+      (fiber, { runtimeFlags }) =>
+        this.link.receive(this, fiber, RuntimeFlags.interruptible(runtimeFlags), receive, take)
     )
     return receive
   }
@@ -122,8 +124,8 @@ export class Lease implements WebSocketConnection {
 
 /** The codes that RFC 6455 and its registry let an endpoint send. */
 const isSendable = (code: number): boolean =>
-  (Number.isInteger(code) && code >= 3000 && code <= 4999) ||
-  (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006)
+  Number.isInteger(code) &&
+  ((code >= 3000 && code <= 4999) || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006))
 
 const longestReason = 123
 

@@ -14,20 +14,20 @@ export const acquire = <A, E>(
   fresh: boolean,
   since: number,
   deadline: number,
-  isLastTry = false
+  turn?: number
 ): Effect.Effect<Slot<A, E>, E> => {
-  const waiter = pool.join(fresh, since, deadline)
+  const waiter = pool.join(fresh, since, deadline, turn)
   return Effect.matchCauseEffect(restore(waiter.wait), {
     onFailure: (cause) => {
       pool.abandon(waiter)
       return Effect.failCause(cause)
     },
     onSuccess: (slot) => {
-      if (slot.doom === undefined || isLastTry) return Effect.succeed(slot)
+      if (slot.doom === undefined || turn !== undefined) return Effect.succeed(slot)
       // It was lost, or became unfit, between the grant and now. Once is bad luck; twice is a server that ends
       // whatever is opened, and the holder has to see that.
       pool.release(slot, true)
-      return acquire(pool, restore, fresh, since, deadline, true)
+      return acquire(pool, restore, fresh, since, deadline, waiter.turn)
     }
   })
 }

@@ -49,6 +49,7 @@ interface End {
 
 interface Reader {
   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly isInterruptible: boolean
   /** Makes it look again. */
   readonly wake: () => void
 }
@@ -101,6 +102,8 @@ export class Link implements SocketEvents, Timer {
   bytesReceived = 0
 
   inbox = new Inbox()
+  /** What waits for the first lease while a hook has one. */
+  private greeting: Inbox | undefined = undefined
   isPaused = false
   private reader: Reader | undefined = undefined
   /** Who was told that there is a message, and has not taken it yet. */
@@ -207,6 +210,7 @@ export class Link implements SocketEvents, Timer {
   receive<A>(
     lease: Lease,
     fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    isInterruptible: boolean,
     again: Effect.Effect<A, ConnectionError>,
     take: Effect.Effect<A>
   ): Effect.Effect<A, ConnectionError> {
@@ -221,13 +225,13 @@ export class Link implements SocketEvents, Timer {
       return take
     }
     if (this.end !== undefined) return Effect.fail(this.closedError(this.end))
-    if (this.reader !== undefined && isReceiving(this.reader.fiber)) {
+    if (this.reader !== undefined && isReceiving(this.reader)) {
       return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
     }
     // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
     // by the state of its fiber, and waking it does nothing.
     return Effect.async((resume) => {
-      this.reader = { fiber, wake: () => resume(again) }
+      this.reader = { fiber, isInterruptible, wake: () => resume(again) }
     })
   }
 
@@ -357,7 +361,7 @@ export class Link implements SocketEvents, Timer {
   /** How long until the next look at a line that has yet to answer. */
   private get lookAfter(): number {
     const { pingInterval, pingTimeout } = this.host
-    return pingTimeout === Number.POSITIVE_INFINITY ? Math.max(pingInterval, 1) : pingTimeout / looks
+    return Math.min(pingTimeout / looks, Math.max(pingInterval, 1))
   }
 
   onDue(): void {
@@ -366,7 +370,7 @@ export class Link implements SocketEvents, Timer {
   }
 
   private look(): void {
-    const { pingInterval, pingTimeout, timers } = this.host
+    const { pingTimeout, timers } = this.host
     const now = timers.now()
     const isAwaited = this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
     if (this.isWatched && isAwaited && pingTimeout !== Number.POSITIVE_INFINITY) {
@@ -376,12 +380,13 @@ export class Link implements SocketEvents, Timer {
         this.movedAt = now
       }
       const movedAt = Math.max(this.movedAt, this.heardAt)
-      if (now - movedAt >= pingTimeout) this.host.onDead(this)
-      else timers.set(this, Math.min(movedAt + pingTimeout, now + this.lookAfter))
+      const deadAt = movedAt + pingTimeout
+      if (now >= deadAt) this.host.onDead(this)
+      else timers.set(this, Math.min(deadAt, now + this.lookAfter))
       return
     }
     this.isWatched = false
-    if (now - Math.max(this.heardAt, this.checkedAt) >= pingInterval) this.host.onSilent(this)
+    if (now >= this.silentAt) this.host.onSilent(this)
     else this.rest()
   }
 
@@ -392,10 +397,13 @@ export class Link implements SocketEvents, Timer {
     this.rest()
   }
 
-  /** Looks again when the line has been silent for `pingInterval`. */
+  /** When the line will have been silent for `pingInterval`. */
+  private get silentAt(): number {
+    return Math.max(this.heardAt, this.checkedAt) + Math.max(this.host.pingInterval, 1)
+  }
+
   private rest(): void {
-    const since = Math.max(this.heardAt, this.checkedAt)
-    this.host.timers.set(this, since + Math.max(this.host.pingInterval, 1))
+    this.host.timers.set(this, this.silentAt)
   }
 
   // Ends
@@ -440,6 +448,14 @@ export class Link implements SocketEvents, Timer {
     for (const pinger of pingers.values()) pinger.resume(Effect.fail(this.closedError(end)))
   }
 
+  /** Hooks between leases see nothing of what waits for the first lease. */
+  lendToHook(lease: Lease): void {
+    this.lease = lease
+    if (this.leases > 0) return
+    this.greeting = this.inbox
+    this.inbox = new Inbox()
+  }
+
   /** Whatever is under way for the holder fails. */
   endLease(): void {
     const { lease, pingers, senders } = this
@@ -452,12 +468,18 @@ export class Link implements SocketEvents, Timer {
       this.senders = none
       for (const sender of senders) sender.resume(this.released)
     }
-    if (pingers === undefined) return
-    for (const [id, pinger] of pingers) {
+    for (const [id, pinger] of pingers ?? []) {
       if (pinger.lease === undefined) continue
-      pingers.delete(id)
+      pingers?.delete(id)
       pinger.resume(this.released)
     }
+    if (this.greeting !== undefined) {
+      this.greeting.append(this.inbox)
+      this.inbox = this.greeting
+      this.greeting = undefined
+    }
+    // What its holder has left of a connection that is over is for nobody else.
+    if (this.isEnding) this.drop()
   }
 
   private get released(): Effect.Effect<never, ConnectionBusyError> {
@@ -471,5 +493,6 @@ export class Link implements SocketEvents, Timer {
 
 const none: Array<Sender> = []
 
-const isReceiving = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
-  fiber.unsafePoll() === null && Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+/** An interruption is no end of what is uninterruptible. */
+const isReceiving = ({ fiber, isInterruptible }: Reader): boolean =>
+  fiber.unsafePoll() === null && (!isInterruptible || Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause)))

@@ -43,7 +43,10 @@ const handshake = (
   asked: MemoryHandshake
 ): Effect.Effect<unknown, TransportError> =>
   Effect.suspend(() => accept(asked)).pipe(
-    Effect.catchAllCause((cause) => Effect.fail(refusal(Option.getOrElse(Cause.failureOption(cause), () => 500))))
+    Effect.catchAllCause((cause) => Effect.fail(refusal(Option.getOrElse(Cause.failureOption(cause), () => 500)))),
+    // A client that gives up does not wait for the server, interruptible or not.
+    Effect.interruptible,
+    Effect.disconnect
   )
 
 const make = <E, R>(

@@ -64,7 +64,11 @@ const decode = (options: Options): Settings => {
     // that an agent was made with, though.
     secure: () => {
       if (agent !== undefined) return tls
-      context ??= createSecureContext(tls)
+      try {
+        context ??= createSecureContext(tls)
+      } catch (error) {
+        throw failure.badContext(error)
+      }
       return { secureContext: context }
     }
   }
@@ -183,7 +187,7 @@ const attempt = (
  * nothing along that the caller has given for the first.
  */
 const next = (hop: Hop, { location, status }: Redirect, maxRedirects: number): Hop | TransportError => {
-  if (hop.number === maxRedirects) {
+  if (!(hop.number < maxRedirects)) {
     return failure.refused(
       maxRedirects === 0 ? `Unexpected server response: ${status}` : "Maximum redirects exceeded",
       status

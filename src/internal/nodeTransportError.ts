@@ -107,7 +107,8 @@ const causeOf = (error: unknown, secrets: ReadonlyArray<string>): Error => {
   return code === undefined ? cause : Object.assign(cause, { code })
 }
 
-const setupCode = /^ERR_(INVALID_CHAR|HTTP_INVALID_HEADER_VALUE|INVALID_HTTP_TOKEN|UNESCAPED_CHARACTERS|INVALID_ARG_)/
+const setupCode =
+  /^ERR_(INVALID_CHAR|HTTP_INVALID_HEADER_VALUE|INVALID_HTTP_TOKEN|UNESCAPED_CHARACTERS|INVALID_PROTOCOL|INVALID_ARG_)/
 
 /** What OpenSSL calls the ways in which a certificate can be wrong, and what Node's own `tls` says. */
 const tlsCode =
@@ -130,6 +131,15 @@ export const fromError = (error: unknown, stage: Stage, secrets: ReadonlyArray<s
 export const refused = (message: string, status: number): TransportError =>
   new TransportError({ reason: "Handshake", status, cause: causeOf(new Error(message), []) })
 
+/** Not everything that Node has to say of certificates and keys has a code by which it is known for that. */
+const tlsError = (error: unknown, code: string): Error =>
+  error instanceof Error && tlsCode.test(codeOf(error) ?? "")
+    ? error
+    : Object.assign(new Error(messageOf(error, [])), { code })
+
+/** Certificates or keys among the options are no good. */
+export const badContext = (error: unknown): Error => tlsError(error, "ERR_TLS_INVALID_CONTEXT")
+
 /**
  * Calls a user's `checkServerIdentity` so that it cannot throw into Node's internals, and so that its
  * complaints are known as ones about the certificate.
@@ -139,10 +149,8 @@ export const identityCheck =
   (...args: A): Error | undefined => {
     try {
       const error = check(...args)
-      return error === undefined || codeOf(error) !== undefined ? error : rejected(error)
+      return error === undefined ? undefined : tlsError(error, "CERT_REJECTED")
     } catch (error) {
-      return rejected(error)
+      return tlsError(error, "CERT_REJECTED")
     }
   }
-
-const rejected = (error: unknown): Error => Object.assign(new Error(messageOf(error, [])), { code: "CERT_REJECTED" })

@@ -10,12 +10,38 @@ interface OwnedWebSocket extends WebSocket {
 
 export const isOwned = (ws: WebSocket): boolean => owner in ws
 
+interface Handle {
+  readonly bytesRead?: unknown
+  /** Bytes handed to the system, waiting ones included. */
+  readonly bytesWritten?: unknown
+  /** The waiting ones. */
+  readonly writeQueueSize?: unknown
+  /** Of a TLS handle: that of the line beneath. */
+  readonly _parent?: Handle | null
+}
+
 /** The part of a `net.Socket` that shows what moves. An agent may bring a stream of its own that lacks some of it. */
 export interface RawSocket {
   readonly bytesRead?: number
   readonly bytesWritten?: number
   readonly writableLength?: number
-  readonly _handle?: { readonly writeQueueSize?: number } | null
+  readonly _handle?: Handle | null
+}
+
+/**
+ * How many bytes the line has moved.
+ *
+ * The public counters see a chunk only when all of it has been written, however large it is, and a TLS record
+ * when all of it has been read. The handle knows better; Node's own socket timeout looks at its `writeQueueSize`
+ * too. It is no public property: without it, the public counters must do.
+ */
+const movedBytes = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength = 0 }: RawSocket): number => {
+  const line = _handle?._parent ?? _handle
+  return typeof line?.bytesRead === "number" &&
+    typeof line.bytesWritten === "number" &&
+    typeof line.writeQueueSize === "number"
+    ? line.bytesRead + line.bytesWritten - line.writeQueueSize
+    : bytesRead + bytesWritten - writableLength
 }
 
 const text = { binary: false }
@@ -35,10 +61,7 @@ export class NodeSocket implements TransportSocket {
   /** One for all messages, since Node handles a row of equal callbacks together. */
   private flushed: ((error?: Error | null) => void) | undefined
 
-  private moved = 0
-  private read = 0
-  private written = 0
-  private queued = 0
+  private heard = 0
 
   constructor(
     private readonly ws: OwnedWebSocket,
@@ -62,20 +85,9 @@ export class NodeSocket implements TransportSocket {
     return this.ws.bufferedAmount
   }
 
+  /** Only ever grows: what was heard counts too, for the sake of a stream that counts no bytes. */
   get progress(): number {
-    const { bytesRead = 0, bytesWritten = 0, writableLength = 0, _handle } = this.raw
-    const written = bytesWritten - writableLength
-    // A chunk counts as written when all of it is. How much of a large one still waits is seen only in the
-    // handle's queue, where Node's own socket timeout looks too. It is no public property: without it, only
-    // whole chunks count. A queue that grows is not progress, but a new chunk in it.
-    const queued = _handle?.writeQueueSize ?? 0
-    if (bytesRead !== this.read || written !== this.written || queued < this.queued) {
-      this.moved += 1
-    }
-    this.read = bytesRead
-    this.written = written
-    this.queued = queued
-    return this.moved
+    return this.heard + movedBytes(this.raw)
   }
 
   send(message: Message): number {
@@ -96,7 +108,8 @@ export class NodeSocket implements TransportSocket {
   private write(data: Message, options: { readonly binary: boolean }): void {
     if (!this.isOpen) return
     this.flushed ??= (error) => {
-      if (!error && !this.isGone) this.events.onFlush()
+      // Node calls what waits on a destroyed socket written.
+      if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
     }
     try {
       this.ws.send(data, options, this.flushed)
@@ -139,12 +152,12 @@ export class NodeSocket implements TransportSocket {
   }
 
   received(message: Message, bytes: number): void {
-    this.moved += 1
+    this.heard += 1
     this.events.onMessage(message, bytes)
   }
 
   ponged(payload: string): void {
-    this.moved += 1
+    this.heard += 1
     this.events.onPong(payload)
   }
 

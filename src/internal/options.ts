@@ -202,7 +202,7 @@ export const decode = (
         drain === undefined
           ? undefined
           : {
-              quietPeriod: problems.millis(["drain", "quietPeriod"], drain.quietPeriod ?? Number.NaN, Duration.zero),
+              quietPeriod: problems.millis(["drain", "quietPeriod"], drain.quietPeriod ?? null, Duration.zero),
               timeout: problems.millis(["drain", "timeout"], drain.timeout, defaults.drainTimeout),
               condition: problems.hook(["drain", "condition"], drain.condition) ?? (() => true)
             },

@@ -66,12 +66,11 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
     const byCreation = options.timeToLiveStrategy === "creation"
     this.acquire = options.acquire
     this.timeToLive = byCreation ? timeToLive : Number.POSITIVE_INFINITY
-    const max = Math.max(options.max, options.min)
     this.pool = new SlotPool<Item<A>, E | PoolClosedError>(
       {
-        min: options.min,
-        max,
-        concurrency: Math.max(options.concurrency ?? 1, 1),
+        min: Math.min(options.min, options.max),
+        max: options.max,
+        concurrency: Math.min(Math.max(Math.floor(options.concurrency ?? 1), 1), Number.MAX_SAFE_INTEGER),
         targetUtilization: Math.min(Math.max(options.targetUtilization ?? 1, 0.1), 1),
         idleTimeout: byCreation ? Number.POSITIVE_INFINITY : timeToLive,
         maxWaiters: Number.POSITIVE_INFINITY,
@@ -126,7 +125,8 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
   invalidate(item: A): Effect.Effect<void> {
     return Effect.sync(() => {
       for (const slot of this.pool.slots) {
-        if (slot.item?.value === item && slot.state !== "closing" && slot.doom === undefined) {
+        if (slot.item === undefined || slot.state === "closing" || slot.doom !== undefined) continue
+        if (slot.item.value === item) {
           this.pool.doom(slot, "Discarded")
           return
         }

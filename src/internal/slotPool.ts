@@ -82,8 +82,8 @@ export class SlotPool<A, E> {
   /** Those in line who have started no creation that is still under way, and those who want one of their own. */
   private readonly bare = new List<Waiter<A, E>>()
   private readonly own = new List<Waiter<A, E>>()
-  /** Leased slots with room left, by their number of leases. */
-  private readonly partial: ReadonlyArray<List<Slot<A, E>>>
+  /** Leased slots with room left, by their number of leases, as far as there have been so many. */
+  private readonly partial: Array<List<Slot<A, E>>> = []
   /** Idle slots, the most recently used first; and those that were never used, the oldest first. */
   private readonly used = new List<Slot<A, E>>()
   private readonly unused = new List<Slot<A, E>>()
@@ -115,7 +115,6 @@ export class SlotPool<A, E> {
   ) {
     this.min = limits.min
     this.max = limits.max
-    this.partial = Array.from({ length: limits.concurrency }, () => new List<Slot<A, E>>())
     this.pause = makeTimer(() => this.serve())
     this.idleTimer = makeTimer(() => this.closeIdle())
   }
@@ -141,7 +140,7 @@ export class SlotPool<A, E> {
     this.tally(slot, 1)
     if (slot.leases > 0) {
       if (slot.doom !== undefined) return
-      this.partial[slot.leases]!.push(slot.place)
+      this.leaveRoom(slot)
       this.serve()
       return
     }
@@ -176,7 +175,7 @@ export class SlotPool<A, E> {
 
   /** Items in use with room left come first, the fullest first; then the most recently used. */
   private pick(): Slot<A, E> | undefined {
-    for (let leases = this.limits.concurrency - 1; leases > 0; leases--) {
+    for (let leases = this.partial.length - 1; leases > 0; leases--) {
       const slot = this.partial[leases]!.first
       if (slot !== undefined) return slot
     }
@@ -195,24 +194,29 @@ export class SlotPool<A, E> {
     if (slot.state !== "leased") this.move(slot, "lease")
     slot.uses += 1
     this.tally(slot, 1)
-    if (slot.leases < this.limits.concurrency) this.partial[slot.leases]!.push(slot.place)
+    if (slot.leases < this.limits.concurrency) this.leaveRoom(slot)
+  }
+
+  private leaveRoom(slot: Slot<A, E>): void {
+    while (this.partial.length <= slot.leases) this.partial.push(new List())
+    this.partial[slot.leases]!.push(slot.place)
   }
 
   // Waiters
 
-  /** Joins the line. The outcome may be there at once. */
-  join(fresh: boolean, since: number, deadline: number): Waiter<A, E> {
-    const waiter = new Waiter<A, E>(this.turns++, fresh, since, this.overdue)
+  /** Joins the line, again if with a `turn`. The outcome may be there at once. */
+  join(fresh: boolean, since: number, deadline: number, turn?: number): Waiter<A, E> {
+    const waiter = new Waiter<A, E>(turn ?? this.turns++, fresh, since, this.overdue)
     if (this.state !== "open") {
       waiter.settle(this.driver.poolClosed())
       return waiter
     }
     this.waiting += 1
-    this.line.push(waiter.place)
-    ;(fresh ? this.own : this.bare).push(waiter.bare)
+    this.enterLine(waiter)
     this.serve()
-    const inLine = waiter.place.list !== undefined
-    if (inLine && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
+    // Who had a turn already has been let in before.
+    const isNew = turn === undefined && waiter.place.list !== undefined
+    if (isNew && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
       this.fail(waiter, this.driver.tooManyWaiters())
     } else if (!waiter.done) this.timers.set(waiter, deadline)
     return waiter
@@ -237,6 +241,20 @@ export class SlotPool<A, E> {
       if (waiter.held.state === "creating") this.shared += 1
     }
     waiter.creation = waiter.held = undefined
+  }
+
+  /** One that had its turn goes before all who came later. */
+  private enterLine(waiter: Waiter<A, E>): void {
+    const { last } = this.line
+    const own = waiter.fresh ? this.own : this.bare
+    if (last === undefined || last.turn < waiter.turn) {
+      this.line.push(waiter.place)
+      own.push(waiter.bare)
+      return
+    }
+    const isLater = (other: Waiter<A, E>): boolean => other.turn > waiter.turn
+    this.line.insert(waiter.place, isLater)
+    own.insert(waiter.bare, isLater)
   }
 
   private leaveLine(waiter: Waiter<A, E>): void {
@@ -399,8 +417,15 @@ export class SlotPool<A, E> {
   checked(slot: Slot<A, E>, isHealthy: boolean): void {
     if (slot.state !== "checking") return
     const reason = this.unfit(slot) ?? (isHealthy ? undefined : "Unhealthy")
-    if (reason !== undefined) this.close(slot, reason)
-    else if (slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
+    if (reason !== undefined) {
+      this.close(slot, reason)
+      // Below the limit its waiter gets another one without waiting for the end of this one.
+      const waiter = slot.heldFor
+      if (waiter !== undefined && this.slots.size < this.max) {
+        slot.heldFor = waiter.held = undefined
+        this.create(false, undefined, waiter)
+      }
+    } else if (slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
     else this.offer(slot, "checked")
     this.serve()
   }
@@ -468,7 +493,7 @@ export class SlotPool<A, E> {
       if (victim === undefined) break
       this.close(victim, "Evicted")
     }
-    this.armIdle()
+    this.armIdle(this.timers.now() + this.limits.idleTimeout)
     this.serve()
   }
 
@@ -525,9 +550,9 @@ export class SlotPool<A, E> {
     }
   }
 
-  private armIdle(): void {
-    // An armed timer is due no later than anything idle: it looks again when it is.
-    if (this.idleTimer.position === -1) this.timers.set(this.idleTimer, this.timers.now() + this.limits.idleTimeout)
+  /** An armed timer is due no later than anything idle: it looks again when it is. */
+  private armIdle(due: number): void {
+    if (this.idleTimer.position === -1 || due < this.idleTimer.due) this.timers.set(this.idleTimer, due)
   }
 
   // Changes of state
@@ -543,12 +568,15 @@ export class SlotPool<A, E> {
       this.close(slot, reason)
       return
     }
-    if (slot.uses === 0) this.unused.push(slot.place)
+    const { idleTimeout } = this.limits
+    // A check is no use: its slot stays where it was, and as old.
+    if (event !== "checked" && idleTimeout !== Number.POSITIVE_INFINITY) slot.idleSince = this.timers.now()
+    if (event === "checked") {
+      if (slot.uses === 0) this.unused.insert(slot.place, (other) => other.idleSince > slot.idleSince)
+      else this.used.insert(slot.place, (other) => other.idleSince <= slot.idleSince)
+    } else if (slot.uses === 0) this.unused.push(slot.place)
     else this.used.unshift(slot.place)
-    if (this.limits.idleTimeout !== Number.POSITIVE_INFINITY) {
-      slot.idleSince = this.timers.now()
-      this.armIdle()
-    }
+    if (idleTimeout !== Number.POSITIVE_INFINITY) this.armIdle(slot.idleSince + idleTimeout)
   }
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {
@@ -574,10 +602,8 @@ export class SlotPool<A, E> {
     if (this.slots.size < this.max && (next === undefined || waiter.turn < next.turn)) {
       this.create(false, undefined, waiter)
     } else {
-      // The limit was lowered meanwhile. It had its turn, so it goes before all who came later.
-      const isLater = (other: Waiter<A, E>): boolean => other.turn > waiter.turn
-      this.line.insert(waiter.place, isLater)
-      ;(waiter.fresh ? this.own : this.bare).insert(waiter.bare, isLater)
+      // The limit was lowered meanwhile.
+      this.enterLine(waiter)
     }
   }
 
@@ -595,8 +621,9 @@ export class SlotPool<A, E> {
   }
 
   private waitToKeep(times: number): void {
-    const pause = Math.min(firstPause * 2 ** (times - 1), longestPause)
-    this.timers.set(this.pause, this.timers.now() + pause * (0.8 + 0.4 * this.driver.random()))
+    const jitter = 0.8 + 0.4 * this.driver.random()
+    const pause = Math.min(Math.min(firstPause * 2 ** (times - 1), longestPause) * jitter, longestPause)
+    this.timers.set(this.pause, this.timers.now() + pause)
   }
 
   private move(slot: Slot<A, E>, event: SlotEvent): void {

@@ -31,6 +31,8 @@ export class Timers {
   private wakeAt = Number.POSITIVE_INFINITY
   private firing = false
   private stopped = false
+  /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
+  private floor = 0
 
   constructor(
     private readonly clock: Clock.Clock,
@@ -39,7 +41,8 @@ export class Timers {
   ) {}
 
   now(): number {
-    return this.clock.unsafeCurrentTimeMillis()
+    const now = this.clock.unsafeCurrentTimeMillis()
+    return now < this.floor ? this.floor : now
   }
 
   nanos(): bigint {
@@ -114,8 +117,10 @@ export class Timers {
       const first = this.heap[0]
       if (first === undefined || first.due - now > slack) break
       this.clear(first)
+      this.floor = first.due
       first.onDue()
     }
+    this.floor = 0
     this.firing = false
     this.sleep()
   }

@@ -10,10 +10,12 @@ export const parse = (input: unknown): URL | string => {
   try {
     url = new URL(value instanceof URL ? value.href : String(value))
   } catch {
-    return "Expected a URL, got a text that is none"
+    return "Expected a URL that begins with ws: or wss:, got a text that is no URL"
   }
   if (url.protocol !== "ws:" && url.protocol !== "wss:") {
-    return `Expected a URL that begins with ws: or wss:, got one that begins with ${url.protocol}`
+    // Anything else in this place may be a user name: "user:password@host" is a URL, too.
+    const given = /^https?:$/.test(url.protocol) ? `, got one that begins with ${url.protocol}` : ""
+    return `Expected a URL that begins with ws: or wss:${given}`
   }
   return url.hash === "" ? url : "Expected a URL without a fragment (#…)"
 }

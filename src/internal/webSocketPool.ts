@@ -14,7 +14,7 @@ import type { PoolStats } from "../PoolStats.js"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
-import { Connections, type Fork, type Owner, type Place } from "./connections.js"
+import { Connections, type Owner, type Place } from "./connections.js"
 import { Journal } from "./journal.js"
 import { Lease } from "./lease.js"
 import { acquire } from "./leasing.js"
@@ -22,6 +22,7 @@ import type { Link } from "./link.js"
 import { decode, decodeLimits, type Settings } from "./options.js"
 import type { SlotPool } from "./slotPool.js"
 import { makeTimer, type Timer, Timers } from "./timers.js"
+import type { Fork } from "./within.js"
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -60,6 +61,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
       this.isOverdue = true
+      this.connections.destroyAll()
       this.onVacated()
     })
   }
@@ -140,9 +142,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal.released(link, lease.since)
     link.endLease()
     link.isUnfit = lease.isDiscarded || this.discards(exit)
-    if (slot.state === "leased") this.pool.release(slot)
-    // The pool did not wait for it any longer.
-    else link.drop()
+    this.pool.release(slot)
   }
 
   private discards(exit: Exit.Exit<unknown, unknown>): boolean {

@@ -1,0 +1,215 @@
+/**
+ * The pool at work, in the terminal: `npm run demo`, or `npm run demo -- --url wss://…` with a server of your own.
+ *
+ * Several hundred fibers share 32 connections to a server that greets, answers, says things unasked, drops
+ * connections, and is away for a while. Every feature of the pool is on.
+ */
+import { parseArgs } from "node:util"
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Data, Effect, Exit, Logger, LogLevel, Schedule, type Scope, Stream } from "effect"
+import { type PoolError, type PoolStats, WebSocketPool } from "effect-websocket-pool"
+import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Server from "./demo/server.js"
+import { Tally } from "./demo/tally.js"
+import * as View from "./demo/view.js"
+import * as Work from "./demo/work.js"
+
+const usage = `Usage: npm run demo [-- options]
+
+  --url <url>        a WebSocket server that sends back what it gets; by default the demo brings its own
+  --seconds <n>      how long to work, 2 to 15 (default 9)
+  --help             this text`
+
+/** What there is to demonstrate with. */
+interface Scene {
+  readonly title: string
+  readonly phase: () => string
+  readonly pool: WebSocketPool.Options
+  readonly work: Work.Work
+  /** What else happens while the work is done. */
+  readonly plot: (pool: WebSocketPool.WebSocketPool) => Effect.Effect<unknown>
+  /** Connections that the server sees, if it can be asked. */
+  readonly serverSockets: () => number | undefined
+}
+
+/** A request that the server has refused is no reason to give up the connection. */
+const discardOn = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && !(exit.cause._tag === "Fail" && exit.cause.error instanceof Work.Rejected)
+
+const localScene = (duration: number): Effect.Effect<Scene, never, Scope.Scope> =>
+  Effect.map(Server.make, (server) => ({
+    title: `300 fibers, 32 connections, one moody server at ${server.url}`,
+    phase: () => (server.isAway() ? "the server is away" : ""),
+    pool: {
+      url: server.url,
+      name: "demo",
+      minConnections: 4,
+      maxConnections: 32,
+      acquireTimeout: "1 second",
+      maxWaiters: 250,
+      connectTimeout: "1 second",
+      retry: Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(3))),
+      idleTimeout: "500 millis",
+      connectionTTL: "5 seconds",
+      pingInterval: "1 second",
+      pingTimeout: "1 second",
+      validateAfterIdle: "500 millis",
+      healthCheck: (connection) => Work.exchange(connection),
+      onConnect: (connection) => connection.receive, // The greeting.
+      drain: { quietPeriod: "5 millis", timeout: "500 millis", condition: Server.isNotice },
+      discardOn
+    },
+    work: {
+      fibers: 300,
+      duration,
+      // Waves: from a handful of requests at once to more than there are connections.
+      pause: (progress) => 500 + 350 * Math.cos(progress * 6 * Math.PI),
+      timeout: 500,
+      isStrict: true
+    },
+    plot: (pool) =>
+      Effect.sleep(duration * 0.4).pipe(
+        Effect.zipRight(server.away(Effect.sleep(Math.min(1000, duration / 8)))),
+        Effect.zipRight(Effect.sleep(duration * 0.2)),
+        Effect.zipRight(pool.refresh)
+      ),
+    serverSockets: server.sockets
+  }))
+
+const remoteScene = (url: string, duration: number): Scene => ({
+  title: "8 fibers, at most 4 connections, some 10 requests a second: this may be somebody else's server",
+  phase: () => "",
+  pool: {
+    url,
+    minConnections: 1,
+    maxConnections: 4,
+    acquireTimeout: "5 seconds",
+    connectTimeout: "3 seconds",
+    retry: Schedule.intersect(Schedule.spaced("500 millis"), Schedule.recurs(1)),
+    idleTimeout: "1 second",
+    pingInterval: "2 seconds",
+    pingTimeout: "3 seconds",
+    drain: { quietPeriod: "20 millis", timeout: "1 second" },
+    closeTimeout: "1 second"
+  },
+  work: { fibers: 8, duration, pause: () => 800, timeout: 3000, isStrict: false },
+  plot: () => Effect.void,
+  serverSockets: () => undefined
+})
+
+class NoEcho extends Data.TaggedError("NoEcho") {
+  override get message(): string {
+    return "The server was reached, but does not send back what it gets, so there is nothing to show"
+  }
+}
+
+const answers = (pool: WebSocketPool.WebSocketPool) =>
+  pool
+    .use((connection) => Work.exchange(connection))
+    .pipe(
+      Effect.timeout("4 seconds"),
+      Effect.catchTag("TimeoutException", "Rejected", () => Effect.fail(new NoEcho()))
+    )
+
+/** Works for a while and lets the pool rest for a moment, so that it can shrink; then leaves it to be closed. */
+const act = (scene: Scene, tally: Tally) =>
+  Effect.gen(function* () {
+    const pool = yield* WebSocketPool.WebSocketPool
+    yield* Effect.forkScoped(Stream.runForEach(pool.events, (event) => Effect.sync(() => tally.onEvent(event))))
+    yield* pool.ready
+    if (!scene.work.isStrict) yield* answers(pool)
+    const rest = 1500
+    const duration = scene.work.duration + rest
+    yield* View.show({ title: scene.title, phase: scene.phase, duration, stats: pool.stats, tally })
+    yield* Effect.forkScoped(scene.plot(pool))
+    yield* Work.run(pool, scene.work, tally)
+    yield* Effect.sleep(rest)
+    return pool
+  }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer(scene.pool)))
+
+const report = (scene: Scene, tally: Tally, stats: PoolStats.PoolStats): string => {
+  const millis = (n: number) => `${n.toFixed(1)} ms`
+  const latency = tally.percentiles()
+  const byTag = Array.from(tally.failures).sort(([, a], [, b]) => b - a)
+  const sockets = scene.serverSockets()
+  return View.table([
+    ["requests done", View.count(tally.done)],
+    ["requests failed", View.count(tally.failed)],
+    ...byTag.map(([tag, n]) => [`  ${tag}`, View.count(n)] as const),
+    ...(scene.work.isStrict ? [["answers to other requests", View.count(tally.strangers)] as const] : []),
+    ["leases", View.count(stats.acquired)],
+    ["connections opened", View.count(stats.opened)],
+    ["  reconnects", View.count(tally.reconnects)],
+    ["  failed attempts", View.count(stats.connectFailures)],
+    ...Array.from(tally.closed, ([reason, n]) => [`  closed: ${reason}`, View.count(n)] as const),
+    ["drained messages", View.count(stats.messagesDropped)],
+    ...(latency === undefined
+      ? []
+      : [
+          [
+            "latency",
+            `p50 ${millis(latency.p50)}, p90 ${millis(latency.p90)}, p99 ${millis(latency.p99)}, max ${millis(latency.max)}`
+          ] as const
+        ]),
+    [
+      "left open",
+      `${stats.total} connections in the pool${sockets === undefined ? "" : `, ${sockets} sockets at the server`}`
+    ]
+  ])
+}
+
+const demo = (url: string | undefined, duration: number) =>
+  Effect.gen(function* () {
+    const scene = url === undefined ? yield* localScene(duration) : remoteScene(url, duration)
+    const tally = new Tally()
+    const pool = yield* act(scene, tally)
+    // The server hears of the last closes a moment later.
+    yield* Effect.sleep("50 millis")
+    yield* Console.log(`\n${report(scene, tally, yield* pool.stats)}`)
+  }).pipe(Effect.scoped, Logger.withMinimumLogLevel(LogLevel.None))
+
+// ----------------------------------------------------------------------------
+// the command line
+// ----------------------------------------------------------------------------
+
+interface Flags {
+  readonly url: string | undefined
+  readonly seconds: number
+  readonly help: boolean
+}
+
+/** The flags, or what is wrong with them. */
+const readFlags = (): Flags | string => {
+  try {
+    const { values } = parseArgs({
+      options: { url: { type: "string" }, seconds: { type: "string" }, help: { type: "boolean" } }
+    })
+    const seconds = values.seconds === undefined ? 9 : Number(values.seconds)
+    if (!(seconds >= 2 && seconds <= 15)) return `--seconds takes a number from 2 to 15, not "${values.seconds}"`
+    return { url: values.url, seconds, help: values.help ?? false }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const complain = (exitCode: number, text: string) =>
+  Effect.sync(() => {
+    process.exitCode = exitCode
+    console.error(text)
+  })
+
+const onError = (error: PoolError.AcquireError | PoolError.ConnectionError | NoEcho) => complain(1, error.message)
+
+const flags = readFlags()
+const main =
+  typeof flags === "string"
+    ? complain(2, `${flags}\n\n${usage}`)
+    : flags.help
+      ? Console.log(usage)
+      : demo(flags.url, flags.seconds * 1000).pipe(
+          Effect.catchTag("ConnectionUnavailableError", "ConnectionClosedError", "ConnectionBusyError", onError),
+          Effect.catchTag("PoolExhaustedError", "PoolClosedError", "NoEcho", onError),
+          Effect.catchAll((badOption) => complain(2, `${badOption.toString()}\n\n${usage}`))
+        )
+
+NodeRuntime.runMain(main)

@@ -1,0 +1,158 @@
+import fc from "fast-check"
+
+/** What a server does with a message; each lease says so in what it sends. */
+export type Wish = "echo" | "late" | "never" | "twice" | "close" | "fail" | "reset" | "silence" | "flood"
+
+/** What the holder of a lease does. */
+export type Act =
+  | { readonly do: "request"; readonly wish: Wish; readonly patience: number }
+  | { readonly do: "send"; readonly wish: Wish; readonly bytes: number }
+  | { readonly do: "receive"; readonly patience: number; readonly all: boolean }
+  | { readonly do: "stream"; readonly count: number; readonly patience: number }
+  | { readonly do: "ping" | "discard" | "close" }
+  | { readonly do: "hold"; readonly millis: number }
+
+/** One step of a program. */
+export type Step =
+  | {
+      readonly step: "lease"
+      readonly mode: "get" | "getNew" | "use" | "useNew"
+      readonly acts: ReadonlyArray<Act>
+      readonly end: "succeed" | "fail"
+    }
+  | { readonly step: "interrupt"; readonly who: number }
+  | { readonly step: "wait"; readonly millis: number }
+  | { readonly step: "server"; readonly mood: Mood }
+  | { readonly step: "peer"; readonly who: number; readonly deed: "push" | "close" | "destroy" | "silence" }
+  | { readonly step: "resize"; readonly min: number; readonly max: number }
+  | { readonly step: "refresh" }
+  | { readonly step: "close" }
+
+/** How the server treats those who connect. */
+export type Mood = "open" | "slow" | "hangs" | "refuses" | "forbids" | "slams"
+
+/** The options that the pool is made with. */
+export interface Setting {
+  readonly min: number
+  readonly max: number
+  readonly maxWaiters: number | undefined
+  readonly drain: "off" | "now" | "quiet" | "picky"
+  readonly validates: boolean
+  readonly healthCheck: boolean
+  readonly onConnect: boolean
+  readonly onRelease: boolean
+  readonly discards: boolean
+  readonly narrow: boolean
+  readonly idleTimeout: number
+  readonly connectionTTL: number | undefined
+  readonly acquireTimeout: number
+  /** How often fibers yield. */
+  readonly yields: number
+  readonly seed: number
+}
+
+export interface Program {
+  readonly setting: Setting
+  readonly steps: ReadonlyArray<Step>
+}
+
+const wish = fc.constantFrom<Wish>(
+  "echo",
+  "echo",
+  "echo",
+  "late",
+  "never",
+  "twice",
+  "close",
+  "fail",
+  "reset",
+  "silence",
+  "flood"
+)
+const patience = fc.constantFrom(0, 1, 10, 100, 1000, 5000)
+
+const act: fc.Arbitrary<Act> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("request" as const), wish, patience }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("send" as const), wish, bytes: fc.constantFrom(0, 10, 300) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("receive" as const), patience, all: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("stream" as const), count: fc.integer({ min: 1, max: 3 }), patience })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("ping" as const, "discard" as const, "close" as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("hold" as const), millis: fc.constantFrom(0, 1, 50, 1000, 7000) })
+  }
+)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      step: fc.constant("lease" as const),
+      mode: fc.constantFrom("get" as const, "use" as const, "use" as const, "getNew" as const, "useNew" as const),
+      acts: fc.array(act, { maxLength: 4 }),
+      end: fc.constantFrom("succeed" as const, "succeed" as const, "fail" as const)
+    })
+  },
+  { weight: 4, arbitrary: fc.record({ step: fc.constant("interrupt" as const), who: fc.nat(30) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      step: fc.constant("wait" as const),
+      millis: fc.constantFrom(0, 1, 10, 99, 500, 2000, 12000)
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      step: fc.constant("server" as const),
+      mood: fc.constantFrom<Mood>("open", "open", "slow", "hangs", "refuses", "forbids", "slams")
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      step: fc.constant("peer" as const),
+      who: fc.nat(30),
+      deed: fc.constantFrom("push" as const, "close" as const, "destroy" as const, "silence" as const)
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ step: fc.constant("resize" as const), min: fc.nat(3), max: fc.integer({ min: 1, max: 4 }) })
+  },
+  { weight: 1, arbitrary: fc.record({ step: fc.constant("refresh" as const) }) }
+)
+
+const setting: fc.Arbitrary<Setting> = fc.record({
+  min: fc.nat(2),
+  max: fc.integer({ min: 2, max: 4 }),
+  maxWaiters: fc.constantFrom(undefined, undefined, 0, 2),
+  drain: fc.constantFrom("off" as const, "off" as const, "now" as const, "quiet" as const, "picky" as const),
+  validates: fc.boolean(),
+  healthCheck: fc.boolean(),
+  onConnect: fc.boolean(),
+  onRelease: fc.boolean(),
+  discards: fc.boolean(),
+  narrow: fc.boolean(),
+  idleTimeout: fc.constantFrom(1000, 10_000, 60_000),
+  connectionTTL: fc.constantFrom(undefined, 20_000),
+  acquireTimeout: fc.constantFrom(1000, 10_000),
+  yields: fc.constantFrom(0, 0, 0.05),
+  seed: fc.nat()
+})
+
+/** Programs of up to so many steps, which end by closing the pool now and then before their end. */
+export const program = (steps: number): fc.Arbitrary<Program> =>
+  fc.record({
+    setting,
+    steps: fc
+      .tuple(
+        fc.array(step, { minLength: 1, maxLength: steps, size: "max" }),
+        fc.nat(9),
+        fc.array(step, { maxLength: 5 })
+      )
+      .map(([before, ends, after]) => (ends === 0 ? [...before, { step: "close" as const }, ...after] : before))
+  })

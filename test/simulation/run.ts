@@ -1,0 +1,530 @@
+import {
+  Cause,
+  Chunk,
+  type Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  LogLevel,
+  Option,
+  Scope,
+  Stream
+} from "effect"
+import { PoolError, type PoolEvent, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import type { WebSocketConnection } from "effect-websocket-pool/WebSocketConnection"
+import type { Act, Mood, Program, Setting, Step, Wish } from "./program.js"
+import { Violation, World } from "./world.js"
+
+const shutdownTimeout = 1000
+const closeTimeout = 500
+
+/** What a run has seen. */
+export interface Tally {
+  readonly leases: number
+  readonly messages: number
+  readonly sockets: number
+  readonly seconds: number
+}
+
+interface Peer {
+  readonly peer: WebSocketTransport.MemoryPeer
+  isOpen: boolean
+}
+
+/** One lease that a fiber asks for. */
+interface User {
+  readonly token: number
+  readonly mode: string
+  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+}
+
+class Simulation {
+  readonly world: World
+  mood: Mood = "open"
+  peers: Array<Peer> = []
+  users: Array<User> = []
+  /** Sockets open at the client's side of the wire. */
+  alive = 0
+  opened = 0
+  /** The most sockets that there may be, given the limits so far. */
+  allowed: number
+  /** Messages that arrived, and when, by their text. */
+  arrivals = new Map<string, number>()
+  arrived = 0
+  delivered = 0
+  /** Who holds what. */
+  holders = new Map<string, User>()
+  leasesOf = new Map<string, number>()
+  /** The last arrival before the latest lease of a connection ended. */
+  endedAt = new Map<string, number>()
+  leases = 0
+  sent = 0
+  tokens = 0
+  violation: Violation | undefined
+  counts = new Map<string, number>()
+  line: Array<User> = []
+  pool!: WebSocketPool.WebSocketPool
+
+  constructor(readonly setting: Setting) {
+    this.world = new World(setting.seed, setting.yields)
+    this.allowed = setting.max
+  }
+
+  fail(message: string): never {
+    this.violation ??= new Violation(message)
+    throw this.violation
+  }
+
+  // The server
+
+  text(kind: string, token: number | string): string {
+    this.sent += 1
+    return `${kind}|${token}|${this.sent}`
+  }
+
+  readonly accept = (): Effect.Effect<void, number> => {
+    switch (this.mood) {
+      case "open":
+      case "slams":
+        return Effect.void
+      case "slow":
+        return Effect.sleep(Duration.millis(this.world.int(3000)))
+      case "hangs":
+        return Effect.never
+      case "refuses":
+        return Effect.fail(503)
+      case "forbids":
+        return Effect.fail(403)
+    }
+  }
+
+  readonly serve = (
+    peer: WebSocketTransport.MemoryPeer
+  ): Effect.Effect<void, PoolError.ConnectionClosedError, Scope.Scope> => {
+    const entry: Peer = { peer, isOpen: true }
+    this.peers.push(entry)
+    const greet = this.world.chance(0.3) ? peer.send(this.text("greeting", "-")) : Effect.void
+    const slam = this.mood === "slams" ? peer.close(4000, "not today") : Effect.void
+    return Effect.zipRight(
+      Effect.zipRight(greet, slam),
+      Effect.forever(Effect.flatMap(peer.receive, (message) => this.answer(peer, String(message))))
+    ).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          entry.isOpen = false
+        })
+      )
+    )
+  }
+
+  answer(
+    peer: WebSocketTransport.MemoryPeer,
+    message: string
+  ): Effect.Effect<void, PoolError.ConnectionClosedError, Scope.Scope> {
+    const [token = "-", wish] = message.split("|")
+    const reply = (kind: string) => Effect.suspend(() => peer.send(this.text(kind, token)))
+    switch (wish as Wish) {
+      case "echo":
+        return reply("reply")
+      case "twice":
+        return Effect.zipRight(reply("reply"), reply("again"))
+      case "late":
+        return Effect.asVoid(
+          Effect.forkScoped(Effect.ignore(Effect.delay(reply("late"), Duration.millis(this.world.int(3000)))))
+        )
+      case "flood":
+        return Effect.asVoid(Effect.forkScoped(Effect.ignore(Effect.repeatN(reply("flood"), 20))))
+      case "close":
+        return peer.close(1000, "bye")
+      case "fail":
+        return peer.close(1011, "oh")
+      case "reset":
+        return peer.destroy
+      case "silence":
+        return peer.silence
+      default:
+        return Effect.void
+    }
+  }
+
+  // The wire
+
+  readonly transport = Layer.effect(
+    WebSocketTransport.WebSocketTransport,
+    Effect.map(WebSocketTransport.WebSocketTransport, (transport) => ({
+      connect: (request: WebSocketTransport.ConnectRequest, events: WebSocketTransport.SocketEvents) =>
+        transport.connect(request, {
+          onOpen: (socket) => {
+            this.alive += 1
+            this.opened += 1
+            if (this.alive > this.allowed) this.fail(`${this.alive} sockets at the server, ${this.allowed} allowed`)
+            events.onOpen(socket)
+          },
+          onMessage: (message, bytes) => {
+            this.arrived += 1
+            this.arrivals.set(String(message), this.arrived)
+            events.onMessage(message, bytes)
+          },
+          onPong: (payload) => events.onPong(payload),
+          onFlush: () => events.onFlush(),
+          onEnd: (info) => events.onEnd(info),
+          onGone: () => {
+            this.alive -= 1
+            events.onGone()
+          }
+        })
+    }))
+  ).pipe(Layer.provide(WebSocketTransport.layerMemory(this.serve, { accept: this.accept })))
+
+  // The holders of leases
+
+  receive(connection: WebSocketConnection, user: User, since: number): Effect.Effect<void, PoolError.ConnectionError> {
+    return Effect.map(connection.receive, (message) => this.got(connection, user, since, String(message)))
+  }
+
+  got(connection: WebSocketConnection, user: User, since: number, message: string): void {
+    this.delivered += 1
+    const arrival = this.arrivals.get(message)
+    if (arrival === undefined) this.fail(`a message that nobody sent: ${message}`)
+    this.arrivals.delete(message)
+    if (this.leasesOf.get(connection.id) === 1) return
+    const before = this.setting.yields === 0 ? since : (this.endedAt.get(connection.id) ?? 0)
+    if (arrival <= before)
+      this.fail(`lease ${user.token} of ${connection.id} got ${message}, which came before it began`)
+  }
+
+  act(
+    connection: WebSocketConnection,
+    user: User,
+    since: number,
+    act: Act
+  ): Effect.Effect<unknown, PoolError.ConnectionError> {
+    const patiently = <A, E>(effect: Effect.Effect<A, E>, patience: number) =>
+      Effect.timeoutOption(effect, Duration.millis(patience))
+    const message = (wish: Wish, bytes = 0) => `${user.token}|${wish}|${"x".repeat(bytes)}`
+    switch (act.do) {
+      case "request":
+        return Effect.zipRight(
+          patiently(connection.send(message(act.wish)), act.patience),
+          patiently(this.receive(connection, user, since), act.patience)
+        )
+      case "send":
+        return patiently(connection.send(message(act.wish, act.bytes)), 1000)
+      case "receive":
+        return patiently(
+          act.all
+            ? Effect.map(connection.receiveChunk, (messages) => {
+                for (const one of messages) this.got(connection, user, since, String(one))
+              })
+            : this.receive(connection, user, since),
+          act.patience
+        )
+      case "stream":
+        return patiently(
+          connection.messages.pipe(
+            Stream.take(act.count),
+            Stream.runForEach((one) => Effect.sync(() => this.got(connection, user, since, String(one))))
+          ),
+          act.patience
+        )
+      case "ping":
+        return connection.ping
+      case "discard":
+        return connection.discard
+      case "close":
+        return connection.close(4001, "done")
+      case "hold":
+        return Effect.sleep(Duration.millis(act.millis))
+    }
+  }
+
+  hold(user: User, step: Extract<Step, { step: "lease" }>) {
+    return (connection: WebSocketConnection): Effect.Effect<void, unknown> =>
+      Effect.suspend(() => {
+        const { id } = connection
+        const other = this.holders.get(id)
+        if (other !== undefined) return this.fail(`${id} is leased to ${other.token} and ${user.token}`)
+        this.served(user)
+        this.holders.set(id, user)
+        this.leases += 1
+        const count = (this.leasesOf.get(id) ?? 0) + 1
+        this.leasesOf.set(id, count)
+        if (count > 1 && step.mode.endsWith("New")) this.fail(`${step.mode} got ${id}, which is not new`)
+        const since = this.arrived
+        return Effect.forEach(step.acts, (act) => this.act(connection, user, since, act), { discard: true }).pipe(
+          Effect.zipRight(step.end === "fail" ? Effect.fail("as told") : Effect.void),
+          Effect.ensuring(
+            Effect.sync(() => {
+              this.holders.delete(id)
+              this.endedAt.set(id, this.arrived)
+            })
+          )
+        )
+      })
+  }
+
+  /** First come, first served: nobody who wants the same has waited longer. */
+  served(user: User): void {
+    const { validates } = this.setting
+    const place = this.line.indexOf(user)
+    const earlier = this.line.slice(0, Math.max(place, 0)).find(({ mode }) => mode === user.mode)
+    // A validation that fails costs its waiter the turn, and a waiter that yields may be late to say so.
+    if (
+      earlier !== undefined &&
+      !validates &&
+      this.setting.yields === 0 &&
+      !user.mode.endsWith("New") &&
+      this.mood !== "slams"
+    ) {
+      this.fail(`${user.token} was served before ${earlier.token}`)
+    }
+    if (place >= 0) this.line.splice(place, 1)
+  }
+
+  lease(step: Extract<Step, { step: "lease" }>): void {
+    this.tokens += 1
+    const user: User = { token: this.tokens, mode: step.mode, fiber: undefined }
+    const hold = this.hold(user, step)
+    const effect =
+      step.mode === "get" || step.mode === "getNew"
+        ? Effect.scoped(Effect.flatMap(this.pool[step.mode], hold))
+        : this.pool[step.mode](hold)
+    this.line.push(user)
+    this.users.push(user)
+    user.fiber = this.world.fork(effect)
+    user.fiber.addObserver((exit) => {
+      this.users = this.users.filter((one) => one !== user)
+      this.line = this.line.filter((one) => one !== user)
+      if (Exit.isFailure(exit)) this.judge(exit.cause)
+    })
+  }
+
+  /** A holder may fail and be interrupted; it must not die, and pools fail with their own errors only. */
+  judge(cause: Cause.Cause<unknown>): void {
+    const defect = Chunk.head(Cause.defects(cause))
+    if (Option.isSome(defect)) {
+      this.violation ??=
+        defect.value instanceof Violation ? defect.value : new Violation(`an operation died: ${String(defect.value)}`)
+    }
+    for (const error of Cause.failures(cause)) {
+      if (error !== "as told" && !PoolError.isPoolError(error)) {
+        this.violation ??= new Violation(`an operation failed with ${String(error)}`)
+      }
+    }
+  }
+
+  // Steps and checks
+
+  step(step: Step): void {
+    switch (step.step) {
+      case "lease":
+        this.lease(step)
+        return
+      case "interrupt": {
+        const user = this.users[step.who % Math.max(this.users.length, 1)]
+        if (user?.fiber !== undefined) this.world.fork(Fiber.interruptFork(user.fiber))
+        return
+      }
+      case "wait":
+        this.world.advance(step.millis)
+        return
+      case "server":
+        this.mood = step.mood
+        return
+      case "peer": {
+        this.peers = this.peers.filter((one) => one.isOpen)
+        const one = this.peers[step.who % Math.max(this.peers.length, 1)]
+        if (one === undefined) return
+        const deed = {
+          push: () => Effect.ignore(one.peer.send(this.text("push", "-"))),
+          close: () => one.peer.close(1001, "going"),
+          destroy: () => one.peer.destroy,
+          silence: () => one.peer.silence
+        }[step.deed]
+        this.world.fork(deed())
+        return
+      }
+      case "resize": {
+        const max = Math.max(step.min, step.max)
+        this.allowed = Math.max(max, this.alive, this.stats().total)
+        this.world.fork(Effect.ignore(this.pool.resize({ minConnections: step.min, maxConnections: max })))
+        return
+      }
+      case "refresh":
+        this.world.fork(this.pool.refresh)
+        return
+      case "close":
+        this.world.fork(this.pool.close)
+        return
+    }
+  }
+
+  stats(): WebSocketPool.PoolStats {
+    return Effect.runSync(this.pool.stats)
+  }
+
+  check(): void {
+    if (this.violation !== undefined) throw this.violation
+    const stats = this.stats()
+    const { busy, closing, connecting, draining, idle, maxConnections, total, waiting } = stats
+    if (total !== idle + busy + draining + connecting + closing) this.fail(`total is not the sum: ${show(stats)}`)
+    if (Object.values(stats).some((n) => typeof n === "number" && n < 0)) this.fail(`a negative count: ${show(stats)}`)
+    if (total > Math.max(this.allowed, maxConnections)) this.fail(`${total} slots, ${this.allowed} allowed`)
+    if (total < this.alive) this.fail(`${this.alive} sockets, ${total} counted`)
+    if (total <= maxConnections) this.allowed = maxConnections
+    if (stats.state === "open" && this.holders.size > busy) this.fail(`${this.holders.size} holders, ${busy} busy`)
+    if (stats.state === "open") {
+      const covered = connecting + closing + busy
+      if (waiting > 0 && idle > 0 && waiting > covered) this.fail(`somebody waits while one is idle: ${show(stats)}`)
+      if (waiting > connecting + closing + busy + draining && total < maxConnections) {
+        this.fail(`somebody waits while there is room: ${show(stats)}`)
+      }
+    }
+    if (stats.state !== "open" && waiting > 0) this.fail(`somebody waits for a closed pool: ${show(stats)}`)
+  }
+
+  counted(event: PoolEvent.PoolEvent): void {
+    this.counts.set(event._tag, (this.counts.get(event._tag) ?? 0) + 1)
+  }
+
+  agree(): void {
+    for (const [tag, count] of counters(this.stats())) {
+      const seen = this.counts.get(tag) ?? 0
+      if (seen !== count) this.fail(`${seen} events ${tag}, ${count} counted`)
+    }
+  }
+}
+
+/** The counters for which there are events, by the tags of these. */
+const counters = (stats: WebSocketPool.PoolStats): Map<string, number> =>
+  new Map([
+    ["ConnectionOpened", stats.opened],
+    ["ConnectionClosed", stats.closed],
+    ["ConnectFailed", stats.connectFailures],
+    ["Acquired", stats.acquired],
+    ["Released", stats.released],
+    ["Exhausted", stats.exhausted],
+    ["MessageDropped", stats.messagesDropped]
+  ])
+
+const show = (stats: WebSocketPool.PoolStats): string => JSON.stringify(stats)
+
+const options = ({ setting }: Simulation): WebSocketPool.Options => ({
+  url: "ws://simulated",
+  minConnections: Math.min(setting.min, setting.max),
+  maxConnections: setting.max,
+  maxWaiters: setting.maxWaiters,
+  drain: {
+    off: undefined,
+    now: { quietPeriod: 0 },
+    quiet: { quietPeriod: 50, timeout: 2000 },
+    picky: { quietPeriod: 50, timeout: 2000, condition: (message: unknown) => !String(message).startsWith("push") }
+  }[setting.drain],
+  validateAfterIdle: setting.validates ? 1000 : Duration.infinity,
+  healthCheck: setting.healthCheck ? (connection) => connection.ping : undefined,
+  onConnect: setting.onConnect ? () => Effect.sleep(1) : undefined,
+  onRelease: setting.onRelease ? (connection) => connection.ping : undefined,
+  discardOn: setting.discards ? undefined : () => false,
+  receiveBuffer: setting.narrow ? 200 : undefined,
+  sendBuffer: setting.narrow ? 200 : undefined,
+  idleTimeout: setting.idleTimeout,
+  connectionTTL: setting.connectionTTL ?? Duration.infinity,
+  acquireTimeout: setting.acquireTimeout,
+  connectTimeout: 4000,
+  pingInterval: 5000,
+  pingTimeout: 2000,
+  shutdownTimeout,
+  closeTimeout
+})
+
+/** Runs a program against the real pool. Throws a `Violation` where a promise is broken. */
+export const simulate = ({ setting, steps }: Program): Tally => {
+  const simulation = new Simulation(setting)
+  const { world } = simulation
+  const before = Array.from(Effect.runSync(Fiber.roots)).length
+  const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) => Logger.withMinimumLogLevel(effect, LogLevel.None)
+
+  const wireScope = Effect.runSync(Scope.make())
+  const poolScope = Effect.runSync(Scope.make())
+  let wire: Context.Context<WebSocketTransport.WebSocketTransport> | undefined
+  world.fork(
+    quiet(Layer.buildWithScope(simulation.transport, wireScope)).pipe(
+      Effect.tap((context) =>
+        Effect.sync(() => {
+          wire = context
+        })
+      )
+    )
+  )
+  world.settle()
+  const made = world.fork(
+    quiet(WebSocketPool.make(options(simulation))).pipe(
+      Scope.extend(poolScope),
+      Effect.provide(wire!),
+      Effect.tap((pool) =>
+        Effect.sync(() => {
+          simulation.pool = pool
+        })
+      )
+    )
+  )
+  world.fork(
+    Effect.flatMap(Fiber.join(made), (pool) =>
+      Effect.suspend(() => {
+        // What has happened before anybody could listen.
+        simulation.counts = counters(simulation.stats())
+        return Stream.runForEach(pool.events, (event) => Effect.sync(() => simulation.counted(event)))
+      })
+    ).pipe(Effect.ignore)
+  )
+  world.settle()
+
+  for (const step of steps) {
+    simulation.step(step)
+    world.settle()
+    simulation.check()
+  }
+  if (setting.yields === 0) simulation.agree()
+
+  // The end: the pool is gone in time, whatever the others do.
+  const closing = world.fork(Scope.close(poolScope, Exit.void))
+  world.advance(shutdownTimeout + closeTimeout)
+  if (simulation.violation !== undefined) throw simulation.violation
+  if (closing.unsafePoll() === null) simulation.fail(`not closed in time: ${show(simulation.stats())}`)
+  if (simulation.alive > 0) simulation.fail(`${simulation.alive} sockets are left`)
+  simulation.check()
+  const last = simulation.stats()
+  if (last.total !== 0 || last.state !== "closed") simulation.fail(`not empty after closing: ${show(last)}`)
+  if (last.opened !== last.closed) simulation.fail(`opened and closed differ: ${show(last)}`)
+
+  for (const { fiber } of [...simulation.users]) if (fiber !== undefined) world.fork(Fiber.interruptFork(fiber))
+  world.advance(0)
+  if (simulation.violation !== undefined) throw simulation.violation
+  if (simulation.users.length > 0) simulation.fail(`${simulation.users.length} holders cannot be interrupted`)
+  const end = simulation.stats()
+  if (end.acquired !== end.released) simulation.fail(`acquired and released differ: ${show(end)}`)
+  if (end.acquired !== simulation.leases && setting.yields === 0) {
+    simulation.fail(`${simulation.leases} leases, ${end.acquired} counted`)
+  }
+  const given = simulation.delivered + end.messagesDropped
+  if (given !== simulation.arrived) {
+    simulation.fail(`${simulation.arrived} messages arrived, ${given} were delivered or counted as dropped`)
+  }
+
+  world.fork(Scope.close(wireScope, Exit.void))
+  world.settle()
+  // Effect's own `timeout`, with which holders wait, may leave a sleeper behind when fibers yield within it.
+  const isExact = setting.yields === 0
+  if (isExact && world.sleeping > 0) simulation.fail(`${world.sleeping} timers are left`)
+  const after = Array.from(Effect.runSync(Fiber.roots)).length
+  if (isExact && after > before) simulation.fail(`${after - before} fibers are left`)
+  return {
+    leases: simulation.leases,
+    messages: simulation.arrived,
+    sockets: simulation.opened,
+    seconds: world.now / 1000
+  }
+}

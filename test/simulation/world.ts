@@ -1,0 +1,126 @@
+import { type Clock, Duration, Effect, type Fiber, Random, type Scheduler } from "effect"
+import { ClockTypeId } from "effect/Clock"
+
+/** A run that breaks a promise ends with this. */
+export class Violation extends Error {
+  override readonly name = "Violation"
+}
+
+/** Mulberry32: small, fast, and the same everywhere. */
+export const generator = (seed: number): (() => number) => {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+interface Sleep {
+  readonly at: number
+  readonly wake: () => void
+}
+
+/** More steps than this without time passing is a loop. */
+const longestSettling = 400_000
+
+/** More than this falls due at once only where something sets itself anew for the same moment. */
+const mostWakes = 10_000
+
+/**
+ * A world without real time: its scheduler and clock run everything in one synchronous loop, so that a seed and a
+ * program decide what happens, down to the last step. Effect's own `TestClock` waits for real timers each time
+ * that it is adjusted; this one does millions of steps in that time.
+ */
+export class World {
+  now = 0
+  readonly random: () => number
+  private tasks: Array<() => void> = []
+  private readonly sleeps = new Set<Sleep>()
+
+  constructor(
+    seed: number,
+    /** How often a fiber yields to the others where it need not. */
+    private readonly yields: number
+  ) {
+    this.random = generator(seed)
+    this.randomService = Random.make(seed)
+  }
+
+  private readonly randomService: Random.Random
+
+  private readonly scheduler: Scheduler.Scheduler = {
+    scheduleTask: (task) => {
+      this.tasks.push(task)
+    },
+    shouldYield: () => (this.yields > 0 && this.random() < this.yields ? 0 : false)
+  }
+
+  private readonly clock: Clock.Clock = {
+    [ClockTypeId]: ClockTypeId,
+    unsafeCurrentTimeMillis: () => this.now,
+    unsafeCurrentTimeNanos: () => BigInt(Math.floor(this.now * 1e6)),
+    currentTimeMillis: Effect.sync(() => this.now),
+    currentTimeNanos: Effect.sync(() => BigInt(Math.floor(this.now * 1e6))),
+    sleep: (duration) =>
+      Effect.async((resume) => {
+        const sleep = { at: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+        this.sleeps.add(sleep)
+        return Effect.sync(() => this.sleeps.delete(sleep))
+      })
+  }
+
+  /** Who sleeps. */
+  get sleeping(): number {
+    return this.sleeps.size
+  }
+
+  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
+    return Effect.runFork(effect.pipe(Effect.withClock(this.clock), Effect.withRandom(this.randomService)), {
+      scheduler: this.scheduler
+    })
+  }
+
+  /** Runs until every fiber waits. */
+  settle(): void {
+    let steps = 0
+    while (this.tasks.length > 0) {
+      const tasks = this.tasks
+      this.tasks = []
+      for (const task of tasks) task()
+      steps += tasks.length
+      if (steps > longestSettling) throw new Violation("a loop: steps without end while no time passes")
+    }
+  }
+
+  /** Lets time pass, and everything that is due happen at its time. */
+  advance(millis: number): void {
+    const end = this.now + millis
+    this.settle()
+    let wakes = 0
+    for (;;) {
+      wakes += 1
+      if (wakes > mostWakes + millis * 10) throw new Violation("a loop: something is due again and again")
+      let next: Sleep | undefined
+      for (const sleep of this.sleeps) {
+        if (sleep.at <= end && (next === undefined || sleep.at < next.at)) next = sleep
+      }
+      if (next === undefined) break
+      this.sleeps.delete(next)
+      this.now = Math.max(this.now, next.at)
+      next.wake()
+      this.settle()
+    }
+    this.now = end
+  }
+
+  int(below: number): number {
+    return Math.floor(this.random() * below)
+  }
+
+  chance(probability: number): boolean {
+    return this.random() < probability
+  }
+}
