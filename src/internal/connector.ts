@@ -157,7 +157,7 @@ const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
 
 /** Some servers accept everybody and close the door at once. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
-  Effect.suspend(() => (link.end === undefined ? Effect.void : Effect.fail(closedEarly(link.end.code))))
+  Effect.suspend(() => (link.isOpen ? Effect.void : Effect.fail(closedEarly(link.end?.code ?? 1006))))
 
 /** The hook's scope is the connection's: it ends with it, and at once if the hook fails. */
 const runOnConnect = (link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>

@@ -1,12 +1,12 @@
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
+import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 import type { PoolEvent } from "../PoolEvent.js"
 import { eventBuffer } from "./defaults.js"
 
 /** Hands events to whoever listens. While nobody does, none is made. */
 export class EventHub {
-  private readonly subscribers = new Set<Queue.Queue<PoolEvent>>()
+  private readonly subscribers = new Set<Mailbox.Mailbox<PoolEvent>>()
   private isOver = false
 
   get isObserved(): boolean {
@@ -21,14 +21,15 @@ export class EventHub {
   readonly stream: Stream.Stream<PoolEvent> = Stream.unwrapScoped(
     Effect.suspend(() => {
       if (this.isOver) return Effect.succeed(Stream.empty)
-      const subscribe = Effect.tap(Queue.sliding<PoolEvent>(eventBuffer), (queue) =>
+      // Not a Queue: the `unsafeOffer` of one that slides drops the latest, the end of the pool included.
+      const subscribe = Effect.tap(Mailbox.make<PoolEvent>({ capacity: eventBuffer, strategy: "sliding" }), (mailbox) =>
         Effect.sync(() => {
-          this.subscribers.add(queue)
+          this.subscribers.add(mailbox)
         })
       )
       return Effect.map(
-        Effect.acquireRelease(subscribe, (queue) => Effect.sync(() => this.subscribers.delete(queue))),
-        (queue) => Stream.takeUntil(Stream.fromQueue(queue), (event) => event._tag === "PoolClosed")
+        Effect.acquireRelease(subscribe, (mailbox) => Effect.sync(() => this.subscribers.delete(mailbox))),
+        (mailbox) => Stream.takeUntil(Mailbox.toStream(mailbox), (event) => event._tag === "PoolClosed")
       )
     })
   )

@@ -37,14 +37,19 @@ const states: { readonly [S in SlotState]: ConnectionState } = {
  * functions and effects that do not depend on how they are called.
  */
 export class Lease implements WebSocketConnection {
-  readonly [TypeId]: typeof TypeId = TypeId
-  /** When it began, in milliseconds of the clock. */
-  since = 0
   isDiscarded = false
   /** A message that it had claimed when it ended. */
   kept: Message | undefined = undefined
 
-  constructor(private readonly link: Link) {}
+  constructor(
+    private readonly link: Link,
+    /** When it began, in milliseconds of the clock. */
+    readonly since = 0
+  ) {}
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
 
   get id(): string {
     return this.link.id

@@ -347,12 +347,13 @@ export class Link implements SocketEvents, Timer {
     // Behind a socket that is not read no answer can be seen.
     if (this.isPaused || !this.isOpen) return
     const now = this.host.timers.now()
+    this.socket!.ping(String(this.pings))
     if (!this.isAwaiting) {
       this.isAwaiting = true
       this.movedAt = now
+      // The ping's own bytes are no sign of life.
       this.progress = this.socket!.progress
     }
-    this.socket!.ping(String(this.pings))
     if (this.isWatched) return
     this.isWatched = true
     this.host.timers.set(this, now + this.lookAfter)

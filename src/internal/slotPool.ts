@@ -569,13 +569,15 @@ export class SlotPool<A, E> {
       return
     }
     const { idleTimeout } = this.limits
-    // A check is no use: its slot stays where it was, and as old.
-    if (event !== "checked" && idleTimeout !== Number.POSITIVE_INFINITY) slot.idleSince = this.timers.now()
     if (event === "checked") {
+      // A check is no use: its slot stays where it was, and as old.
       if (slot.uses === 0) this.unused.insert(slot.place, (other) => other.idleSince > slot.idleSince)
       else this.used.insert(slot.place, (other) => other.idleSince <= slot.idleSince)
-    } else if (slot.uses === 0) this.unused.push(slot.place)
-    else this.used.unshift(slot.place)
+    } else {
+      slot.idleSince = this.timers.now()
+      if (slot.uses === 0) this.unused.push(slot.place)
+      else this.used.unshift(slot.place)
+    }
     if (idleTimeout !== Number.POSITIVE_INFINITY) this.armIdle(slot.idleSince + idleTimeout)
   }
 

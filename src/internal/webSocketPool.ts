@@ -77,13 +77,20 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   private scoped(fresh: boolean): Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        this.lease(restore, fresh, (slot, waited) => {
-          const lease = this.begin(slot, waited)
-          const release = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => this.end(slot, lease, exit))
-          return Effect.as(Scope.addFinalizerExit(scope, release), lease)
-        })
-      )
+      Effect.flatMap(Effect.scope, (scope) => {
+        const slot = fresh ? undefined : this.pool.tryLease()
+        if (slot !== undefined) return this.lendTo(scope, slot, undefined)
+        const since = this.timers.now()
+        return Effect.flatMap(this.wait(restore, fresh, since), (slot) => this.lendTo(scope, slot, since))
+      })
+    )
+  }
+
+  private lendTo(scope: Scope.Scope, slot: Place, since: number | undefined): Effect.Effect<WebSocketConnection> {
+    const lease = this.begin(slot, since)
+    return Effect.as(
+      Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => this.end(slot, lease, exit))),
+      lease
     )
   }
 
@@ -94,46 +101,52 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     fresh: boolean,
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | AcquireError, R> {
-    return Effect.uninterruptibleMask((restore) =>
-      this.lease(restore, fresh, (slot, waited) => {
-        const lease = this.begin(slot, waited)
-        return Effect.matchCauseEffect(restore(Effect.suspend(() => f(lease))), {
-          onFailure: (cause) => {
-            const exit = Exit.failCause(cause)
-            this.end(slot, lease, exit)
-            return exit
-          },
-          onSuccess: (value) => {
-            const exit = Exit.succeed(value)
-            this.end(slot, lease, exit)
-            return exit
-          }
-        })
-      })
-    )
+    return Effect.uninterruptibleMask((restore) => {
+      const slot = fresh ? undefined : this.pool.tryLease()
+      if (slot !== undefined) return this.lendFor(restore, slot, undefined, f)
+      const since = this.timers.now()
+      return Effect.flatMap(this.wait(restore, fresh, since), (slot) => this.lendFor(restore, slot, since, f))
+    })
   }
 
-  /** From a warm pool in this very step; else in line. */
-  private lease<A, E, R>(
+  private lendFor<A, E, R>(
     restore: Restore,
-    fresh: boolean,
-    hold: (slot: Place, waited: number) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | AcquireError, R> {
-    const slot = fresh ? undefined : this.pool.tryLease()
-    if (slot !== undefined) return hold(slot, 0)
-    const since = this.timers.now()
-    return Effect.flatMap(acquire(this.pool, restore, fresh, since, since + this.settings.acquireTimeout), (slot) =>
-      hold(slot, this.timers.now() - since)
-    )
+    slot: Place,
+    since: number | undefined,
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    const lease = this.begin(slot, since)
+    let body: Effect.Effect<A, E, R>
+    try {
+      body = f(lease)
+    } catch (defect) {
+      body = Effect.die(defect)
+    }
+    return Effect.matchCauseEffect(restore(body), {
+      onFailure: (cause) => {
+        const exit = Exit.failCause(cause)
+        this.end(slot, lease, exit)
+        return exit
+      },
+      onSuccess: (value) => {
+        const exit = Exit.succeed(value)
+        this.end(slot, lease, exit)
+        return exit
+      }
+    })
   }
 
-  private begin(slot: Place, waited: number): Lease {
+  private wait(restore: Restore, fresh: boolean, since: number): Effect.Effect<Place, AcquireError> {
+    return acquire(this.pool, restore, fresh, since, since + this.settings.acquireTimeout)
+  }
+
+  private begin(slot: Place, waitingSince: number | undefined): Lease {
+    const now = this.timers.now()
     const link = slot.item
-    const lease = new Lease(link)
-    lease.since = this.timers.now()
+    const lease = new Lease(link, now)
     link.lease = lease
     link.leases += 1
-    this.journal.acquired(link, waited)
+    this.journal.acquired(link, waitingSince === undefined ? 0 : now - waitingSince)
     return lease
   }
 

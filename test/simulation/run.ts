@@ -487,7 +487,7 @@ export const simulate = ({ setting, steps }: Program): Tally => {
     world.settle()
     simulation.check()
   }
-  if (setting.yields === 0) simulation.agree()
+  if (setting.yields === 0 && simulation.stats().state === "open") simulation.agree()
 
   // The end: the pool is gone in time, whatever the others do.
   const closing = world.fork(Scope.close(poolScope, Exit.void))
