@@ -1,0 +1,534 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import { PoolError, WebSocketPool } from "effect-websocket-pool"
+import * as defaults from "../src/internal/defaults.js"
+import { expectTag, notYet, now, peers, poolWith, Server, server, settle, url } from "./support/memoryPool.js"
+
+/** What a layer fails with. */
+const errorOf = <A>(layer: Layer.Layer<A, ConfigError.ConfigError>) =>
+  Effect.tap(Effect.flip(Effect.scoped(Layer.build(layer))), (error) => assert.isTrue(ConfigError.isConfigError(error)))
+
+/** The same for options as they may come from where there are no types. */
+const errorWith = (options: Readonly<Record<string, unknown>>) =>
+  errorOf(poolWith(options as Partial<WebSocketPool.Options>))
+
+/** The options that an error names. */
+const namesIn = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
+  if (error._op === "And" || error._op === "Or") return [...namesIn(error.left), ...namesIn(error.right)]
+  return [error.path.join(".")]
+}
+
+const deadlineOfGet = (acquireTimeout: Duration.DurationInput, millis: number) =>
+  Effect.gen(function* () {
+    yield* WebSocketPool.get
+    const waiter = yield* Effect.fork(Effect.flip(Effect.scoped(WebSocketPool.get)))
+    yield* TestClock.adjust(millis - 1)
+    notYet(waiter)
+    yield* TestClock.adjust(1)
+    expectTag(yield* now(waiter), "PoolExhaustedError")
+  }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, acquireTimeout })))
+
+describe("defaults", () => {
+  it("are those of the documentation; that they are in force is tested where each option is", () => {
+    assert.deepStrictEqual(
+      Object.fromEntries(
+        Object.entries(defaults).map(([name, value]) => [
+          name,
+          Duration.isDuration(value) ? Duration.format(value) : value
+        ])
+      ),
+      {
+        name: "websocket-pool",
+        minConnections: 0,
+        maxConnections: 50,
+        acquireTimeout: "30s",
+        maxWaiters: Number.POSITIVE_INFINITY,
+        connectTimeout: "10s",
+        retryBase: "100ms",
+        retryFactor: 2,
+        retryTimes: 3,
+        idleTimeout: "1m",
+        connectionTTL: "Infinity",
+        connectionTTLJitter: 0.1,
+        pingInterval: "30s",
+        pingTimeout: "10s",
+        validateAfterIdle: "5s",
+        validationTimeout: "1s",
+        drainTimeout: "10s",
+        receiveBuffer: 1_048_576,
+        sendBuffer: 1_048_576,
+        maxPayload: 16_777_216,
+        shutdownTimeout: "5s",
+        closeTimeout: "2s",
+        eventBuffer: 1_024
+      }
+    )
+  })
+
+  it.effect("open nothing ahead, and up to 50 connections on demand", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(yield* peers, 0)
+      yield* Effect.replicateEffect(WebSocketPool.get, 50)
+      const next = yield* Effect.forkScoped(WebSocketPool.get)
+      yield* settle
+      notYet(next)
+      const { maxConnections, minConnections, total, waiting } = yield* WebSocketPool.stats
+      assert.deepStrictEqual(
+        { maxConnections, minConnections, total, waiting },
+        { maxConnections: 50, minConnections: 0, total: 50, waiting: 1 }
+      )
+    }).pipe(Effect.scoped, Effect.provide(poolWith()))
+  )
+
+  it.effect("offer no subprotocol and send no header field", () =>
+    Effect.gen(function* () {
+      const connection = yield* WebSocketPool.get
+      assert.strictEqual(connection.protocol, "")
+      const [handshake] = (yield* Server).handshakes
+      assert.deepStrictEqual(handshake, { url, headers: {}, protocols: [] })
+    }).pipe(Effect.scoped, Effect.provide(poolWith()))
+  )
+
+  const nameWith = (options: Partial<WebSocketPool.Options>) =>
+    Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      yield* pool.close
+      const error = yield* Effect.flip(Effect.scoped(pool.get))
+      expectTag(error, "PoolClosedError")
+      return error.pool
+    }).pipe(Effect.provide(poolWith(options)))
+
+  it.effect("name the pool after the URL's host, in whatever form it is given", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* nameWith({ url: "wss://user:pass@api.test/a/b?c=d" }), "api.test")
+      assert.strictEqual(yield* nameWith({ url: new URL("wss://api.test") }), "api.test")
+      assert.strictEqual(yield* nameWith({ url: Redacted.make("wss://api.test") }), "api.test")
+      assert.strictEqual(yield* nameWith({ url: "wss://api.test", name: "mine" }), "mine")
+    })
+  )
+
+  it.effect('name the pool "websocket-pool" when the URL is computed', () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* nameWith({ url: Effect.succeed(url) }), "websocket-pool")
+      assert.strictEqual(yield* nameWith({ url: Effect.succeed(url), name: "mine" }), "mine")
+    })
+  )
+
+  it.effect("stand in for options that are undefined", () =>
+    Effect.gen(function* () {
+      yield* WebSocketPool.get
+      assert.strictEqual((yield* WebSocketPool.stats).maxConnections, 50)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        poolWith({
+          protocols: undefined,
+          headers: undefined,
+          name: undefined,
+          minConnections: undefined,
+          maxConnections: undefined,
+          acquireTimeout: undefined,
+          maxWaiters: undefined,
+          connectTimeout: undefined,
+          retry: undefined,
+          idleTimeout: undefined,
+          connectionTTL: undefined,
+          pingInterval: undefined,
+          pingTimeout: undefined,
+          validateAfterIdle: undefined,
+          healthCheck: undefined,
+          onConnect: undefined,
+          onRelease: undefined,
+          drain: undefined,
+          discardOn: undefined,
+          receiveBuffer: undefined,
+          sendBuffer: undefined,
+          maxPayload: undefined,
+          shutdownTimeout: undefined,
+          closeTimeout: undefined
+        })
+      )
+    )
+  )
+})
+
+describe("durations", () => {
+  for (const [form, input] of [
+    ["a number of milliseconds", 5_000],
+    ["a bigint of nanoseconds", 5_000_000_000n],
+    ["a string", "5 seconds"],
+    ["a tuple of seconds and nanoseconds", [4, 1_000_000_000]],
+    ["a Duration", Duration.seconds(5)]
+  ] as ReadonlyArray<readonly [string, Duration.DurationInput]>) {
+    it.effect(`may be ${form}`, () => deadlineOfGet(input, 5_000))
+  }
+
+  const names = [
+    "acquireTimeout",
+    "connectTimeout",
+    "idleTimeout",
+    "connectionTTL",
+    "pingInterval",
+    "pingTimeout",
+    "validateAfterIdle",
+    "shutdownTimeout",
+    "closeTimeout"
+  ]
+
+  for (const [input, shown] of [
+    [-1, "-1"],
+    [-0.5, "-0.5"],
+    [Number.NEGATIVE_INFINITY, "-Infinity"],
+    [Number.NaN, "NaN"],
+    [-1n, "-1"],
+    ["-1 seconds", "-1 seconds"],
+    ["soon", "soon"],
+    ["", ""],
+    ["5", "5"],
+    [[-1, 0], "-1"],
+    [[Number.NaN, 0], "NaN"],
+    [[1], "1"],
+    [["1", "2"], "1"],
+    [null, "null"],
+    [true, "true"]
+  ] as ReadonlyArray<readonly [unknown, string]>) {
+    const what = typeof input === "bigint" ? `${input}n` : JSON.stringify(input)
+    it.effect(`may not be ${what} (${String(input)}): the error names each and shows it`, () =>
+      Effect.gen(function* () {
+        for (const name of names) {
+          const error = yield* errorWith({ [name]: input })
+          assert.deepStrictEqual(namesIn(error), [name])
+          assert.include(String(error), name)
+          assert.include(String(error), shown)
+        }
+        for (const name of ["quietPeriod", "timeout"]) {
+          const error = yield* errorWith({ drain: { quietPeriod: 1, [name]: input } })
+          assert.deepStrictEqual(namesIn(error), [`drain.${name}`])
+          assert.include(String(error), shown)
+        }
+      })
+    )
+  }
+
+  it.effect("may be zero or infinite", () =>
+    Effect.gen(function* () {
+      for (const value of [0, "0 millis", Duration.infinity, Number.POSITIVE_INFINITY] as const) {
+        const options = Object.fromEntries(names.map((name) => [name, value]))
+        yield* Effect.scoped(Layer.build(poolWith(options as Partial<WebSocketPool.Options>)))
+      }
+    })
+  )
+})
+
+describe("counts and sizes", () => {
+  const bad: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]> = [
+    ["maxConnections", [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "5", null]],
+    ["minConnections", [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, "5", null]],
+    ["maxWaiters", [-1, 0.5, Number.NaN, "5"]],
+    ["receiveBuffer", [-1, Number.NaN]],
+    ["sendBuffer", [-1, Number.NaN]],
+    ["maxPayload", [-1, Number.NaN]]
+  ]
+  for (const [name, values] of bad) {
+    it.effect(`${name} may not be any of ${values.map(String).join(", ")}`, () =>
+      Effect.gen(function* () {
+        for (const value of values) {
+          const error = yield* errorWith({ [name]: value })
+          assert.deepStrictEqual(namesIn(error), [name])
+          assert.include(String(error), String(value))
+        }
+      })
+    )
+  }
+
+  it.effect("minConnections may not be above maxConnections, given or not", () =>
+    Effect.gen(function* () {
+      for (const options of [{ minConnections: 3, maxConnections: 2 }, { minConnections: 51 }]) {
+        const error = yield* errorWith(options)
+        assert.include(String(error), "minConnections")
+        assert.include(String(error), "maxConnections")
+        assert.include(String(error), String(options.minConnections))
+      }
+    })
+  )
+
+  it.effect("minConnections may be as large as maxConnections", () =>
+    Effect.gen(function* () {
+      yield* settle
+      assert.strictEqual((yield* WebSocketPool.stats).idle, 2)
+    }).pipe(Effect.provide(poolWith({ minConnections: 2, maxConnections: 2 })))
+  )
+
+  it.effect("are checked by resize, too, which then changes nothing", () =>
+    Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      for (const [limits, names] of [
+        [{ maxConnections: 0 }, ["maxConnections"]],
+        [{ minConnections: -1 }, ["minConnections"]],
+        [{ minConnections: -1, maxConnections: 1.5 }, ["maxConnections", "minConnections"]],
+        [{ minConnections: 6 }, ["minConnections"]],
+        [{ minConnections: 4, maxConnections: 3 }, ["minConnections"]]
+      ] as const) {
+        const error = yield* Effect.flip(pool.resize(limits))
+        assert.isTrue(ConfigError.isConfigError(error))
+        assert.sameMembers([...namesIn(error)], [...names])
+      }
+      const { maxConnections, minConnections } = yield* pool.stats
+      assert.deepStrictEqual({ maxConnections, minConnections }, { maxConnections: 5, minConnections: 0 })
+    }).pipe(Effect.provide(poolWith({ maxConnections: 5 })))
+  )
+})
+
+describe("url", () => {
+  for (const [what, input] of [
+    ["a text that is no URL", "secret nonsense"],
+    ["an http: URL", "http://secret:secret@server.test/?secret"],
+    ["an https: URL object", new URL("https://server.test/?token=secret")],
+    ["a redacted http: URL", Redacted.make("http://server.test/?secret")],
+    ["a URL without its scheme, the user name first", "secret:secret@server.test"],
+    ["an empty text", ""],
+    ["a missing one", undefined]
+  ] as const) {
+    it.effect(`may not be ${what}; the error does not show it`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ url: input })
+        assert.deepStrictEqual(namesIn(error), ["url"])
+        assert.match(String(error), /ws/)
+        assert.notInclude(String(error), "secret")
+        assert.notInclude(JSON.stringify(error), "secret")
+      })
+    )
+  }
+
+  for (const [what, input] of [
+    ["a string", url],
+    ["a URL", new URL(url)],
+    ["redacted", Redacted.make(url)],
+    ["an effect of a string", Effect.succeed(url)],
+    ["an effect of a URL", Effect.succeed(new URL(url))],
+    ["an effect of a redacted string", Effect.succeed(Redacted.make(url))],
+    ["upper case", "WS://SERVER.test/path"]
+  ] as const) {
+    it.effect(`may be ${what}`, () =>
+      Effect.gen(function* () {
+        yield* WebSocketPool.get
+        assert.strictEqual((yield* peers)[0]!.url, url)
+      }).pipe(Effect.scoped, Effect.provide(poolWith({ url: input })))
+    )
+  }
+
+  it.effect("may be wss:, and is run before every attempt when it is an effect", () => {
+    let attempt = 0
+    return Effect.gen(function* () {
+      yield* Effect.replicateEffect(WebSocketPool.get, 2)
+      assert.deepStrictEqual(
+        (yield* peers).map((peer) => peer.url),
+        ["wss://server.test/1", "wss://server.test/2"]
+      )
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ url: Effect.sync(() => `wss://server.test/${++attempt}`) })))
+  })
+})
+
+describe("headers and protocols", () => {
+  it.effect("reach the server, redacted or not; undefined ones are left out", () =>
+    Effect.gen(function* () {
+      const connection = yield* WebSocketPool.get
+      assert.strictEqual(connection.protocol, "v2")
+      const [handshake] = (yield* Server).handshakes
+      assert.deepStrictEqual(handshake?.protocols, ["v2", "v1"])
+      assert.deepStrictEqual({ ...handshake?.headers }, { authorization: "Bearer 1", "x-plain": "2" })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        poolWith({
+          protocols: ["v2", "v1"],
+          headers: { authorization: Redacted.make("Bearer 1"), "x-plain": "2", "x-none": undefined }
+        })
+      )
+    )
+  )
+
+  it.effect("headers are run before every attempt when they are an effect", () => {
+    let token = 0
+    return Effect.gen(function* () {
+      yield* Effect.replicateEffect(WebSocketPool.get, 2)
+      assert.deepStrictEqual(
+        (yield* Server).handshakes.map(({ headers }) => headers.authorization),
+        ["1", "2"]
+      )
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(poolWith({ headers: Effect.sync(() => ({ authorization: String(++token) })) }))
+    )
+  })
+
+  it.effect("headers with a value that cannot be sent are a ConfigError that does not show it", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ headers: { authorization: "secret\r\nx: secret" } })
+      assert.deepStrictEqual(namesIn(error), ["headers"])
+      assert.include(String(error), "authorization")
+      assert.notInclude(String(error), "secret")
+    })
+  )
+})
+
+describe("a ConfigError", () => {
+  it.effect("names every bad option at once, and no other", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({
+        url: "http://server.test",
+        maxConnections: 1.5,
+        minConnections: -7,
+        acquireTimeout: -5,
+        idleTimeout: "whenever",
+        pingInterval: "30 seconds",
+        closeTimeout: -1n,
+        drain: { quietPeriod: -1, timeout: [-3, 0] }
+      })
+      assert.sameMembers(
+        [...namesIn(error)],
+        [
+          "url",
+          "maxConnections",
+          "minConnections",
+          "acquireTimeout",
+          "idleTimeout",
+          "closeTimeout",
+          "drain.quietPeriod",
+          "drain.timeout"
+        ]
+      )
+      for (const value of ["1.5", "-7", "-5", "whenever", "-1", "-3"]) assert.include(String(error), value)
+    })
+  )
+
+  it.effect("is also what make fails with", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(WebSocketPool.make({ url, maxConnections: 0 })))
+      assert.deepStrictEqual(namesIn(error), ["maxConnections"])
+    }).pipe(Effect.provide(server()))
+  )
+})
+
+describe("layerConfig", () => {
+  const withConfig = (entries: Readonly<Record<string, string>>) =>
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(entries))))
+
+  it.effect("takes a Config in place of each value, hooks as Config.succeed, drain and headers nested", () => {
+    const log: Array<string> = []
+    const layer = WebSocketPool.layerConfig({
+      url: Config.redacted("WS_URL"),
+      name: Config.string("WS_NAME"),
+      headers: { authorization: Config.redacted("WS_TOKEN"), "x-none": undefined },
+      protocols: Config.array(Config.string(), "WS_PROTOCOLS"),
+      minConnections: undefined,
+      maxConnections: Config.integer("WS_MAX"),
+      acquireTimeout: Config.duration("WS_ACQUIRE"),
+      retry: Config.succeed(Schedule.stop),
+      onConnect: Config.succeed(() => Effect.sync(() => void log.push("onConnect"))),
+      onRelease: Config.succeed(() => Effect.sync(() => void log.push("onRelease"))),
+      discardOn: Config.succeed((exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit)),
+      drain: {
+        quietPeriod: Config.duration("WS_QUIET"),
+        timeout: undefined,
+        condition: Config.succeed((message: unknown) => message === "harmless")
+      },
+      closeTimeout: undefined
+    })
+    return Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      yield* Effect.exit(pool.use(() => Effect.fail("not discarded")))
+      yield* TestClock.adjust("99 millis")
+      assert.strictEqual((yield* pool.stats).draining, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* pool.stats).idle, 1)
+      assert.deepStrictEqual(log, ["onConnect", "onRelease"])
+      const [handshake] = (yield* Server).handshakes
+      assert.deepInclude(handshake, { url: "ws://configured.test/", protocols: ["a", "b"] })
+      assert.deepStrictEqual({ ...handshake?.headers }, { authorization: "token" })
+
+      yield* pool.get
+      const waiter = yield* Effect.fork(Effect.flip(Effect.scoped(pool.get)))
+      yield* TestClock.adjust("6999 millis")
+      notYet(waiter)
+      yield* TestClock.adjust("1 millis")
+      const error = yield* now(waiter)
+      expectTag(error, "PoolExhaustedError")
+      assert.strictEqual(error.pool, "configured")
+      assert.strictEqual(error.stats.maxConnections, 1)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.provideMerge(layer, server())),
+      withConfig({
+        WS_URL: "ws://configured.test",
+        WS_NAME: "configured",
+        WS_TOKEN: "token",
+        WS_PROTOCOLS: "a,b",
+        WS_MAX: "1",
+        WS_ACQUIRE: "7 seconds",
+        WS_QUIET: "100 millis"
+      })
+    )
+  })
+
+  it.effect("takes headers as one Config, a computed url, and one Config of everything", () =>
+    Effect.gen(function* () {
+      const layers = [
+        WebSocketPool.layerConfig({ url: Config.succeed(Effect.succeed(url)), headers: Config.succeed({ x: "1" }) }),
+        WebSocketPool.layerConfig(Config.succeed({ url, headers: { x: "1" } }))
+      ]
+      for (const layer of layers) {
+        yield* Effect.gen(function* () {
+          yield* WebSocketPool.get
+          assert.strictEqual((yield* peers)[0]!.headers.x, "1")
+        }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(layer, server())))
+      }
+    })
+  )
+
+  it.effect("fails with the ConfigError of what is missing", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig({ url: Config.string("WS_URL") }), server()))
+      assert.isTrue(ConfigError.isMissingData(error))
+      assert.include(String(error), "WS_URL")
+    }).pipe(withConfig({}))
+  )
+
+  it.effect("fails with the ConfigError of what may not be", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(
+        Layer.provide(
+          WebSocketPool.layerConfig({ url: Config.string("WS_URL"), maxConnections: Config.integer("WS_MAX") }),
+          server()
+        )
+      )
+      assert.sameMembers([...namesIn(error)], ["url", "maxConnections"])
+      assert.notInclude(String(error), "secret")
+    }).pipe(withConfig({ WS_URL: "http://secret.test", WS_MAX: "0" }))
+  )
+
+  it.effect("is there for every tag", () => {
+    class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
+    return Effect.gen(function* () {
+      yield* Tts.get
+      assert.strictEqual((yield* Tts.stats).busy, 1)
+      const { close } = yield* Tts
+      yield* Effect.forkDaemon(close)
+      assert.isTrue(PoolError.isPoolError(yield* Effect.flip(Effect.scoped(Tts.getNew))))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.provide(Tts.layerConfig({ url: Config.string("WS_URL") }), server())),
+      withConfig({ WS_URL: url })
+    )
+  })
+})
