@@ -9,7 +9,7 @@ import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExh
 import type { CloseReason } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { Message, WebSocketTransport } from "../WebSocketTransport.js"
-import { abandon, abandonable, type ConnectorHost, Creation, closedEarly, establish, unavailable } from "./connector.js"
+import { abandon, type ConnectorHost, Creation, closedEarly, establish, unavailable } from "./connector.js"
 import * as defaults from "./defaults.js"
 import { Draining } from "./draining.js"
 import type { Journal } from "./journal.js"
@@ -21,7 +21,7 @@ import { type Driver, SlotPool } from "./slotPool.js"
 import type { Timers } from "./timers.js"
 import * as url from "./url.js"
 import type { Outcome, Waiter } from "./waiter.js"
-import { type Fork, within } from "./within.js"
+import { abandonable, type Fork, within } from "./within.js"
 
 export type Place = Slot<Link, AcquireError>
 
@@ -38,8 +38,8 @@ export interface Owner {
 /**
  * Drives the generic core: makes connections, keeps them healthy and fit for the next lease, and closes them.
  *
- * Who owns what: the core owns the slots and the line; a link owns its socket; this class owns the fibers, at
- * most one task for each slot, and those that close the scopes of `onConnect`.
+ * Who owns what: the core owns the slots and the line; a link owns its socket; this class starts the fibers, at
+ * most one task for each slot, and those that close the scopes of `onConnect`; the service waits for their end.
  */
 export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly pool: SlotPool<Link, AcquireError>
@@ -49,8 +49,6 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly sendBuffer: number
   readonly closeTimeout: number
   lastFailure: ConnectionUnavailableError | undefined
-  /** Fibers that close what `onConnect` has acquired. */
-  readonly cleanUps = new Set<Fiber.RuntimeFiber<void>>()
 
   private readonly creations = new Map<Place, Creation>()
   private readonly tasks = new Map<Place, Fiber.RuntimeFiber<void>>()
@@ -322,7 +320,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
         lease.isDiscarded ? Effect.fail(new Error("the hook called discard")) : Effect.void
       )
       const late = () => new Error(`no end within ${Duration.format(Duration.millis(limit))}`)
-      return within(this, abandonable(run), limit, late).pipe(
+      return within(this, abandonable(this, run), limit, late).pipe(
         Effect.zipRight(outcome),
         Effect.ensuring(Effect.sync(() => link.endLease()))
       )
@@ -353,12 +351,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.pool.closed(slot)
       return
     }
-    const wasPaused = link.isPaused
+    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
     // The holder of a lease that outlives the pool may still read what has arrived.
     if (link.lease === undefined) link.drop()
-    // A closing handshake through a line that was not read takes for ever.
-    if (wasPaused) link.destroy()
-    else link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
   }
 
   /** Ends what is still there, whoever it waits for. */
@@ -381,25 +376,18 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   onGone(link: Link): void {
     const { scope, slot } = link
-    if (scope !== undefined) this.cleanUp(scope)
+    if (scope !== undefined) {
+      const close = Effect.catchAllCause(Scope.close(scope, Exit.void), (cause) =>
+        Effect.logWarning("What onConnect acquired could not be released", cause)
+      )
+      this.fork(close)
+    }
     if (link.lease === undefined) link.drop()
     if (slot.item !== link) return
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
     link.draining?.stop()
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
-  }
-
-  private cleanUp(scope: Scope.CloseableScope): void {
-    const close = Effect.catchAllCause(Scope.close(scope, Exit.void), (cause) =>
-      Effect.logWarning("What onConnect acquired could not be released", cause)
-    )
-    const fiber = this.fork(close)
-    this.cleanUps.add(fiber)
-    fiber.addObserver(() => {
-      this.cleanUps.delete(fiber)
-      this.owner.onVacated()
-    })
   }
 
   vacated(): void {

@@ -11,7 +11,7 @@ import { decodeHeaders, type Hook, type Settings } from "./options.js"
 import type { Slot } from "./slot.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
-import { type Fork, within } from "./within.js"
+import { abandonable, type Fork, within } from "./within.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
@@ -88,12 +88,6 @@ const timedOut = (limit: Duration.Duration): AttemptFailed =>
   })
 
 /**
- * Runs a hook so that it can be abandoned at once, even when it is not interruptible.
- */
-export const abandonable = <A, E, R>(hook: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.disconnect(Effect.interruptible(hook))
-
-/**
  * Establishes a connection, retries included. Whatever it fails with, no socket is left, unless it is interrupted
  * when it is done already: then `abandon` is up to the caller.
  */
@@ -141,10 +135,10 @@ export const unavailable = (
 const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     const { closeTimeout, headers, maxPayload, protocols, url: given } = host.settings
-    const target = url.parse(Effect.isEffect(given) ? yield* abandonable(Effect.scoped(given)) : given)
+    const target = url.parse(Effect.isEffect(given) ? yield* abandonable(host, Effect.scoped(given)) : given)
     if (typeof target === "string") return yield* badInput(target)
     creation.url = url.redact(target)
-    const fields = decodeHeaders(Effect.isEffect(headers) ? yield* abandonable(Effect.scoped(headers)) : headers)
+    const fields = decodeHeaders(Effect.isEffect(headers) ? yield* abandonable(host, Effect.scoped(headers)) : headers)
     if (typeof fields === "string") return yield* badInput(fields)
     yield* host.transport.connect({ url: target.href, protocols, headers: fields, maxPayload, closeTimeout }, link)
   })
@@ -152,23 +146,27 @@ const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Ef
 const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const { onConnect } = host.settings
-    return onConnect === undefined ? Effect.void : runOnConnect(link, onConnect)
+    return onConnect === undefined ? Effect.void : runOnConnect(host, link, onConnect)
   })
 
 /** Some servers accept everybody and close the door at once. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
   Effect.suspend(() => (link.isOpen ? Effect.void : Effect.fail(closedEarly(link.end?.code ?? 1006))))
 
-/** The hook's scope is the connection's: it ends with it, and at once if the hook fails. */
-const runOnConnect = (link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>
+/** The hook's scope is the connection's: it is closed when the socket is gone. */
+const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>
   Effect.flatMap(Scope.make(), (scope) => {
+    const lease = new Lease(link)
     link.scope = scope
-    link.lease = new Lease(link)
-    return Effect.asVoid(
-      Effect.ensuring(
-        Effect.provideService(abandonable(Effect.suspend(() => onConnect(link.lease!))), Scope.Scope, scope),
-        Effect.sync(() => link.endLease())
-      )
+    link.lease = lease
+    const run = Effect.provideService(
+      Effect.suspend(() => onConnect(lease)),
+      Scope.Scope,
+      scope
+    )
+    return Effect.ensuring(
+      abandonable(host, run),
+      Effect.sync(() => link.endLease())
     )
   })
 

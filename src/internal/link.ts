@@ -183,7 +183,7 @@ export class Link implements SocketEvents, Timer {
   onEnd(info: CloseInfo): void {
     const { closing } = this
     if (this.end !== undefined) return
-    this.closeReason ??= info.initiator === "Local" ? "Protocol" : "Remote"
+    this.closeReason ??= isProtocolError(info) ? "Protocol" : "Remote"
     this.finish(closing === undefined ? info : { ...info, initiator: closing.initiator })
     this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)
     this.host.onEnded(this)
@@ -491,6 +491,10 @@ export class Link implements SocketEvents, Timer {
     return new ConnectionClosedError({ connectionId: this.id, ...end })
   }
 }
+
+/** Before our side has begun to close, only a breach of the protocol makes it end a connection. */
+const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
+  initiator === "Local" || code === 1002 || code === 1007 || code === 1009
 
 const none: Array<Sender> = []
 

@@ -78,6 +78,11 @@ export class Timers {
     this.siftDown(last)
   }
 
+  /** Whether its fiber sleeps. */
+  get isAsleep(): boolean {
+    return this.sleeper !== undefined
+  }
+
   /** Drops every timer, for good. */
   stop(): void {
     this.stopped = true

@@ -4,6 +4,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -41,6 +42,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private readonly patience: Timer
   private readonly deadline: Timer
   private isOverdue = false
+  /** Every fiber of the pool that has not ended. */
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   private isClosed = false
 
   constructor(
@@ -48,8 +51,17 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     transport: WebSocketTransport,
     clock: Clock.Clock,
     random: () => number,
-    fork: Fork
+    start: Fork
   ) {
+    const fork: Fork = (effect, options) => {
+      const fiber = start(effect, options)
+      this.fibers.add(fiber)
+      fiber.addObserver(() => {
+        this.fibers.delete(fiber)
+        this.onVacated()
+      })
+      return fiber
+    }
     this.timers = new Timers(
       clock,
       (effect) => fork(effect, { immediate: false }),
@@ -257,10 +269,12 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   onVacated(): void {
     if (this.isClosed || this.pool.state === "open") return
-    const isEmpty = this.pool.slots.size === 0 && this.connections.cleanUps.size === 0
-    if (!isEmpty && !this.isOverdue) return
-    this.isClosed = true
+    if (this.pool.slots.size > 0 && !this.isOverdue) return
+    // The timers' own fiber sleeps until the deadline: it goes last.
+    if (this.fibers.size > (this.timers.isAsleep ? 1 : 0) && !this.isOverdue) return
     this.timers.stop()
+    if (this.fibers.size > 0 && !this.isOverdue) return
+    this.isClosed = true
     this.journal.poolClosed()
     Deferred.unsafeDone(this.vacancy, Effect.void)
   }

@@ -39,3 +39,14 @@ export const within = <A, E, E2>(
     })
   })
 }
+
+/**
+ * Runs a hook so that it can be abandoned at once, even one that cannot be interrupted: then it goes on by itself,
+ * and only the pool's own end waits for it.
+ */
+export const abandonable = <A, E>({ fork }: { readonly fork: Fork }, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.async((resume) => {
+    const fiber = fork(Effect.interruptible(hook))
+    fiber.addObserver(resume)
+    return Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none))
+  })

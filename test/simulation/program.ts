@@ -21,6 +21,8 @@ export type Step =
       readonly end: "succeed" | "fail"
     }
   | { readonly step: "interrupt"; readonly who: number }
+  /** One is interrupted, and another one so many turns later: what the first gives back may be on its way. */
+  | { readonly step: "cross"; readonly who: number; readonly other: number; readonly turns: number }
   | { readonly step: "wait"; readonly millis: number }
   | { readonly step: "server"; readonly mood: Mood }
   | { readonly step: "peer"; readonly who: number; readonly deed: "push" | "close" | "destroy" | "silence" }
@@ -97,6 +99,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     })
   },
   { weight: 4, arbitrary: fc.record({ step: fc.constant("interrupt" as const), who: fc.nat(30) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      step: fc.constant("cross" as const),
+      who: fc.nat(30),
+      other: fc.nat(30),
+      turns: fc.nat(4)
+    })
+  },
   {
     weight: 8,
     arbitrary: fc.record({

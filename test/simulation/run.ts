@@ -6,6 +6,7 @@ import {
   Effect,
   Exit,
   Fiber,
+  FiberId,
   Layer,
   Logger,
   LogLevel,
@@ -326,6 +327,14 @@ class Simulation {
       case "interrupt": {
         const user = this.users[step.who % Math.max(this.users.length, 1)]
         if (user?.fiber !== undefined) this.world.fork(Fiber.interruptFork(user.fiber))
+        return
+      }
+      case "cross": {
+        const first = this.users[step.who % Math.max(this.users.length, 1)]
+        const second = this.users[step.other % Math.max(this.users.length, 1)]
+        first?.fiber?.unsafeInterruptAsFork(FiberId.none)
+        const later = Effect.sync(() => second?.fiber?.unsafeInterruptAsFork(FiberId.none))
+        this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), step.turns), later))
         return
       }
       case "wait":
