@@ -1111,6 +1111,17 @@ describe("SlotPool", () => {
       assert.strictEqual(driver.pending.create.size, 1)
     })
 
+    it("is made up for without a pause after a waiter's creation has failed", () => {
+      const { driver, pool, join } = setup({ min: 1, max: 2, replaceAtOnce: true })
+      driver.succeed()
+      const slot = pool.tryLease()
+      const waiter = join()
+      driver.fail()
+      assert.strictEqual(failure(waiter), "failed")
+      pool.doom(slot!, "Discarded")
+      assert.deepStrictEqual(states(pool), { leased: 1, creating: 1 })
+    })
+
     it("is made up for at once where that is asked for", () => {
       const { driver, pool } = setup({ min: 1, max: 2, replaceAtOnce: true })
       pool.doom(driver.succeed(), "Discarded")
@@ -1165,6 +1176,32 @@ describe("SlotPool", () => {
       time.advance(1)
       assert.deepStrictEqual(states(pool), { closing: 1 })
     })
+
+    for (const order of ["used", "unused"] as const) {
+      it(`closes first what has been idle for longer, when that is the ${order} one`, () => {
+        const { time, driver, pool, join, lease } = setup({ max: 2, idleTimeout: 1_000 })
+        const used = (): Slot => {
+          const slot = lease(true)
+          pool.release(slot)
+          return slot
+        }
+        const unused = (): Slot => {
+          pool.abandon(join(true))
+          return driver.succeed()
+        }
+        const first = order === "used" ? used() : unused()
+        time.advance(500)
+        const second = order === "used" ? unused() : used()
+        time.advance(499)
+        assert.deepStrictEqual([first.state, second.state], ["idle", "idle"])
+        time.advance(1)
+        assert.deepStrictEqual([first.state, second.state], ["closing", "idle"])
+        time.advance(499)
+        assert.strictEqual(second.state, "idle")
+        time.advance(1)
+        assert.strictEqual(second.state, "closing")
+      })
+    }
 
     it("closes what was never used", () => {
       const { time, driver, pool, join } = setup({ max: 1, idleTimeout: 1_000 })
@@ -1367,6 +1404,18 @@ describe("SlotPool", () => {
       driver.succeed(creating)
       pool.release(leased)
       assert.deepStrictEqual(driver.destroyed, ["Refreshed", "Refreshed", "Refreshed", "Refreshed"])
+    })
+
+    it("has those who lose their creations start others in their turn", () => {
+      const { driver, pool, join } = setup({ max: 2 })
+      const [first, second] = [join(), join()]
+      const [ofFirst, ofSecond] = [first.creation, second.creation]
+      pool.refresh()
+      driver.succeed(ofSecond)
+      driver.succeed(ofFirst)
+      driver.closed()
+      assert.isDefined(first.creation)
+      assert.isUndefined(second.creation)
     })
 
     it("leaves alone what is made afterwards", () => {

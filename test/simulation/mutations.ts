@@ -23,8 +23,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "free a slot before its socket is gone",
     file: "connections.ts",
-    from: '    else link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n',
-    to: '    else link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n    this.pool.closed(slot)\n'
+    from: '    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n',
+    to: '    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n    this.pool.closed(slot)\n'
   },
   {
     name: "ignore discard and discardOn",

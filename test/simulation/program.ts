@@ -21,7 +21,7 @@ export type Step =
       readonly end: "succeed" | "fail"
     }
   | { readonly step: "interrupt"; readonly who: number }
-  /** One is interrupted, and another one so many turns later: what the first gives back may be on its way. */
+  /** A holder is interrupted, and one of the next in line so many turns later: what was given back may be on its way. */
   | { readonly step: "cross"; readonly who: number; readonly other: number; readonly turns: number }
   | { readonly step: "wait"; readonly millis: number }
   | { readonly step: "server"; readonly mood: Mood }

@@ -61,6 +61,8 @@ class Simulation {
   leasesOf = new Map<string, number>()
   /** The last arrival before the latest lease of a connection ended. */
   endedAt = new Map<string, number>()
+  /** Connections that must not be leased again. */
+  unfit = new Set<string>()
   leases = 0
   sent = 0
   tokens = 0
@@ -248,6 +250,7 @@ class Simulation {
         const { id } = connection
         const other = this.holders.get(id)
         if (other !== undefined) return this.fail(`${id} is leased to ${other.token} and ${user.token}`)
+        if (this.unfit.has(id)) this.fail(`${id} was to be discarded, and is leased to ${user.token}`)
         this.served(user)
         this.holders.set(id, user)
         this.leases += 1
@@ -257,8 +260,10 @@ class Simulation {
         const since = this.arrived
         return Effect.forEach(step.acts, (act) => this.act(connection, user, since, act), { discard: true }).pipe(
           Effect.zipRight(step.end === "fail" ? Effect.fail("as told") : Effect.void),
-          Effect.ensuring(
+          Effect.onExit((exit) =>
             Effect.sync(() => {
+              const discarded = step.acts.some((act) => act.do === "discard") && Exit.isSuccess(exit)
+              if (discarded || (this.setting.discards && Exit.isFailure(exit))) this.unfit.add(id)
               this.holders.delete(id)
               this.endedAt.set(id, this.arrived)
             })
@@ -330,8 +335,9 @@ class Simulation {
         return
       }
       case "cross": {
-        const first = this.users[step.who % Math.max(this.users.length, 1)]
-        const second = this.users[step.other % Math.max(this.users.length, 1)]
+        const holders = Array.from(this.holders.values())
+        const first = holders[step.who % Math.max(holders.length, 1)]
+        const second = this.line[step.other % Math.min(Math.max(this.line.length, 1), 2)]
         first?.fiber?.unsafeInterruptAsFork(FiberId.none)
         const later = Effect.sync(() => second?.fiber?.unsafeInterruptAsFork(FiberId.none))
         this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), step.turns), later))
@@ -385,6 +391,9 @@ class Simulation {
     if (total < this.alive) this.fail(`${this.alive} sockets, ${total} counted`)
     if (total <= maxConnections) this.allowed = maxConnections
     if (stats.state === "open" && this.holders.size > busy) this.fail(`${this.holders.size} holders, ${busy} busy`)
+    const { healthCheck, validates, yields } = this.setting
+    const isExact = stats.state === "open" && !healthCheck && !validates && yields === 0
+    if (isExact && busy !== this.holders.size) this.fail(`${busy} busy, ${this.holders.size} holders`)
     if (stats.state === "open") {
       const covered = connecting + closing + busy
       if (waiting > 0 && idle > 0 && waiting > covered) this.fail(`somebody waits while one is idle: ${show(stats)}`)

@@ -1,0 +1,87 @@
+import { describe, it } from "@effect/vitest"
+import fc from "fast-check"
+import { program, type Setting, type Step } from "./simulation/program.js"
+import { simulate } from "./simulation/run.js"
+
+describe("simulation", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    it(`keeps every promise under the programs of seed ${seed}`, () => {
+      fc.assert(
+        fc.property(program(80), (one) => {
+          simulate(one)
+        }),
+        { seed, numRuns: 4 }
+      )
+    })
+  }
+})
+
+describe("programs that failed once", () => {
+  const setting: Setting = {
+    min: 0,
+    max: 2,
+    maxWaiters: undefined,
+    drain: "off",
+    validates: false,
+    healthCheck: false,
+    onConnect: false,
+    onRelease: false,
+    discards: false,
+    narrow: false,
+    idleTimeout: 1000,
+    connectionTTL: undefined,
+    acquireTimeout: 1000,
+    yields: 0,
+    seed: 0
+  }
+  const hold: Step = { step: "lease", mode: "get", acts: [{ do: "hold", millis: 7000 }], end: "succeed" }
+  const idle: Step = { step: "lease", mode: "get", acts: [], end: "succeed" }
+  const cases: ReadonlyArray<readonly [string, Partial<Setting>, ReadonlyArray<Step>]> = [
+    [
+      "a silent line under a lease was left open when the deadline of closing came before its own",
+      {},
+      [hold, { step: "peer", who: 0, deed: "silence" }, { step: "close" }]
+    ],
+    [
+      "what a hook left unread when the pool closed was not counted as dropped",
+      { onRelease: true, narrow: true },
+      [
+        { step: "lease", mode: "get", acts: [{ do: "request", wish: "twice", patience: 0 }], end: "succeed" },
+        { step: "close" }
+      ]
+    ],
+    [
+      "the greeting of a connection that was given up was not counted as dropped",
+      { onConnect: true },
+      [idle, { step: "close" }]
+    ],
+    [
+      "a connection that ended on its way to the pool was counted as opened and never as closed",
+      { yields: 0.05 },
+      [
+        { step: "server", mood: "slams" },
+        { step: "lease", mode: "get", acts: [{ do: "request", wish: "echo", patience: 0 }], end: "succeed" },
+        idle,
+        { step: "close" }
+      ]
+    ],
+    [
+      "a pause of a fraction of a millisecond was slept again and again",
+      {},
+      [
+        { step: "resize", min: 1, max: 1 },
+        { step: "peer", who: 0, deed: "destroy" },
+        { step: "wait", millis: 99 },
+        idle,
+        { step: "wait", millis: 12000 },
+        idle,
+        { step: "close" }
+      ]
+    ]
+  ]
+  for (const [name, changes, steps] of cases) {
+    it(name, () => {
+      simulate({ setting: { ...setting, ...changes }, steps })
+    })
+  }
+})
