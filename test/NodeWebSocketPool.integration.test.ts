@@ -453,6 +453,32 @@ describe("drain", () => {
   )
 })
 
+describe("an unread message", () => {
+  it.scopedLive("never reaches the next lease: without drain it costs the connection", () =>
+    Effect.gen(function* () {
+      const server = yield* wsServer((peer) => {
+        peer.on("message", (data: Buffer) => {
+          peer.send(data.toString())
+          if (data.toString() === "twice") peer.send("unread")
+        })
+      })
+      yield* Effect.gen(function* () {
+        const pool = yield* WebSocketPool.WebSocketPool
+        const first = yield* pool.use((connection) =>
+          Effect.gen(function* () {
+            yield* connection.send("twice")
+            assert.strictEqual(yield* connection.receive, "twice")
+            yield* until(() => Effect.runSync(connection.info).messagesReceived === 2)
+            return connection.id
+          })
+        )
+        assert.notStrictEqual(yield* say(pool, "hello"), first)
+        assert.deepInclude(yield* pool.stats, { messagesDropped: 1, opened: 2, discarded: 0 })
+      }).pipe(withPool({ url: urlOf(server), maxConnections: 1 }))
+    })
+  )
+})
+
 describe("layerConfig", () => {
   const config = {
     url: Config.redacted("URL"),

@@ -95,13 +95,14 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("keeps the order when all are due at one moment that comes late", () =>
+    it.scoped("keeps the order when all are due at one moment that comes late, for which it wakes once", () =>
       Effect.gen(function* () {
-        const { timers, timer, fired } = yield* setup
+        const { timers, timer, fired, sleeps } = yield* setup
         yield* TestClock.adjust(1_000)
-        for (const due of [500, 100, 400, 200, 300]) timers.set(timer(`${due}`), due)
+        for (const due of [100, 500, 400, 200, 300]) timers.set(timer(`${due}`), due)
         yield* settle
         assert.deepStrictEqual(fired, ["100", "200", "300", "400", "500"])
+        assert.strictEqual(sleeps.length, 1)
       })
     )
 
@@ -249,6 +250,23 @@ describe("Timers", () => {
       })
     )
 
+    it.scoped("keeps the order of those that stay, wherever they stood", () =>
+      Effect.gen(function* () {
+        const { timers, timer, fired } = yield* setup
+        const all = [1, 100, 2, 101, 102, 3, 4].map((due) => {
+          const self = timer(`${due}`)
+          timers.set(self, due)
+          return self
+        })
+        // The last one takes its place, below one that is due later.
+        timers.clear(all[3]!)
+        yield* TestClock.adjust(50)
+        assert.deepStrictEqual(fired, ["1", "2", "3", "4"])
+        yield* TestClock.adjust(60)
+        assert.deepStrictEqual(fired.slice(4), ["100", "102"])
+      })
+    )
+
     it.scoped("means nothing to a timer that is not armed", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
@@ -289,21 +307,25 @@ describe("Timers", () => {
   describe("what a timer does when it is due", () => {
     it.scoped("may arm it again, for later", () =>
       Effect.gen(function* () {
-        const { timers, timer, fired } = yield* setup
-        timers.set(
-          timer("tick", (self) => timers.set(self, timers.now() + 100)),
-          100
-        )
+        const { timers, timer, fired, sleeps } = yield* setup
+        for (const name of ["tick", "tock"]) {
+          timers.set(
+            timer(name, (self) => timers.set(self, timers.now() + 100)),
+            100
+          )
+        }
         yield* TestClock.adjust(399)
-        assert.strictEqual(fired.length, 3)
+        assert.strictEqual(fired.length, 6)
         yield* TestClock.adjust(1)
-        assert.strictEqual(fired.length, 4)
+        assert.strictEqual(fired.length, 8)
+        // It sleeps once for each moment, however many timers are armed in one.
+        assert.deepStrictEqual(sleeps, [100, 100, 100, 100, 100])
       })
     )
 
     it.scoped("may arm it again, for now: the others get their turn all the same", () =>
       Effect.gen(function* () {
-        const { timers, timer, fired } = yield* setup
+        const { timers, timer, fired, sleeps } = yield* setup
         let left = 20
         const again = timer("again", (self) => {
           if (left-- > 0) timers.set(self, timers.now())
@@ -314,6 +336,8 @@ describe("Timers", () => {
         yield* settle
         assert.strictEqual(fired.filter((name) => name === "again").length, 21)
         assert.include(fired.slice(0, 3), "other")
+        // It ends its rounds, so that others than timers get their turn, too.
+        assert.isAbove(sleeps.length, 10)
       })
     )
 

@@ -380,6 +380,8 @@ export class Link implements SocketEvents, Timer {
         this.progress = progress
         this.movedAt = now
       }
+      // A program that was held up has not read what came meanwhile: then the line gets its time once more.
+      if (now - this.due >= this.lookAfter) this.movedAt = now
       const movedAt = Math.max(this.movedAt, this.heardAt)
       const deadAt = movedAt + pingTimeout
       if (now >= deadAt) this.host.onDead(this)

@@ -21,8 +21,10 @@ export type Step =
       readonly end: "succeed" | "fail"
     }
   | { readonly step: "interrupt"; readonly who: number }
-  /** A holder is interrupted, and one of the next in line so many turns later: what was given back may be on its way. */
+  /** With all leased, a holder is interrupted, and one of the next in line so many turns later: what was given back may be on its way. */
   | { readonly step: "cross"; readonly who: number; readonly other: number; readonly turns: number }
+  /** The server pushes to everybody, and so many turns later a holder is interrupted: it may be receiving just then. */
+  | { readonly step: "race"; readonly who: number; readonly turns: number }
   | { readonly step: "wait"; readonly millis: number }
   | { readonly step: "server"; readonly mood: Mood }
   | { readonly step: "peer"; readonly who: number; readonly deed: "push" | "close" | "destroy" | "silence" }
@@ -107,6 +109,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       other: fc.nat(30),
       turns: fc.nat(4)
     })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ step: fc.constant("race" as const), who: fc.nat(30), turns: fc.nat(8) })
   },
   {
     weight: 8,

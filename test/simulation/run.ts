@@ -61,6 +61,8 @@ class Simulation {
   leasesOf = new Map<string, number>()
   /** The last arrival before the latest lease of a connection ended. */
   endedAt = new Map<string, number>()
+  /** When it ended. */
+  quietSince = new Map<string, number>()
   /** Connections that must not be leased again. */
   unfit = new Set<string>()
   leases = 0
@@ -251,6 +253,11 @@ class Simulation {
         const other = this.holders.get(id)
         if (other !== undefined) return this.fail(`${id} is leased to ${other.token} and ${user.token}`)
         if (this.unfit.has(id)) this.fail(`${id} was to be discarded, and is leased to ${user.token}`)
+        const { drain } = this.setting
+        const quiet = this.world.now - (this.quietSince.get(id) ?? Number.NEGATIVE_INFINITY)
+        if ((drain === "quiet" || drain === "picky") && quiet < 50 - 1e-6) {
+          this.fail(`${id} is leased ${quiet} ms after a lease, and had to be quiet for 50`)
+        }
         this.served(user)
         this.holders.set(id, user)
         this.leases += 1
@@ -266,6 +273,7 @@ class Simulation {
               if (discarded || (this.setting.discards && Exit.isFailure(exit))) this.unfit.add(id)
               this.holders.delete(id)
               this.endedAt.set(id, this.arrived)
+              this.quietSince.set(id, this.world.now)
             })
           )
         )
@@ -324,25 +332,39 @@ class Simulation {
 
   // Steps and checks
 
+  interruptLater(user: User | undefined, turns: number): void {
+    const interrupt = Effect.sync(() => user?.fiber?.unsafeInterruptAsFork(FiberId.none))
+    this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), turns), interrupt))
+  }
+
   step(step: Step): void {
     switch (step.step) {
       case "lease":
         this.lease(step)
         return
       case "interrupt": {
-        const user = this.users[step.who % Math.max(this.users.length, 1)]
+        const user = pick(this.users, step.who)
         if (user?.fiber !== undefined) this.world.fork(Fiber.interruptFork(user.fiber))
         return
       }
       case "cross": {
-        const holders = Array.from(this.holders.values())
-        const first = holders[step.who % Math.max(holders.length, 1)]
-        const second = this.line[step.other % Math.min(Math.max(this.line.length, 1), 2)]
+        const { maxConnections } = this.stats()
+        for (let n = 0; n <= maxConnections; n++) {
+          this.lease({ step: "lease", mode: "use", acts: [{ do: "hold", millis: 50 }], end: "succeed" })
+        }
+        this.world.settle()
+        const first = pick(Array.from(this.holders.values()), step.who)
+        const second = pick(this.line.slice(0, 2), step.other)
         first?.fiber?.unsafeInterruptAsFork(FiberId.none)
-        const later = Effect.sync(() => second?.fiber?.unsafeInterruptAsFork(FiberId.none))
-        this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), step.turns), later))
+        this.interruptLater(second, step.turns)
         return
       }
+      case "race":
+        for (const { isOpen, peer } of this.peers) {
+          if (isOpen) this.world.fork(Effect.ignore(Effect.suspend(() => peer.send(this.text("push", "-")))))
+        }
+        this.interruptLater(pick(Array.from(this.holders.values()), step.who), step.turns)
+        return
       case "wait":
         this.world.advance(step.millis)
         return
@@ -351,7 +373,7 @@ class Simulation {
         return
       case "peer": {
         this.peers = this.peers.filter((one) => one.isOpen)
-        const one = this.peers[step.who % Math.max(this.peers.length, 1)]
+        const one = pick(this.peers, step.who)
         if (one === undefined) return
         const deed = {
           push: () => Effect.ignore(one.peer.send(this.text("push", "-"))),
@@ -428,9 +450,23 @@ const counters = (stats: WebSocketPool.PoolStats): Map<string, number> =>
     ["MessageDropped", stats.messagesDropped]
   ])
 
+const pick = <A>(from: ReadonlyArray<A>, which: number): A | undefined => from[which % Math.max(from.length, 1)]
+
 const show = (stats: WebSocketPool.PoolStats): string => JSON.stringify(stats)
 
-const options = ({ setting }: Simulation): WebSocketPool.Options => ({
+/** A hook that works, or fails now and then: then its connection must not be leased again. */
+const hook =
+  (simulation: Simulation) =>
+  (connection: WebSocketConnection): Effect.Effect<unknown, unknown> =>
+    Effect.suspend((): Effect.Effect<unknown, unknown> => {
+      if (!simulation.world.chance(0.1)) return connection.ping
+      simulation.unfit.add(connection.id)
+      return Effect.fail("as told")
+    })
+
+const options = (simulation: Simulation): WebSocketPool.Options => optionsOf(simulation.setting, hook(simulation))
+
+const optionsOf = (setting: Setting, hook: WebSocketPool.Options["onRelease"]): WebSocketPool.Options => ({
   url: "ws://simulated",
   minConnections: Math.min(setting.min, setting.max),
   maxConnections: setting.max,
@@ -442,9 +478,9 @@ const options = ({ setting }: Simulation): WebSocketPool.Options => ({
     picky: { quietPeriod: 50, timeout: 2000, condition: (message: unknown) => !String(message).startsWith("push") }
   }[setting.drain],
   validateAfterIdle: setting.validates ? 1000 : Duration.infinity,
-  healthCheck: setting.healthCheck ? (connection) => connection.ping : undefined,
+  healthCheck: setting.healthCheck ? hook : undefined,
   onConnect: setting.onConnect ? () => Effect.sleep(1) : undefined,
-  onRelease: setting.onRelease ? (connection) => connection.ping : undefined,
+  onRelease: setting.onRelease ? hook : undefined,
   discardOn: setting.discards ? undefined : () => false,
   receiveBuffer: setting.narrow ? 200 : undefined,
   sendBuffer: setting.narrow ? 200 : undefined,
