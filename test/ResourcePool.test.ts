@@ -1,6 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -704,7 +703,9 @@ describe("makeWithTTL", () => {
         ] as const) {
           const all = items()
           const pool = yield* makePool(all, { max: 5, concurrency })
-          yield* Effect.replicateEffect(ResourcePool.get(pool), 2 * leases)
+          yield* Effect.replicateEffect(ResourcePool.get(pool), leases)
+          assert.strictEqual(all.started, 1, `concurrency: ${concurrency}`)
+          yield* ResourcePool.get(pool)
           assert.strictEqual(all.started, 2, `concurrency: ${concurrency}`)
         }
       })
@@ -779,6 +780,18 @@ describe("makeWithTTL", () => {
         assert.deepStrictEqual(all.existing, [1])
         yield* TestClock.adjust("1 millis")
         assert.deepStrictEqual(all.existing, [])
+      })
+    )
+
+    it.scoped("may be zero: an item is lent once", () =>
+      Effect.gen(function* () {
+        const all = items()
+        const pool = yield* makePool(all, { max: 1, timeToLive: 0 })
+        for (const expected of [1, 2, 3]) {
+          assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), expected)
+          yield* settle
+          assert.deepStrictEqual(all.existing, [])
+        }
       })
     )
 
@@ -1175,18 +1188,31 @@ describe("makeWithTTL", () => {
 
     it.scoped("leaves no sleep behind, whatever the pool was waiting for", () =>
       Effect.gen(function* () {
+        const clock = yield* Effect.clock
+        let asleep = 0
+        const counting: Clock.Clock = Object.create(clock, {
+          sleep: {
+            value: (duration: Duration.Duration) =>
+              Effect.acquireUseRelease(
+                Effect.sync(() => asleep++),
+                () => clock.sleep(duration),
+                () => Effect.sync(() => asleep--)
+              )
+          }
+        })
         for (const timeToLiveStrategy of ["usage", "creation"] as const) {
-          const all = items((n) => (n === 2 ? Effect.fail("failure") : Effect.void))
-          const { pool, close } = yield* closeable(
-            makePool(all, { min: 2, max: 3, timeToLive: "1 hour", timeToLiveStrategy })
-          )
-          yield* Effect.scoped(ResourcePool.get(pool))
-          yield* settle
-          assert.isAbove(Chunk.size(yield* TestClock.sleeps()), 0)
-          yield* close
-          yield* settle
-          yield* TestClock.adjust("2 hours")
-          assert.strictEqual(all.started, 2)
+          for (const isFailing of [false, true]) {
+            const all = items(() => (isFailing ? Effect.fail("failure") : Effect.void))
+            const { pool, close } = yield* closeable(
+              makePool(all, { min: 1, max: 2, timeToLive: "1 hour", timeToLiveStrategy })
+            ).pipe(Effect.withClock(counting))
+            yield* Effect.ignore(Effect.scoped(Effect.zip(ResourcePool.get(pool), ResourcePool.get(pool))))
+            yield* settle
+            assert.isAbove(asleep, 0)
+            yield* close
+            yield* settle
+            assert.strictEqual(asleep, 0)
+          }
         }
       })
     )
@@ -1590,20 +1616,21 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("takes one of several equal items", () =>
+  it.scoped("takes one of several equal items, each time another", () =>
     Effect.gen(function* () {
       let closed = 0
       const acquire = Effect.as(
         Effect.addFinalizer(() => Effect.sync(() => closed++)),
         "item"
       )
-      const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 0, max: 2, timeToLive: "1 hour" })
-      const leases = [yield* lease(pool), yield* lease(pool)]
+      const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 0, max: 4, timeToLive: "1 hour" })
+      const leases = yield* Effect.replicateEffect(lease(pool), 4)
+      yield* ResourcePool.invalidate(pool, "item")
       yield* ResourcePool.invalidate(pool, "item")
       for (const { release } of leases) yield* release
-      assert.strictEqual(closed, 1)
-      yield* ResourcePool.invalidate(pool, "item")
       assert.strictEqual(closed, 2)
+      yield* ResourcePool.invalidate(pool, "item")
+      assert.strictEqual(closed, 3)
     })
   )
 
