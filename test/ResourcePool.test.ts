@@ -892,6 +892,18 @@ describe("makeWithTTL", () => {
       })
     )
 
+    it.scoped("may be zero: an item is lent once", () =>
+      Effect.gen(function* () {
+        const all = items()
+        const pool = yield* makePool(all, { max: 1, timeToLive: 0, timeToLiveStrategy: "creation" })
+        for (const expected of [1, 2, 3]) {
+          assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), expected)
+          yield* settle
+          assert.deepStrictEqual(all.existing, [])
+        }
+      })
+    )
+
     it.scoped("closes nothing for want of use", () =>
       Effect.gen(function* () {
         const all = items()

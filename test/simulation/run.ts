@@ -52,6 +52,7 @@ class Simulation {
   opened = 0
   /** The most sockets that there may be, given the limits so far. */
   allowed: number
+  open = new Set<WebSocketTransport.TransportSocket>()
   /** Messages that arrived, and when, by their text. */
   arrivals = new Map<string, number>()
   arrived = 0
@@ -160,13 +161,16 @@ class Simulation {
   readonly transport = Layer.effect(
     WebSocketTransport.WebSocketTransport,
     Effect.map(WebSocketTransport.WebSocketTransport, (transport) => ({
-      connect: (request: WebSocketTransport.ConnectRequest, events: WebSocketTransport.SocketEvents) =>
-        transport.connect(request, {
+      connect: (request: WebSocketTransport.ConnectRequest, events: WebSocketTransport.SocketEvents) => {
+        let opened: WebSocketTransport.TransportSocket | undefined
+        return transport.connect(request, {
           onOpen: (socket) => {
+            opened = socket
+            this.open.add(socket)
             this.alive += 1
             this.opened += 1
             if (this.alive > this.allowed) this.fail(`${this.alive} sockets at the server, ${this.allowed} allowed`)
-            events.onOpen(socket)
+            events.onOpen(this.watched(socket))
           },
           onMessage: (message, bytes) => {
             this.arrived += 1
@@ -177,12 +181,44 @@ class Simulation {
           onFlush: () => events.onFlush(),
           onEnd: (info) => events.onEnd(info),
           onGone: () => {
+            if (opened !== undefined) this.open.delete(opened)
             this.alive -= 1
             events.onGone()
           }
         })
+      }
     }))
   ).pipe(Layer.provide(WebSocketTransport.layerMemory(this.serve, { accept: this.accept })))
+
+  /** When our side began to close what is still there. */
+  closing = new Map<WebSocketTransport.TransportSocket, number>()
+
+  watched(socket: WebSocketTransport.TransportSocket): WebSocketTransport.TransportSocket {
+    return {
+      protocol: socket.protocol,
+      get isOpen() {
+        return socket.isOpen
+      },
+      get bufferedAmount() {
+        return socket.bufferedAmount
+      },
+      get progress() {
+        return socket.progress
+      },
+      send: (message) => socket.send(message),
+      ping: (payload) => socket.ping(payload),
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+      close: (code, reason) => {
+        this.closing.set(socket, this.world.now)
+        socket.close(code, reason)
+      },
+      destroy: () => {
+        this.closing.delete(socket)
+        socket.destroy()
+      }
+    }
+  }
 
   // The holders of leases
 
@@ -359,12 +395,21 @@ class Simulation {
         this.interruptLater(second, step.turns)
         return
       }
-      case "race":
+      case "race": {
+        this.lease({
+          step: "lease",
+          mode: "use",
+          acts: [{ do: "receive", patience: 5000, all: false }],
+          end: "succeed"
+        })
+        this.world.settle()
         for (const { isOpen, peer } of this.peers) {
           if (isOpen) this.world.fork(Effect.ignore(Effect.suspend(() => peer.send(this.text("push", "-")))))
         }
-        this.interruptLater(pick(Array.from(this.holders.values()), step.who), step.turns)
+        const holders = Array.from(this.holders.values())
+        this.interruptLater(step.who % 2 === 0 ? holders.at(-1) : pick(holders, step.who), step.turns)
         return
+      }
       case "wait":
         this.world.advance(step.millis)
         return
@@ -413,6 +458,10 @@ class Simulation {
     if (total < this.alive) this.fail(`${this.alive} sockets, ${total} counted`)
     if (total <= maxConnections) this.allowed = maxConnections
     if (stats.state === "open" && this.holders.size > busy) this.fail(`${this.holders.size} holders, ${busy} busy`)
+    for (const [socket, since] of this.closing) {
+      if (!this.open.has(socket)) this.closing.delete(socket)
+      else if (this.world.now - since > closeTimeout + 0.001) this.fail("a closing handshake takes longer than it may")
+    }
     const { healthCheck, validates, yields } = this.setting
     const isExact = stats.state === "open" && !healthCheck && !validates && yields === 0
     if (isExact && busy !== this.holders.size) this.fail(`${busy} busy, ${this.holders.size} holders`)
@@ -547,6 +596,9 @@ export const simulate = ({ setting, steps }: Program): Tally => {
 
   // The end: the pool is gone in time, whatever the others do.
   const closing = world.fork(Scope.close(poolScope, Exit.void))
+  world.settle()
+  const isEmpty = simulation.stats().total === 0
+  if (isEmpty && closing.unsafePoll() === null) simulation.fail("empty, and not closed at once")
   // Durations are whole nanoseconds, sums of jittered ones are not.
   world.advance(shutdownTimeout + closeTimeout + 0.001)
   if (simulation.violation !== undefined) throw simulation.violation
