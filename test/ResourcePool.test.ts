@@ -1444,6 +1444,24 @@ describe("get", () => {
   })
 })
 
+describe("the line", () => {
+  it.scoped("is not overtaken when an item is invalidated the instant after the hand-off", () =>
+    Effect.gen(function* () {
+      const pool = yield* makePool(items(), { max: 1 })
+      const { item, release } = yield* lease(pool)
+      const served: Array<string> = []
+      const waitAs = (name: string) =>
+        forkWaiting(ResourcePool.use(pool, (n) => Effect.sync(() => served.push(`${name} ${n}`))))
+      const first = yield* waitAs("first")
+      const second = yield* waitAs("second")
+      yield* Effect.zipRight(release, ResourcePool.invalidate(pool, item))
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      assert.deepStrictEqual(served, ["first 2", "second 2"])
+    })
+  )
+})
+
 describe("use", () => {
   it.scoped("lends an item for the length of an effect, and gives its result", () =>
     Effect.gen(function* () {

@@ -26,8 +26,10 @@ export const acquire = <A, E>(
       if (slot.doom === undefined || turn !== undefined) return Effect.succeed(slot)
       // It was lost, or became unfit, between the grant and now. Once is bad luck; twice is a server that ends
       // whatever is opened, and the holder has to see that.
+      const again = acquire(pool, restore, fresh, since, deadline, waiter.turn)
+      // Not before it is back in line, or the place would go to somebody who came later.
       pool.release(slot, true)
-      return acquire(pool, restore, fresh, since, deadline, waiter.turn)
+      return again
     }
   })
 }
