@@ -6,9 +6,11 @@ import type * as Scheduler from "effect/Scheduler"
 import type { CloseReason } from "effect-websocket-pool/PoolEvent"
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
+import type { Driver, Limits } from "../src/internal/driver.js"
 import type { Slot as AnySlot, SlotState } from "../src/internal/slot.js"
-import { type Driver, firstPause, type Limits, longestPause, SlotPool } from "../src/internal/slotPool.js"
+import { SlotPool } from "../src/internal/slotPool.js"
 import { Timers } from "../src/internal/timers.js"
+import { firstPause, longestPause } from "../src/internal/upkeep.js"
 import type { Waiter as AnyWaiter, Outcome } from "../src/internal/waiter.js"
 
 type Slot = AnySlot<number, string>

@@ -12,9 +12,10 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { PoolClosedError } from "../PoolError.js"
 import type { ResourcePool, TypeId as ResourcePoolTypeId } from "../ResourcePool.js"
+import type { Driver } from "./driver.js"
 import { acquire } from "./leasing.js"
 import type { Slot } from "./slot.js"
-import { type Driver, SlotPool } from "./slotPool.js"
+import { SlotPool } from "./slotPool.js"
 import { Timers } from "./timers.js"
 
 /** An item, and what finalises it. */

@@ -88,9 +88,7 @@ export class Slot<A, E> implements Timer {
     /** Whether it is made to keep `min`, so that its failure slows that down. */
     readonly background: boolean,
     private readonly expire: (slot: Slot<A, E>) => void
-  ) {
-    this.background = background
-  }
+  ) {}
 
   onDue(): void {
     this.expire(this)

@@ -1,59 +1,11 @@
 import type { CloseReason } from "../PoolEvent.js"
+import type { Driver, Limits } from "./driver.js"
 import { List, unlink } from "./list.js"
+import { Shelf } from "./shelf.js"
 import { Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
 import { makeTimer, type Timer, type Timers } from "./timers.js"
+import { firstPause, Upkeep } from "./upkeep.js"
 import { type Outcome, Waiter } from "./waiter.js"
-
-/**
- * What knows the items. The pool calls it synchronously; it answers by `created`, `failed`, `checked`,
- * `settled` and `closed`, at once or later, exactly once for each call, and may say `lose` at any time.
- */
-export interface Driver<A, E> {
-  /** Make an item → `created` or `failed`. */
-  readonly create: (slot: Slot<A, E>) => void
-  /** Give up making it → `failed`. */
-  readonly abort: (slot: Slot<A, E>) => void
-  /** Whether an idle item can still be lent. If not, its loss is about to be told. */
-  readonly isUsable: (slot: Slot<A, E>) => boolean
-  /** Whether an idle item has to be checked before it is lent. */
-  readonly needsCheck: (slot: Slot<A, E>) => boolean
-  /** Check it → `checked`. */
-  readonly check: (slot: Slot<A, E>) => void
-  /** The last lease has ended: is the item fit as it is, after some settling, or not at all? */
-  readonly released: (slot: Slot<A, E>) => "Reuse" | "Settle" | CloseReason
-  /** A lease was refused before it began: the same, of an item that nobody has touched. */
-  readonly refused: (slot: Slot<A, E>) => "Reuse" | CloseReason
-  /** Make a given back item fit for the next lease → `settled`, or `end`. */
-  readonly settle: (slot: Slot<A, E>) => void
-  /** Finalise an item → `closed`. */
-  readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
-  /** How old an item may get, in milliseconds. */
-  readonly lifetime: () => number
-  /** What a waiter fails with. */
-  readonly timedOut: (waiter: Waiter<A, E>) => Outcome<A, E>
-  readonly tooManyWaiters: () => Outcome<A, E>
-  readonly poolClosed: () => Outcome<A, E>
-  /** Between 0 and 1. */
-  readonly random: () => number
-  /** The last slot of a closed pool is gone, or its last lease has ended. */
-  readonly vacated: () => void
-}
-
-export interface Limits {
-  readonly min: number
-  readonly max: number
-  readonly concurrency: number
-  readonly targetUtilization: number
-  /** Milliseconds without use after which an item beyond `min` is closed. */
-  readonly idleTimeout: number
-  readonly maxWaiters: number
-  /** Whether what was closed on purpose is replaced at once, too, or through the back-off. */
-  readonly replaceAtOnce: boolean
-}
-
-/** The pauses between two tries to keep `min`, in milliseconds: doubled each time, up to the last. */
-export const firstPause = 100
-export const longestPause = 10_000
 
 /**
  * The core: slots, the line of waiters, and who gets what. It is synchronous throughout: effects wrap it.
@@ -82,11 +34,8 @@ export class SlotPool<A, E> {
   /** Those in line who have started no creation that is still under way, and those who want one of their own. */
   private readonly bare = new List<Waiter<A, E>>()
   private readonly own = new List<Waiter<A, E>>()
-  /** Leased slots with room left, by their number of leases, as far as there have been so many. */
-  private readonly partial: Array<List<Slot<A, E>>> = []
-  /** Idle slots, the most recently used first; and those that were never used, the oldest first. */
-  private readonly used = new List<Slot<A, E>>()
-  private readonly unused = new List<Slot<A, E>>()
+  /** What can be lent. */
+  private readonly shelf = new Shelf<A, E>()
   private readonly releasing = new List<Slot<A, E>>()
   /** Creations that are held for nobody. */
   private shared = 0
@@ -96,11 +45,7 @@ export class SlotPool<A, E> {
   private turns = 0
   private serving = false
   private again = false
-  /** Failures to keep `min` since a success, and losses of items that did not live long, in a row. */
-  private failures = 0
-  private losses = 0
-  /** Armed while `min` has to wait. */
-  private readonly pause: Timer
+  private readonly upkeep: Upkeep
   private readonly idleTimer: Timer
   private readonly expire = (slot: Slot<A, E>): void => this.doom(slot, "Expired")
   private readonly overdue = (waiter: Waiter<A, E>): void => {
@@ -115,7 +60,11 @@ export class SlotPool<A, E> {
   ) {
     this.min = limits.min
     this.max = limits.max
-    this.pause = makeTimer(() => this.serve())
+    this.upkeep = new Upkeep(
+      timers,
+      () => driver.random(),
+      () => this.serve()
+    )
     this.idleTimer = makeTimer(() => this.closeIdle())
   }
 
@@ -140,7 +89,7 @@ export class SlotPool<A, E> {
     this.tally(slot, 1)
     if (slot.leases > 0) {
       if (slot.doom !== undefined) return
-      this.leaveRoom(slot)
+      this.shelf.putInUse(slot)
       this.serve()
       return
     }
@@ -173,14 +122,11 @@ export class SlotPool<A, E> {
     return this.slots.size - this.count.closing > this.max ? "Evicted" : undefined
   }
 
-  /** Items in use with room left come first, the fullest first; then the most recently used. */
   private pick(): Slot<A, E> | undefined {
-    for (let leases = this.partial.length - 1; leases > 0; leases--) {
-      const slot = this.partial[leases]!.first
-      if (slot !== undefined) return slot
-    }
+    const inUse = this.shelf.fullest
+    if (inUse !== undefined) return inUse
     for (;;) {
-      const slot = this.used.first ?? this.unused.first
+      const slot = this.shelf.mostRecentlyUsed
       if (slot === undefined || this.driver.isUsable(slot)) return slot
       this.close(slot, "Remote")
     }
@@ -194,12 +140,7 @@ export class SlotPool<A, E> {
     if (slot.state !== "leased") this.move(slot, "lease")
     slot.uses += 1
     this.tally(slot, 1)
-    if (slot.leases < this.limits.concurrency) this.leaveRoom(slot)
-  }
-
-  private leaveRoom(slot: Slot<A, E>): void {
-    while (this.partial.length <= slot.leases) this.partial.push(new List())
-    this.partial[slot.leases]!.push(slot.place)
+    if (slot.leases < this.limits.concurrency) this.shelf.putInUse(slot)
   }
 
   // Waiters
@@ -306,7 +247,7 @@ export class SlotPool<A, E> {
       if (waiter.fresh) {
         if (this.slots.size < this.max) this.create(false, undefined, waiter)
         else {
-          const victim = this.releasing.first ?? this.leastRecentlyUsed
+          const victim = this.releasing.first ?? this.shelf.leastRecentlyUsed
           if (victim === undefined) return
           this.hold(victim, waiter)
           this.close(victim, "Evicted")
@@ -327,7 +268,7 @@ export class SlotPool<A, E> {
       const own = this.own.first
       if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
       else if (own !== undefined) this.create(false, undefined, own)
-      else if ((wanted || this.kept + this.count.creating < this.min) && this.pause.position === -1) this.create(true)
+      else if ((wanted || this.kept + this.count.creating < this.min) && !this.upkeep.isPausing) this.create(true)
       else return
     }
   }
@@ -341,10 +282,6 @@ export class SlotPool<A, E> {
   /** Slots with an item that counts towards `min`. */
   get kept(): number {
     return this.sound + this.releasing.length
-  }
-
-  private get leastRecentlyUsed(): Slot<A, E> | undefined {
-    return this.unused.last ?? this.used.last
   }
 
   private create(background: boolean, starter?: Waiter<A, E>, heldFor?: Waiter<A, E>): void {
@@ -382,7 +319,7 @@ export class SlotPool<A, E> {
   created(slot: Slot<A, E>, item: A): void {
     slot.item = item
     slot.createdAt = this.timers.now()
-    this.failures = 0
+    this.upkeep.succeeded()
     this.uncreate(slot)
     const { starter } = slot
     slot.starter = undefined
@@ -402,11 +339,7 @@ export class SlotPool<A, E> {
     this.slots.delete(slot)
     const waiter = slot.starter ?? slot.heldFor
     if (waiter !== undefined) this.fail(waiter, outcome)
-    // What fails before the next try belongs to the same one.
-    if (slot.background && this.state === "open" && this.pause.position === -1) {
-      this.failures += 1
-      this.waitToKeep(this.failures)
-    }
+    if (slot.background && this.state === "open") this.upkeep.failed()
     this.afterwards()
   }
 
@@ -489,7 +422,7 @@ export class SlotPool<A, E> {
     this.min = min
     this.max = max
     while (this.slots.size - this.count.closing > max) {
-      const victim = this.releasing.first ?? this.leastRecentlyUsed
+      const victim = this.releasing.first ?? this.shelf.leastRecentlyUsed
       if (victim === undefined) break
       this.close(victim, "Evicted")
     }
@@ -506,7 +439,7 @@ export class SlotPool<A, E> {
   shutdown(): void {
     if (this.state !== "open") return
     this.state = "closing"
-    this.timers.clear(this.pause)
+    this.upkeep.stop()
     this.timers.clear(this.idleTimer)
     for (let waiter = this.line.first; waiter !== undefined; waiter = this.line.first) {
       this.fail(waiter, this.driver.poolClosed())
@@ -532,9 +465,7 @@ export class SlotPool<A, E> {
 
   private closeIdle(): void {
     for (;;) {
-      const first = this.unused.first
-      const last = this.used.last
-      const oldest = last === undefined || (first !== undefined && first.idleSince < last.idleSince) ? first : last
+      const { oldest } = this.shelf
       if (oldest === undefined || this.kept <= this.min) return
       const due = oldest.idleSince + this.limits.idleTimeout
       if (due > this.timers.now()) {
@@ -569,15 +500,8 @@ export class SlotPool<A, E> {
       return
     }
     const { idleTimeout } = this.limits
-    if (event === "checked") {
-      // A check is no use: its slot stays where it was, and as old.
-      if (slot.uses === 0) this.unused.insert(slot.place, (other) => other.idleSince > slot.idleSince)
-      else this.used.insert(slot.place, (other) => other.idleSince <= slot.idleSince)
-    } else {
-      slot.idleSince = this.timers.now()
-      if (slot.uses === 0) this.unused.push(slot.place)
-      else this.used.unshift(slot.place)
-    }
+    if (event === "checked") this.shelf.putBack(slot)
+    else this.shelf.putIdle(slot, this.timers.now())
     if (idleTimeout !== Number.POSITIVE_INFINITY) this.armIdle(slot.idleSince + idleTimeout)
   }
 
@@ -614,18 +538,10 @@ export class SlotPool<A, E> {
     else if (this.slots.size === 0) this.driver.vacated()
   }
 
-  /** A slot no longer counts towards `min`. What loses its items quickly waits longer each time to replace them. */
+  /** A slot no longer counts towards `min`. */
   private loses(slot: Slot<A, E>): void {
     if (this.limits.replaceAtOnce || slot.heldFor !== undefined || this.state !== "open") return
-    if (this.kept + this.count.creating >= this.min || this.pause.position !== -1) return
-    this.losses = this.timers.now() - slot.createdAt < longestPause ? this.losses + 1 : 1
-    this.waitToKeep(this.losses)
-  }
-
-  private waitToKeep(times: number): void {
-    const jitter = 0.8 + 0.4 * this.driver.random()
-    const pause = Math.min(Math.min(firstPause * 2 ** (times - 1), longestPause) * jitter, longestPause)
-    this.timers.set(this.pause, this.timers.now() + pause)
+    if (this.kept + this.count.creating < this.min) this.upkeep.lost(slot.createdAt)
   }
 
   private move(slot: Slot<A, E>, event: SlotEvent): void {

@@ -1,0 +1,50 @@
+import type { CloseReason } from "../PoolEvent.js"
+import type { Slot } from "./slot.js"
+import type { Outcome, Waiter } from "./waiter.js"
+
+/**
+ * What knows the items. The pool calls it synchronously; it answers by `created`, `failed`, `checked`,
+ * `settled` and `closed`, at once or later, exactly once for each call, and may say `lose` at any time.
+ */
+export interface Driver<A, E> {
+  /** Make an item → `created` or `failed`. */
+  readonly create: (slot: Slot<A, E>) => void
+  /** Give up making it → `failed`. */
+  readonly abort: (slot: Slot<A, E>) => void
+  /** Whether an idle item can still be lent. If not, its loss is about to be told. */
+  readonly isUsable: (slot: Slot<A, E>) => boolean
+  /** Whether an idle item has to be checked before it is lent. */
+  readonly needsCheck: (slot: Slot<A, E>) => boolean
+  /** Check it → `checked`. */
+  readonly check: (slot: Slot<A, E>) => void
+  /** The last lease has ended: is the item fit as it is, after some settling, or not at all? */
+  readonly released: (slot: Slot<A, E>) => "Reuse" | "Settle" | CloseReason
+  /** A lease was refused before it began: the same, of an item that nobody has touched. */
+  readonly refused: (slot: Slot<A, E>) => "Reuse" | CloseReason
+  /** Make a given back item fit for the next lease → `settled`, or `end`. */
+  readonly settle: (slot: Slot<A, E>) => void
+  /** Finalise an item → `closed`. */
+  readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
+  /** How old an item may get, in milliseconds. */
+  readonly lifetime: () => number
+  /** What a waiter fails with. */
+  readonly timedOut: (waiter: Waiter<A, E>) => Outcome<A, E>
+  readonly tooManyWaiters: () => Outcome<A, E>
+  readonly poolClosed: () => Outcome<A, E>
+  /** Between 0 and 1. */
+  readonly random: () => number
+  /** The last slot of a closed pool is gone, or its last lease has ended. */
+  readonly vacated: () => void
+}
+
+export interface Limits {
+  readonly min: number
+  readonly max: number
+  readonly concurrency: number
+  readonly targetUtilization: number
+  /** Milliseconds without use after which an item beyond `min` is closed. */
+  readonly idleTimeout: number
+  readonly maxWaiters: number
+  /** Whether what was closed on purpose is replaced at once, too, or through the back-off. */
+  readonly replaceAtOnce: boolean
+}
