@@ -564,22 +564,25 @@ describe("layerMemory", () => {
       })
     )
 
-    it.effect("is interrupted at the end of the layer, even before its start, and the client sees 1001", () =>
+    it.effect("is interrupted at the end of the layer once its connection is over, and connects go on", () =>
       Effect.gen(function* () {
-        for (const started of [true, false]) {
-          const scope = yield* Scope.make()
-          const context = yield* Layer.buildWithScope(
-            layerMemory(() => Effect.never),
-            scope
+        let interrupted = 0
+        const scope = yield* Scope.make()
+        const handler = () =>
+          Effect.onInterrupt(Effect.never, () =>
+            Effect.sync(() => {
+              interrupted += 1
+            })
           )
-          const { heard } = yield* Effect.provide(connect(), context)
-          if (started) yield* settle
-          yield* Scope.close(scope, Exit.void)
-          assert.deepStrictEqual(heard(), [["end", { code: 1001, reason: "", initiator: "Remote" }], ["gone"]])
-
-          const error = yield* Effect.flip(Effect.provide(connect(), context))
-          assert.strictEqual(error.reason, "Network")
-        }
+        const context = yield* Layer.buildWithScope(layerMemory(handler), scope)
+        const over = yield* Effect.provide(connect(), context)
+        const open = yield* Effect.provide(connect(), context)
+        yield* settle
+        over.socket.destroy()
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(interrupted, 1)
+        assert.isTrue(open.socket.isOpen)
+        assert.isTrue((yield* Effect.provide(connect(), context)).socket.isOpen)
       })
     )
 

@@ -95,9 +95,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.creations.set(slot, creation)
     this.task(slot, establish(this, creation), (exit) => {
       if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
-      else if (exit.value.end === undefined) this.opened(creation, exit.value)
+      else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
       else {
-        const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value.end.code)))
+        const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value)))
         this.onAttemptFailed(error)
         this.unopened(creation, Exit.fail(error))
       }
@@ -108,7 +108,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.creations.delete(slot)
     this.lastFailure = undefined
     this.journal.opened(link, startedAt, attempts)
-    this.pool.created(slot, link)
+    // A server may greet, or say why it will not, and close at once: that is for the holder to see.
+    const wasGone = link.isGone
+    this.pool.created(slot, link, !link.isOpen)
+    if (wasGone) this.gone(link)
+    else if (link.end !== undefined) this.onEnded(link)
     this.owner.onReady()
   }
 
@@ -116,6 +120,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const { link, slot } = creation
     const failed = (): void => {
       this.creations.delete(slot)
+      link?.drop()
       if (creation.isAborted || Exit.isSuccess(exit)) {
         this.pool.failed(slot, this.poolClosed())
         return
@@ -126,7 +131,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       if (slot.background) this.owner.onReady(error)
     }
     if (link === undefined || link.isGone || link.socket === undefined) failed()
-    else this.task(slot, abandon(link, false), failed)
+    else this.task(slot, Effect.uninterruptible(abandon(link, false)), failed)
   }
 
   abort(slot: Place): void {
@@ -163,7 +168,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   }
 
   refused({ item }: Place): "Reuse" | CloseReason {
-    return item.isOpen ? "Reuse" : (item.closeReason ?? "Remote")
+    if (item.isOpen) return "Reuse"
+    item.drop()
+    return item.closeReason ?? "Remote"
   }
 
   settle(slot: Place): void {
@@ -174,6 +181,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     }
     const hook = this.runHook(slot.item, onRelease, this.closeTimeout)
     this.task(slot, hook, (exit) => {
+      if (slot.state !== "releasing") return
       if (!this.isHealthy("onRelease", exit)) {
         this.pool.doom(slot, "Unhealthy")
         return
@@ -383,10 +391,17 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       )
       this.fork(close)
     }
-    if (link.lease === undefined) link.drop()
-    if (slot.item !== link) return
+    if (slot.item === link) this.gone(link)
+  }
+
+  private gone(link: Link): void {
+    const { slot } = link
+    // Who was granted it, and has not begun, still gets what it holds.
+    if (link.lease === undefined && slot.leases === 0) link.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
     link.draining?.stop()
+    // Nobody needs the outcome of a hook any more.
+    this.interrupt(this.tasks.get(slot))
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
   }
@@ -456,7 +471,10 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
         })
       )
     )
-    if (!isOver) this.tasks.set(slot, fiber)
+    if (isOver) return
+    this.tasks.set(slot, fiber)
+    // It may be a hook of this very fiber, at its start, that closes the pool.
+    if (this.creations.get(slot)?.isAborted === true) this.interrupt(fiber)
   }
 
   warn(message: string, cause?: Cause.Cause<unknown>): void {

@@ -73,10 +73,10 @@ const badInput = (problem: string): Effect.Effect<never, AttemptFailed> =>
   Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable: false }))
 
 /** What an attempt fails with whose connection is over before anybody could use it. */
-export const closedEarly = (code: number): AttemptFailed =>
+export const closedEarly = ({ end }: Link): AttemptFailed =>
   new AttemptFailed({
     reason: "Network",
-    cause: new Error(`The connection was closed with code ${code} before it could be used`),
+    cause: new Error(`The connection was closed with code ${end?.code ?? 1006} before it could be used`),
     isRetryable: true
   })
 
@@ -105,14 +105,14 @@ const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, C
   const open = Effect.zipRight(connect(host, creation, link), setUp(host, link))
   const bounded = within(host, open, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
   return Effect.uninterruptibleMask((restore) =>
-    // The look at the link comes last: it may end while the outcome is on its way through the timeout.
-    Effect.matchCauseEffect(Effect.zipRight(restore(bounded), checkOpen(link)), {
+    Effect.matchCauseEffect(restore(bounded), {
       onFailure: (cause) => {
         const error = unavailable(host, creation, cause)
         // After connectTimeout no time is left for a closing handshake.
         return Effect.zipRight(
           abandon(link, !creation.isAborted && error.reason !== "Timeout"),
           Effect.suspend(() => {
+            link.drop()
             if (creation.isAborted) return Effect.interrupt
             host.onAttemptFailed(error)
             return Effect.fail(error)
@@ -146,12 +146,13 @@ const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Ef
 const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const { onConnect } = host.settings
-    return onConnect === undefined ? Effect.void : runOnConnect(host, link, onConnect)
+    if (onConnect === undefined) return Effect.void
+    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect), checkOpen(link)))
   })
 
-/** Some servers accept everybody and close the door at once. */
+/** Some servers accept everybody and close the door at once: then there is nothing to set up. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
-  Effect.suspend(() => (link.isOpen ? Effect.void : Effect.fail(closedEarly(link.end?.code ?? 1006))))
+  Effect.suspend(() => (link.isOpen ? Effect.void : Effect.fail(closedEarly(link))))
 
 /** The hook's scope is the connection's: it is closed when the socket is gone. */
 const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>

@@ -1,6 +1,7 @@
 import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as RuntimeFlags from "effect/RuntimeFlags"
@@ -49,6 +50,20 @@ export class Lease implements WebSocketConnection {
 
   get [TypeId](): typeof TypeId {
     return TypeId
+  }
+
+  // What is behind a handle holds URLs and headers: neither a log line nor a failed assertion may show it.
+
+  toJSON(): unknown {
+    return { _id: "WebSocketConnection", id: this.id }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   get id(): string {

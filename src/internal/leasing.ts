@@ -23,9 +23,9 @@ export const acquire = <A, E>(
       return Effect.failCause(cause)
     },
     onSuccess: (slot) => {
-      if (slot.doom === undefined || turn !== undefined) return Effect.succeed(slot)
-      // It was lost, or became unfit, between the grant and now. Once is bad luck; twice is a server that ends
-      // whatever is opened, and the holder has to see that.
+      // It was lost, or became unfit, between the grant and now. Once is bad luck; twice, or with an item just made,
+      // is a server that ends whatever is opened, and the holder has to see that.
+      if (slot.doom === undefined || slot.uses === 1 || turn !== undefined) return Effect.succeed(slot)
       const again = acquire(pool, restore, fresh, since, deadline, waiter.turn)
       // Not before it is back in line, or the place would go to somebody who came later.
       pool.release(slot, true)

@@ -270,8 +270,9 @@ export class Link implements SocketEvents, Timer {
     this.socket!.resume()
     this.heardAt = this.movedAt = this.host.timers.now()
     if (this.isEnding) return
+    this.isWatched = false
     if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
-    this.rest()
+    if (!this.isWatched) this.rest()
   }
 
   /** Throws away what is unread, up to the first message that may not be. */
@@ -463,7 +464,9 @@ export class Link implements SocketEvents, Timer {
   endLease(): void {
     const { lease, pingers, senders } = this
     if (lease === undefined) return
-    if (this.claimant !== undefined && this.inbox.length > 0) lease.kept = this.inbox.take()
+    // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
+    const isClaimed = this.claimant !== undefined && this.claimant.unsafePoll() === null
+    if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
     if (this.reader !== undefined) this.wakeReader()

@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberSet from "effect/FiberSet"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -12,6 +12,7 @@ import type {
   MemoryHandshake,
   MemoryPeer,
   SocketEvents,
+  TransportSocket,
   WebSocketTransport
 } from "../WebSocketTransport.js"
 import * as memorySocket from "./memorySocket.js"
@@ -55,15 +56,12 @@ const make = <E, R>(
   { accept }: Options
 ): Effect.Effect<WebSocketTransport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const handlers = yield* FiberSet.make()
+    const handlers = new Map<Fiber.RuntimeFiber<unknown, unknown>, TransportSocket>()
     let connections = 0
-    let shutDown = false
-    // Registered after the set's own finalizer, so it runs first: the handlers are told apart from ones that
-    // interrupted themselves.
+    // A transport has no life of its own: a pool may outlive the layer it was made with, and still connects. So
+    // only the handlers end with the layer whose connection is over, and that might go on for ever.
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        shutDown = true
-      })
+      Fiber.interruptAll(Array.from(handlers.keys()).filter((handler) => !handlers.get(handler)!.isOpen))
     )
 
     // Not immediate: what a new fiber does must not happen inside of the call that starts it.
@@ -72,9 +70,6 @@ const make = <E, R>(
       fork(Effect.sync(task), { immediate: false })
     }
 
-    const closeCode = (exit: Exit.Exit<unknown, unknown>): number =>
-      Exit.isSuccess(exit) ? 1000 : shutDown ? 1001 : 1011
-
     const open = (request: ConnectRequest, events: SocketEvents, headers: Readonly<Record<string, string>>) => {
       connections += 1
       const socket = memorySocket.make(`memory-${connections}`, request, events, later)
@@ -82,18 +77,16 @@ const make = <E, R>(
       const peer = memorySocket.peer(socket, request.url, headers)
       const serving = fork(Effect.scoped(Effect.suspend(() => handler(peer))), { immediate: false })
       // An observer rather than a finalizer: it also sees the end of a fiber that was interrupted before its start.
-      serving.addObserver((exit) => socket.peerClose(closeCode(exit), ""))
-      FiberSet.unsafeAdd(handlers, serving)
+      handlers.set(serving, socket)
+      serving.addObserver((exit) => {
+        handlers.delete(serving)
+        socket.peerClose(Exit.isSuccess(exit) ? 1000 : 1011, "")
+      })
     }
 
     return {
       connect: (request, events) =>
         Effect.suspend(() => {
-          if (shutDown) {
-            return Effect.fail(
-              new TransportError({ reason: "Network", cause: new Error("The in-memory server has been shut down") })
-            )
-          }
           const headers = peerHeaders(request.headers)
           const { protocols, url } = request
           const accepted = accept === undefined ? Effect.void : handshake(accept, { url, headers, protocols })

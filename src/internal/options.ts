@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type { ConnectionUnavailableError } from "../PoolError.js"
@@ -168,10 +169,15 @@ export const decode = (
       else host = parsed.host
     }
     if (options.headers !== undefined && !Effect.isEffect(options.headers)) {
-      const headers = decodeHeaders(options.headers)
+      const headers = Predicate.isRecord(options.headers)
+        ? decodeHeaders(options.headers)
+        : "Expected a record of header fields"
       if (typeof headers === "string") problems.add(["headers"], headers)
     }
-    const { drain } = options
+    const drain = Predicate.isRecord(options.drain) ? options.drain : undefined
+    if (drain === undefined && options.drain !== undefined) {
+      problems.add(["drain"], `Expected an object with a quietPeriod, got ${show(options.drain)}`)
+    }
     if (options.retry !== undefined && !Schedule.isSchedule(options.retry)) {
       problems.add(["retry"], `Expected a Schedule, got ${show(options.retry)}`)
     }

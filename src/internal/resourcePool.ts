@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -84,6 +85,18 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
 
   private readonly acquire: Effect.Effect<A, E, Scope.Scope>
   private readonly timeToLive: number
+
+  toJSON(): unknown {
+    return { _id: "ResourcePool" }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
 
   start(): void {
     this.pool.resize(this.pool.min, this.pool.max)

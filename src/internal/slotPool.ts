@@ -316,7 +316,8 @@ export class SlotPool<A, E> {
 
   // What drivers say
 
-  created(slot: Slot<A, E>, item: A): void {
+  /** `isOver` says that the item has ended already: if somebody waits it is for him to see, else for nobody. */
+  created(slot: Slot<A, E>, item: A, isOver = false): void {
     slot.item = item
     slot.createdAt = this.timers.now()
     this.upkeep.succeeded()
@@ -329,7 +330,9 @@ export class SlotPool<A, E> {
     }
     this.timers.set(slot, slot.createdAt + this.driver.lifetime())
     this.offer(slot, "created")
-    if (slot.state === "idle" && slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
+    const first = this.line.first
+    const waiter = slot.heldFor ?? (isOver && first?.fresh === false ? first : undefined)
+    if (slot.state === "idle" && waiter !== undefined) this.grant(waiter, slot)
     this.serve()
   }
 

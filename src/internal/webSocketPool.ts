@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Inspectable from "effect/Inspectable"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -76,6 +77,20 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       this.connections.destroyAll()
       this.onVacated()
     })
+  }
+
+  // What is behind it holds URLs and headers: neither a log line nor a failed assertion may show it.
+
+  toJSON(): unknown {
+    return { _id: "WebSocketPool", name: this.settings.name, state: this.snapshot().state }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   start(): void {
