@@ -38,7 +38,7 @@ export const scenarios = {
     name: "it floods every connection, 5 users, `drain`",
     trouble: "floods",
     users: 5,
-    drain: { quietPeriod: 100 }
+    drain: { quietPeriod: 500 }
   }
 } satisfies Record<string, Scenario>
 
@@ -55,7 +55,7 @@ export interface Storm {
   readonly left: number
 }
 
-const flood = Array.from({ length: 5 }, (_, index) => `${index}`.padEnd(100, "x"))
+const flood = Array.from({ length: 3 }, (_, index) => `${index}`.padEnd(100, "x"))
 
 class Server {
   trouble: Scenario["trouble"] | undefined
@@ -68,9 +68,11 @@ class Server {
   /** Pours messages over its client, whoever has it, and whether it reads or not. */
   private pour(peer: WebSocketTransport.MemoryPeer) {
     const burst = Effect.suspend(() =>
-      this.trouble === "floods" ? Effect.forEach(flood, (message) => peer.send(message), { discard: true }) : Effect.void
+      this.trouble === "floods"
+        ? Effect.forEach(flood, (message) => peer.send(message), { discard: true })
+        : Effect.void
     )
-    return Effect.ignore(Effect.forever(Effect.zipRight(burst, Effect.sleep(80))))
+    return Effect.ignore(Effect.forever(Effect.zipRight(burst, Effect.sleep(400))))
   }
 
   private readonly serve = (peer: WebSocketTransport.MemoryPeer) =>
@@ -189,16 +191,28 @@ const print = (rows: ReadonlyArray<ReadonlyArray<string>>): void => {
     console.log(
       `| ${row.map((cell, at) => (at === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[at]!))).join(" | ")} |`
     )
-    if (index === 0) console.log(`|${widths.map((width, at) => "-".repeat(width + 1) + (at === 0 ? "-" : ":")).join("|")}|`)
+    if (index === 0)
+      console.log(`|${widths.map((width, at) => "-".repeat(width + 1) + (at === 0 ? "-" : ":")).join("|")}|`)
   }
 }
 
 const main = (): void => {
   const storms = Object.values<Scenario>(scenarios).map((scenario) => ({ scenario, storm: live(scenario) }))
-  console.log(`${pools} pools, ${minConnections} to ${maxConnections} connections each, trouble for ${trouble} s; attempts over all pools\n`)
+  console.log(
+    `${pools} pools, ${minConnections} to ${maxConnections} connections each, trouble for ${trouble} s; attempts over all pools\n`
+  )
   const perSecond = (counts: ReadonlyArray<number>) => (sum(counts) / counts.length).toFixed(1)
   print([
-    ["trouble", "in its 1st s", "in 10 s", "then: peak/s", "mean/s", "asked for/s", "sockets at most", "whole again after"],
+    [
+      "trouble",
+      "in its 1st s",
+      "in 10 s",
+      "then: peak/s",
+      "mean/s",
+      "asked for/s",
+      "sockets at most",
+      "whole again after"
+    ],
     ...storms.map(({ scenario, storm: { attempts, mostSockets, recovery, wishes } }) => [
       scenario.name,
       String(during(attempts, 0, 1)[0]),
