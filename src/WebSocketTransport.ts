@@ -57,7 +57,8 @@ export interface CloseInfo {
  * What a socket reports, each as a synchronous call in the order in which it happened.
  *
  * **Details** `onOpen` comes first, and before `connect` returns, so that no interruption can lose the socket.
- * After `onEnd` comes no message, after `onGone` nothing at all. No call happens inside of a call to the socket's own methods, `destroy` aside.
+ * After `onEnd` comes no message, after `onGone` nothing at all. No call happens inside of a call to the socket's own
+ * methods, `destroy` aside.
  *
  * @category models
  * @since 0.1.0
@@ -90,7 +91,7 @@ export interface TransportSocket {
   readonly isOpen: boolean
   /** Bytes accepted by `send` and not yet flushed to the network. */
   readonly bufferedAmount: number
-  /** A number that is another each time bytes have been received or flushed, those of an unfinished message included. */
+  /** Another number each time bytes have been received or flushed, those of an unfinished message included. */
   readonly progress: number
   /**
    * Queues a message and returns its size in bytes. The caller may change its array once `send` has returned.
