@@ -9,6 +9,7 @@ import type {
   SocketEvents,
   TransportSocket
 } from "../WebSocketTransport.js"
+import { cutReason, isSendable } from "./closeFrame.js"
 
 /** What the server has put on the wire, in order. */
 type Frame =
@@ -57,22 +58,6 @@ const byteLength = (message: Message): number => {
   }
   return bytes
 }
-
-/** The longest beginning of a close reason that fits in a close frame. */
-const closeReason = (reason: string): string => {
-  let bytes = 0
-  let end = 0
-  for (const character of reason) {
-    bytes += codePointBytes(character.codePointAt(0)!)
-    if (bytes > 123) break
-    end += character.length
-  }
-  return reason.slice(0, end)
-}
-
-const isSendable = (code: number): boolean =>
-  Number.isInteger(code) &&
-  ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999))
 
 /**
  * Both ends of one connection: as a `TransportSocket` the client's, through `peer` the server's.
@@ -225,7 +210,7 @@ class MemorySocket implements TransportSocket {
     }
     if (this.serverEnd !== undefined) return
     const info =
-      code === 1005 ? { code, reason: "" } : { code: isSendable(code) ? code : 1000, reason: closeReason(reason) }
+      code === 1005 ? { code, reason: "" } : { code: isSendable(code) ? code : 1000, reason: cutReason(reason) }
     this.endServer({ ...info, initiator: "Local" })
     if (this.line !== "Up") return
     this.toClient.push({ _tag: "End", info: { ...info, initiator: "Remote" } })
