@@ -6,6 +6,7 @@
 import type * as ConfigError from "effect/ConfigError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
 import * as NodeWebSocketTransport from "./NodeWebSocketTransport.js"
 import * as WebSocketPool from "./WebSocketPool.js"
 
@@ -17,6 +18,19 @@ import * as WebSocketPool from "./WebSocketPool.js"
  *
  * **Errors** `ConfigError` names every bad option.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ * import { NodeWebSocketPool } from "effect-websocket-pool/node"
+ *
+ * const Live = NodeWebSocketPool.layer({ url: "wss://echo.example", maxConnections: 10 })
+ *
+ * const program = WebSocketPool.use((connection) =>
+ *   Effect.zipRight(connection.send("hello"), connection.receive)
+ * ).pipe(Effect.provide(Live))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -25,11 +39,27 @@ export const layer = <RUrl = never, RHeaders = never, ROnConnect = never, RHealt
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
   ConfigError.ConfigError,
-  Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layer(options), NodeWebSocketTransport.layer())
 
 /**
- * `layer` with options from `Config`. Hooks are given as `Config.succeed(hook)`; undefined keys are ignored.
+ * Makes a pool on Node.js with options from `Config`; otherwise it is `layer`.
+ *
+ * **Details** Hooks are given as `Config.succeed(hook)`; undefined keys are ignored.
+ *
+ * **Errors** `ConfigError`: a value is missing or cannot be read, or an option is bad.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { NodeWebSocketPool } from "effect-websocket-pool/node"
+ *
+ * const Live = NodeWebSocketPool.layerConfig({
+ *   url: Config.redacted("SPEECH_URL"),
+ *   headers: { authorization: Config.redacted("SPEECH_TOKEN") },
+ *   maxConnections: Config.integer("SPEECH_CONNECTIONS").pipe(Config.withDefault(10))
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -45,5 +75,5 @@ export const layerConfig = <
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
   ConfigError.ConfigError,
-  Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layerConfig(options), NodeWebSocketTransport.layer())

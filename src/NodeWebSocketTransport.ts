@@ -97,7 +97,7 @@ export interface Options {
 }
 
 /**
- * Makes the transport.
+ * Makes the transport, as a value. `layer` provides it.
  *
  * @category constructors
  * @since 0.1.0

@@ -199,6 +199,19 @@ export type PoolError = AcquireError | ConnectionError
 /**
  * Tells whether a value is one of this library's errors.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PoolError, WebSocketPool } from "effect-websocket-pool"
+ *
+ * declare const parse: (text: string) => Effect.Effect<number, SyntaxError>
+ *
+ * // What the pool fails with becomes undefined, what `parse` fails with stays.
+ * const program = WebSocketPool.use((connection) => Effect.flatMap(Effect.map(connection.receive, String), parse)).pipe(
+ *   Effect.catchIf(PoolError.isPoolError, (error) => Effect.as(Effect.logWarning(error.message), undefined))
+ * )
+ * ```
+ *
  * @category guards
  * @since 0.1.0
  */

@@ -68,6 +68,18 @@ export type PoolEvent = Data.TaggedEnum<{
   Acquired: { readonly pool: string; readonly connectionId: string; readonly waited: Duration.Duration }
   /** A lease ended. */
   Released: { readonly pool: string; readonly connectionId: string; readonly held: Duration.Duration }
+  /**
+   * A lease is held longer than `leakThreshold`: told once for each, and only then. `span` and `traceId` are those of
+   * the fiber that took it; `stack` says where, as far as that could be seen.
+   */
+  LeaseLeakSuspected: {
+    readonly pool: string
+    readonly connectionId: string
+    readonly held: Duration.Duration
+    readonly span: string | undefined
+    readonly traceId: string | undefined
+    readonly stack: string | undefined
+  }
   /** A `get` failed with `PoolExhaustedError`. */
   Exhausted: { readonly pool: string; readonly error: PoolExhaustedError }
   /** A connection was given back and is waited on to fall quiet. */
@@ -91,19 +103,32 @@ export type PoolEvent = Data.TaggedEnum<{
 
 const constructors = Data.taggedEnum<PoolEvent>()
 
-export const {
-  /**
-   * Matches an event against a function for each of its kinds.
-   *
-   * @category pattern matching
-   * @since 0.1.0
-   */
-  $match: match,
-  /**
-   * Tells whether a value is an event of the given kind.
-   *
-   * @category guards
-   * @since 0.1.0
-   */
-  $is: is
-} = constructors
+/**
+ * Matches an event against a function for each of its kinds: the compiler sees to it that none is missing.
+ *
+ * @category pattern matching
+ * @since 0.1.0
+ */
+export const match: Data.TaggedEnum.Constructor<PoolEvent>["$match"] = constructors.$match
+
+/**
+ * Tells whether a value is an event of the given kind.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
+ *
+ * // Run it in a fiber of its own: it ends with the pool.
+ * const logClosed = WebSocketPool.events.pipe(
+ *   Stream.filter(PoolEvent.is("ConnectionClosed")),
+ *   Stream.runForEach(({ connectionId, reason }) => Effect.logInfo(`${connectionId}: ${reason}`))
+ * )
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const is: <Tag extends PoolEvent["_tag"]>(
+  tag: Tag
+) => (u: unknown) => u is Extract<PoolEvent, { readonly _tag: Tag }> = constructors.$is

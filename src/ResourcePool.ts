@@ -15,12 +15,16 @@ import * as internal from "./internal/resourcePool.js"
 import type { PoolClosedError } from "./PoolError.js"
 
 /**
+ * The mark by which a `ResourcePool` is known.
+ *
  * @category type ids
  * @since 0.1.0
  */
 export const TypeId: unique symbol = internal.TypeId
 
 /**
+ * The type of that mark.
+ *
  * @category type ids
  * @since 0.1.0
  */
@@ -50,7 +54,25 @@ export const isResourcePool: (u: unknown) => u is ResourcePool<unknown, unknown>
 /**
  * Makes a pool of `size` items, all made ahead.
  *
- * **Details** See `makeWithTTL`.
+ * **Details** Items that go are replaced. Making them never gives up.
+ *
+ * **Gotchas** Closing the pool's scope waits for the items on loan. A finaliser that hangs costs its place.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ResourcePool } from "effect-websocket-pool"
+ *
+ * let made = 0
+ * const acquire = Effect.sync(() => `item ${(made += 1)}`)
+ *
+ * const program = Effect.gen(function* () {
+ *   const pool = yield* ResourcePool.make({ acquire, size: 2 })
+ *   console.log(yield* ResourcePool.use(pool, Effect.succeed)) // item 1
+ * }).pipe(Effect.scoped)
+ *
+ * Effect.runPromise(program)
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -75,6 +97,21 @@ export const make: <A, E, R>(options: {
  * `"creation"` closes it `timeToLive` after it was made, as soon as it is not in use.
  *
  * **Gotchas** Closing the pool's scope waits for the items on loan. A finaliser that hangs costs its place.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { ResourcePool } from "effect-websocket-pool"
+ *
+ * const acquire = Effect.acquireRelease(Effect.succeed({ id: 1 }), ({ id }) => Console.log(`close ${id}`))
+ *
+ * const program = Effect.gen(function* () {
+ *   const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 0, max: 10, timeToLive: "1 minute" })
+ *   return yield* ResourcePool.use(pool, ({ id }) => Effect.succeed(id * 2))
+ * }).pipe(Effect.scoped)
+ *
+ * Effect.runPromise(program).then(console.log)
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -127,6 +164,19 @@ export const use: {
 
 /**
  * Takes an item out of the pool: it is finalised once nobody holds it, and replaced up to `min`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ResourcePool } from "effect-websocket-pool"
+ *
+ * // An item on which something went wrong is not used again.
+ * const useOnce = <A, E, B, E2, R>(
+ *   pool: ResourcePool.ResourcePool<A, E>,
+ *   f: (item: A) => Effect.Effect<B, E2, R>
+ * ) =>
+ *   ResourcePool.use(pool, (item) => Effect.tapErrorCause(f(item), () => ResourcePool.invalidate(pool, item)))
+ * ```
  *
  * @category leases
  * @since 0.1.0

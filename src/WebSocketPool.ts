@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as HttpRouter from "@effect/platform/HttpRouter"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -14,7 +15,9 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type * as Types from "effect/Types"
 import * as accessors from "./internal/accessors.js"
+import * as internalMonitor from "./internal/monitor.js"
 import * as internal from "./internal/webSocketPool.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
@@ -143,6 +146,14 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   readonly sendBuffer?: number | undefined
   /** The largest incoming message in bytes; a larger one closes the connection with 1009. Default: 16 MiB. */
   readonly maxPayload?: number | undefined
+  /**
+   * A lease that is held longer is told of, once: by a warning in the log and by the event `LeaseLeakSuspected`, with
+   * the span and the place in which it was taken. Nothing else happens to it. Default: infinity.
+   *
+   * **Gotchas** The place can only be seen where a program calls `use(f)`, or takes `get`, of the service itself. Of
+   * the accessors (`WebSocketPool.use`) only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
+   */
+  readonly leakThreshold?: Duration.DurationInput | undefined
   /** How long closing the pool waits for leases. Default: 5 seconds. */
   readonly shutdownTimeout?: Duration.DurationInput | undefined
   /** How long a closing handshake may take before the socket is destroyed. Default: 2 seconds. */
@@ -257,6 +268,21 @@ export const WebSocketPool: Context.Tag<WebSocketPool, WebSocketPool> = Context.
  *
  * **Errors** `ConfigError` names every bad option.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * const program = Effect.gen(function* () {
+ *   const pool = yield* WebSocketPool.make({ url: "ws://echo.test", minConnections: 2 })
+ *   yield* pool.ready
+ *   const { idle, total } = yield* pool.stats
+ *   console.log(`${idle} of ${total} idle`) // 2 of 2 idle
+ * }).pipe(Effect.scoped, Effect.provide(WebSocketTransport.layerMemory((peer) => peer.receive)))
+ *
+ * Effect.runPromise(program)
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -265,13 +291,39 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
 ) => Effect.Effect<
   WebSocketPool,
   ConfigError.ConfigError,
-  Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  | Scope.Scope
+  | WebSocketTransport
+  | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > = internal.make
 
 /**
  * Makes a pool that lives as long as the layer.
  *
+ * **Details** It requires a `WebSocketTransport`; `NodeWebSocketPool.layer` brings one.
+ *
  * **Errors** `ConfigError` names every bad option.
+ *
+ * **Gotchas** Put `Effect.scoped` inside of `Effect.provide`: a lease whose scope is wider than the layer makes
+ * closing the pool take `shutdownTimeout`.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * // A server in the same process: it sends back what it gets.
+ * const Echo = WebSocketTransport.layerMemory((peer) =>
+ *   Effect.forever(Effect.flatMap(peer.receive, peer.send))
+ * )
+ *
+ * const Live = WebSocketPool.layer({ url: "ws://echo.test", maxConnections: 10 }).pipe(Layer.provide(Echo))
+ *
+ * const program = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+ *
+ * Effect.runPromise(Effect.provide(program, Live)).then((answer) => {
+ *   console.log(answer) // hello
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -281,11 +333,35 @@ export const layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
 ) => Layer.Layer<
   WebSocketPool,
   ConfigError.ConfigError,
-  WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > = accessors.layer(WebSocketPool)
 
 /**
- * `layer` with options from `Config`. Hooks are given as `Config.succeed(hook)`; undefined keys are ignored.
+ * Makes a pool with options from `Config`; otherwise it is `layer`.
+ *
+ * **Details** Hooks are given as `Config.succeed(hook)`; undefined keys are ignored.
+ *
+ * **Errors** `ConfigError`: a value is missing or cannot be read, or an option is bad.
+ *
+ * @example
+ * ```ts
+ * import { Config, ConfigProvider, Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * const Live = WebSocketPool.layerConfig({
+ *   url: Config.redacted("SPEECH_URL"),
+ *   maxConnections: Config.integer("SPEECH_CONNECTIONS").pipe(Config.withDefault(10)),
+ *   onConnect: Config.succeed((connection) => connection.send("hello"))
+ * }).pipe(
+ *   Layer.provide(WebSocketTransport.layerMemory((peer) => peer.receive)),
+ *   Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["SPEECH_URL", "ws://speech.test"]]))))
+ * )
+ *
+ * const program = Effect.map(WebSocketPool.stats, (stats) => {
+ *   console.log(stats.maxConnections) // 10
+ * })
+ * Effect.runPromise(Effect.provide(program, Live))
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -301,11 +377,32 @@ export const layerConfig: <
 ) => Layer.Layer<
   WebSocketPool,
   ConfigError.ConfigError,
-  WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > = accessors.layerConfig(WebSocketPool)
 
 /**
- * `WebSocketPool.get` of the pool in the context.
+ * Leases a connection of the pool in the context until the current `Scope` closes.
+ *
+ * **Details** Waits up to `acquireTimeout` (30 seconds). First come, first served.
+ *
+ * **Errors** `PoolExhaustedError`: none was free in time. `PoolClosedError`: the pool was closed.
+ * `ConnectionUnavailableError`: the server could not be reached.
+ *
+ * **Gotchas** The lease ends with the scope, not with the last message.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ *
+ * // Two questions on one connection, so that the server sees them in this order.
+ * const program = Effect.gen(function* () {
+ *   const connection = yield* WebSocketPool.get
+ *   yield* connection.send("use catalogue A")
+ *   yield* connection.send("list")
+ *   return [yield* connection.receive, yield* connection.receive]
+ * }).pipe(Effect.scoped) // The lease ends here.
+ * ```
  *
  * @category accessors
  * @since 0.1.0
@@ -314,7 +411,12 @@ export const get: Effect.Effect<WebSocketConnection, AcquireError, WebSocketPool
   accessors.get(WebSocketPool)
 
 /**
- * `WebSocketPool.getNew` of the pool in the context.
+ * Leases a connection that is opened for this lease; it joins the pool afterwards.
+ *
+ * **Details** It waits in the same line. In its turn, at the limit, it closes a draining connection or the least
+ * recently used idle one, else the next one given back, and opens its own once that socket is gone.
+ *
+ * **Errors** Those of `get`.
  *
  * @category accessors
  * @since 0.1.0
@@ -323,7 +425,20 @@ export const getNew: Effect.Effect<WebSocketConnection, AcquireError, WebSocketP
   accessors.getNew(WebSocketPool)
 
 /**
- * `WebSocketPool.use` of the pool in the context.
+ * Leases a connection of the pool in the context for the length of one effect: the fast path.
+ *
+ * **Errors** Those of `get`, and of the effect. If the effect fails, the connection is closed (`discardOn`).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ *
+ * const ask = (question: string) =>
+ *   WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+ *     Effect.timeout("5 seconds")
+ *   )
+ * ```
  *
  * @category accessors
  * @since 0.1.0
@@ -333,7 +448,9 @@ export const use: <A, E, R>(
 ) => Effect.Effect<A, E | AcquireError, R | WebSocketPool> = accessors.use(WebSocketPool)
 
 /**
- * `WebSocketPool.useNew` of the pool in the context.
+ * `use` with a connection that is opened for this lease: see `getNew`.
+ *
+ * **Errors** Those of `get`, and of the effect.
  *
  * @category accessors
  * @since 0.1.0
@@ -343,7 +460,7 @@ export const useNew: <A, E, R>(
 ) => Effect.Effect<A, E | AcquireError, R | WebSocketPool> = accessors.useNew(WebSocketPool)
 
 /**
- * `WebSocketPool.stats` of the pool in the context.
+ * A consistent snapshot of the pool in the context.
  *
  * @category accessors
  * @since 0.1.0
@@ -351,12 +468,43 @@ export const useNew: <A, E, R>(
 export const stats: Effect.Effect<PoolStats, never, WebSocketPool> = accessors.stats(WebSocketPool)
 
 /**
- * `WebSocketPool.events` of the pool in the context.
+ * What happens in the pool of the context, from the subscription on, to its end.
+ *
+ * **Details** One who lags behind gets the latest 1,024.
  *
  * @category accessors
  * @since 0.1.0
  */
 export const events: Stream.Stream<PoolEvent, never, WebSocketPool> = accessors.events(WebSocketPool)
+
+/**
+ * A web page that shows a pool at work, as a router to be mounted in any Effect HTTP server: connections by state,
+ * waiters and latencies over the last two minutes, the last hundred events, and each connection's age and traffic.
+ *
+ * **Details** The page is at `/` of the router and its stream of server-sent events at `/events`; no other asset is
+ * needed, under whatever path the router is mounted. It answers `GET` and `HEAD` only. Nothing is kept or observed
+ * while no page is open: a page shows what has happened since it was opened. When the pool is closed the page says so.
+ *
+ * **Gotchas** It has no authentication of its own: mount it behind yours. It shows the pool's name, connection ids, and
+ * what errors say of themselves; header values and the user info and query strings of URLs are in none of these.
+ *
+ * @example
+ * ```ts
+ * import { HttpRouter, HttpServer } from "@effect/platform"
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ *
+ * const MonitorLive = Layer.unwrapEffect(
+ *   Effect.map(WebSocketPool.WebSocketPool, (pool) =>
+ *     HttpRouter.empty.pipe(HttpRouter.mount("/pool", WebSocketPool.monitor(pool)), HttpServer.serve())
+ *   )
+ * )
+ * ```
+ *
+ * @category monitoring
+ * @since 0.1.0
+ */
+export const monitor: (pool: WebSocketPool) => HttpRouter.HttpRouter = internalMonitor.monitor
 
 /**
  * A tag with accessors of its own: see `Tag`.
@@ -365,34 +513,62 @@ export const events: Stream.Stream<PoolEvent, never, WebSocketPool> = accessors.
  * @since 0.1.0
  */
 export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, WebSocketPool> {
+  /** `get` of this pool. */
   readonly get: Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope>
+  /** `getNew` of this pool. */
   readonly getNew: Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope>
+  /** `use` of this pool. */
   readonly use: <A, E, R>(
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | AcquireError, R | Self>
+  /** `useNew` of this pool. */
   readonly useNew: <A, E, R>(
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | AcquireError, R | Self>
+  /** `stats` of this pool. */
   readonly stats: Effect.Effect<PoolStats, never, Self>
+  /** `events` of this pool. */
   readonly events: Stream.Stream<PoolEvent, never, Self>
+  /** Makes this pool: see `layer`. */
   readonly layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ) => Layer.Layer<
     Self,
     ConfigError.ConfigError,
-    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
   >
+  /** Makes this pool with options from `Config`: see `layerConfig`. */
   readonly layerConfig: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ) => Layer.Layer<
     Self,
     ConfigError.ConfigError,
-    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
   >
 }
 
 /**
- * Makes a tag, for programs with several pools: `class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}`.
+ * Makes a tag, for programs with several pools. It has accessors and layers of its own.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * class Hearing extends WebSocketPool.Tag("Hearing")<Hearing>() {}
+ * class Speech extends WebSocketPool.Tag("Speech")<Speech>() {}
+ *
+ * const Pools = Layer.mergeAll(
+ *   Hearing.layer({ url: "ws://hearing.test" }),
+ *   Speech.layer({ url: "ws://speech.test" })
+ * ).pipe(Layer.provide(WebSocketTransport.layerMemory((peer) => Effect.zipRight(peer.receive, peer.send(peer.url)))))
+ *
+ * const program = Speech.use((connection) => Effect.zipRight(connection.send("?"), connection.receive))
+ *
+ * Effect.runPromise(Effect.provide(program, Pools)).then((answer) => {
+ *   console.log(answer) // ws://speech.test/
+ * })
+ * ```
  *
  * @category tags
  * @since 0.1.0

@@ -172,8 +172,11 @@ export interface MemoryPeer {
  * @since 0.1.0
  */
 export interface MemoryHandshake {
+  /** The URL that the client asks for. */
   readonly url: string
+  /** The header fields that the client sends; each is found by its name in lower case and as it was given. */
   readonly headers: Readonly<Record<string, string>>
+  /** The subprotocols that the client offers. */
   readonly protocols: ReadonlyArray<string>
 }
 
@@ -187,6 +190,35 @@ export interface MemoryHandshake {
  *
  * Bytes that the handler has not received yet count as not yet flushed, so a handler that does not receive
  * makes the client's `send` wait once `sendBuffer` is full. Pings are answered unless the peer is silent.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * // It greets, answers one question, and closes with 1000.
+ * const Server = WebSocketTransport.layerMemory(
+ *   (peer) =>
+ *     Effect.gen(function* () {
+ *       yield* peer.send("welcome")
+ *       const question = yield* peer.receive
+ *       yield* peer.send(`you said ${question}`)
+ *     }),
+ *   { accept: ({ headers }) => (headers.authorization === "Bearer 1" ? Effect.void : Effect.fail(401)) }
+ * )
+ *
+ * const Live = WebSocketPool.layer({
+ *   url: "ws://server.test",
+ *   headers: { authorization: "Bearer 1" },
+ *   onConnect: (connection) => connection.receive
+ * }).pipe(Layer.provide(Server))
+ *
+ * const program = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hi"), connection.receive))
+ *
+ * Effect.runPromise(Effect.provide(program, Live)).then((answer) => {
+ *   console.log(answer) // you said hi
+ * })
+ * ```
  *
  * @category memory
  * @since 0.1.0

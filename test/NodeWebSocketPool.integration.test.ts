@@ -542,7 +542,7 @@ describe("closing", () => {
     })
     return {
       lines,
-      layer: Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.All))
+      layer: Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.Info))
     }
   }
 

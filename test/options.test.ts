@@ -63,6 +63,7 @@ describe("defaults", () => {
         pingTimeout: "10s",
         validateAfterIdle: "5s",
         validationTimeout: "1s",
+        leakThreshold: "Infinity",
         drainTimeout: "10s",
         receiveBuffer: 1_048_576,
         sendBuffer: 1_048_576,
@@ -154,6 +155,7 @@ describe("defaults", () => {
           receiveBuffer: undefined,
           sendBuffer: undefined,
           maxPayload: undefined,
+          leakThreshold: undefined,
           shutdownTimeout: undefined,
           closeTimeout: undefined
         })
@@ -181,6 +183,7 @@ describe("durations", () => {
     "pingInterval",
     "pingTimeout",
     "validateAfterIdle",
+    "leakThreshold",
     "shutdownTimeout",
     "closeTimeout"
   ]

@@ -2,11 +2,13 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as List from "effect/List"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -14,6 +16,7 @@ import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
 import { httpAnswer } from "./fixtures/servers.js"
 import { type Fault, faults, meet, site, turns, until } from "./support/faults.js"
+import { recordSpans } from "./support/telemetry.js"
 
 const marker = "s3cret"
 
@@ -53,23 +56,42 @@ const assertHidden = (what: string, value: unknown): void => {
   }
 }
 
+/** Listens to everything that a program emits by itself. */
 const listening = () => {
+  const { layer: tracing, spans } = recordSpans()
   const lines: Array<string> = []
   const logger = Logger.make(({ annotations, cause, logLevel, message, spans }) => {
     const parts = [message, cause, HashMap.toEntries(annotations), List.toArray(spans)]
     lines.push([logLevel.label, ...parts.map(seen), Cause.pretty(cause)].join(" "))
   })
+  const hidden = Effect.sync(() => {
+    for (const line of lines) assertHidden("a log line", line)
+    for (const { attributes, events, links, name, status } of spans) {
+      assertHidden("a span", { name, status, attributes: Object.fromEntries(attributes), events, links })
+      // What an exporter makes of it.
+      if (status._tag === "Ended" && Exit.isFailure(status.exit)) {
+        assertHidden("a span's error", Cause.pretty(status.exit.cause, { renderErrorCause: true }))
+      }
+    }
+    for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
+      const { description, name, tags } = metricKey
+      assertHidden("a metric", { name, description, tags: tags.map(({ key, value }) => [key, value]), metricState })
+    }
+  })
   return {
-    lines,
-    layer: Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.All))
+    spans,
+    /** Makes sure that nothing of it shows a secret. */
+    hidden,
+    layer: Layer.mergeAll(tracing, Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.All))
   }
 }
 
-const secretOptions = (url: string) => ({ url: withSecrets(url), headers })
+/** With every means on by which something could be shown. */
+const secretOptions = (url: string) => ({ url: withSecrets(url), headers, leakThreshold: 1 })
 
-/** Runs it, and makes sure that nothing of its error, if it fails, of its events and of its log shows a secret. */
+/** Runs it, and makes sure that nothing of its error, if it fails, or of what is emitted meanwhile shows a secret. */
 const hides = (options: WebSocketPool.Options, transport?: NodeWebSocketTransport.Options): Effect.Effect<unknown> => {
-  const { layer, lines } = listening()
+  const { hidden, layer } = listening()
   return Effect.gen(function* () {
     const events: Array<unknown> = []
     yield* Effect.forkScoped(
@@ -86,10 +108,12 @@ const hides = (options: WebSocketPool.Options, transport?: NodeWebSocketTranspor
     Effect.scoped,
     Effect.provide(WebSocketPool.layer(options).pipe(Layer.provide(NodeWebSocketTransport.layer(transport)))),
     Effect.catchAll(Effect.succeed),
-    Effect.tap((error) => {
-      assertHidden("the error", error)
-      for (const line of lines) assertHidden("a log line", line)
-    }),
+    Effect.tap((error) =>
+      Effect.zipRight(
+        Effect.sync(() => assertHidden("the error", error)),
+        hidden
+      )
+    ),
     Effect.provide(layer)
   )
 }
@@ -119,14 +143,15 @@ it.scopedLive("secrets reach the server", () =>
 describe("header values, user info and query strings are not shown when", () => {
   for (const fault of Object.values<Fault>(faults)) {
     it.live(fault.name, () => {
-      const { layer, lines } = listening()
+      const { hidden, layer, spans } = listening()
       return Effect.gen(function* () {
         const report = yield* meet(fault, (site) => secretOptions(site.url))
         assertHidden("the outcome", report.outcome)
         assert.isAbove(report.events.length, 0)
         for (const event of report.events) assertHidden("an event", event)
         assertHidden("the statistics", report.stats)
-        for (const line of lines) assertHidden("a log line", line)
+        assert.isAbove(spans.length, 2)
+        yield* hidden
       }).pipe(Effect.provide(layer))
     })
   }

@@ -21,6 +21,7 @@ const events = [
 const table = [
   ["creating", "created", "idle"],
   ["creating", "failed", "gone"],
+  ["creating", "close", "closing"],
   ["idle", "lease", "leased"],
   ["idle", "check", "checking"],
   ["idle", "close", "closing"],

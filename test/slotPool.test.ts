@@ -229,7 +229,7 @@ const setup = (limits: Partial<Limits> & { readonly max: number }, prepare?: (dr
   )
   driver.pool = pool
   pool.resize(pool.min, pool.max)
-  const join = (fresh = false, timeout = Number.POSITIVE_INFINITY) => pool.join(fresh, time.now, time.now + timeout)
+  const join = (fresh = false, timeout = Number.POSITIVE_INFINITY) => pool.join({ fresh, deadline: time.now + timeout })
   /** Leases as a `get` does that need not wait for anybody. */
   const lease = (fresh = false): Slot => {
     const waiter = join(fresh)
@@ -780,12 +780,12 @@ describe("SlotPool", () => {
 
   describe("join, again", () => {
     it("goes before all who came later, though maxWaiters wait", () => {
-      const { time, pool, join, lease } = setup({ max: 1, maxWaiters: 2 })
+      const { pool, join, lease } = setup({ max: 1, maxWaiters: 2 })
       const slot = lease()
       const [first, second] = [join(), join()]
       pool.release(slot)
       const third = join()
-      const again = pool.join(false, time.now, Number.POSITIVE_INFINITY, first.turn)
+      const again = pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY }, first)
       pool.abandon(first)
       for (const waiter of [again, second, third]) {
         assert.strictEqual(waiter.granted, slot)
@@ -796,8 +796,9 @@ describe("SlotPool", () => {
     it("has a deadline like the first time", () => {
       const { time, pool, join, lease } = setup({ max: 1 })
       lease()
-      const first = join()
-      const again = pool.join(false, time.now, time.now + 1_000, first.turn)
+      const first = join(false, 1_000)
+      const again = pool.join(first.request, first)
+      pool.abandon(first)
       time.advance(999)
       assert.isFalse(again.done)
       time.advance(1)
@@ -1220,7 +1221,7 @@ describe("SlotPool", () => {
       const { time, driver, pool } = setup({ max: 4, targetUtilization: 0.5, idleTimeout: 1_000 }, (driver) => {
         driver.atOnce.create = driver.atOnce.destroy = true
       })
-      const waiter = pool.join(false, 0, Number.POSITIVE_INFINITY)
+      const waiter = pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY })
       assert.deepStrictEqual(states(pool), { leased: 1, idle: 1 })
       time.advance(5_000)
       assert.strictEqual(driver.created, 2)
@@ -1716,7 +1717,9 @@ class Model {
 
   constructor(
     readonly limits: Limits,
-    readonly answers: DriverAnswers
+    readonly answers: DriverAnswers,
+    /** How long its waiters wait: all of them as long, as in any pool. */
+    readonly patience: number
   ) {
     const { pool, driver, time } = setup(limits, (driver) => {
       driver.maxAge = answers.maxAge
@@ -1745,9 +1748,7 @@ class Model {
     switch (step.what) {
       case "join":
       case "joinFresh":
-        this.waiters.push(
-          pool.join(step.what === "joinFresh", time.now, step.flag ? Number.POSITIVE_INFINITY : time.now + step.millis)
-        )
+        this.waiters.push(pool.join({ fresh: step.what === "joinFresh", deadline: time.now + this.patience }))
         break
       case "tryLease":
         given(pool.tryLease(), (slot) => this.leases.push(slot))
@@ -1889,7 +1890,8 @@ class Model {
     const { limits, pool } = this
     const line = this.inLine
     const first = line[0]
-    if (first?.fresh === true) {
+    for (const { request } of line) assert.isAbove(request.deadline, this.time.now, "a waiter waits for too long")
+    if (first?.request.fresh === true) {
       assert.isAtLeast(pool.slots.size, pool.max)
       assert.strictEqual(those("idle", "releasing").length, 0, "something could make room for the first in line")
     } else if (first !== undefined) {
@@ -1901,12 +1903,12 @@ class Model {
     const sound = those("idle", "checking", "leased").filter((slot) => slot.doom === undefined)
     const lent = sound.reduce((sum, slot) => sum + slot.leases, 0)
     const shared = those("creating").filter((slot) => slot.heldFor === undefined).length
-    const usage = line.filter((waiter) => !waiter.fresh).length + lent
+    const usage = line.filter((waiter) => !waiter.request.fresh).length + lent
     const wanted = Math.ceil(usage / limits.targetUtilization / limits.concurrency) - sound.length - shared
-    const isBare = line.some((waiter) => !waiter.fresh && waiter.creation === undefined)
+    const isBare = line.some((waiter) => !waiter.request.fresh && waiter.creation === undefined)
     assert.isFalse(wanted > 0 && isBare, "a creation that is called for has not been started")
     assert.isFalse(
-      line.some((waiter) => waiter.fresh),
+      line.some((waiter) => waiter.request.fresh),
       "below the limit, a slot is made for whoever wants its own"
     )
     assert.strictEqual(pool.kept, sound.length + pool.count.releasing)
@@ -1916,11 +1918,11 @@ class Model {
   private auditOrder(before: ReadonlyArray<Waiter>): void {
     const left = this.inLine
     for (const fresh of [true, false]) {
-      const waitsStill = left.find((waiter) => waiter.fresh === fresh)
+      const waitsStill = left.find((waiter) => waiter.request.fresh === fresh)
       if (waitsStill === undefined) continue
       for (const waiter of before) {
         const wasServed = waiter.granted !== undefined || waiter.held !== undefined
-        if (waiter.fresh !== fresh || waiter.place.list !== undefined || !wasServed) continue
+        if (waiter.request.fresh !== fresh || waiter.place.list !== undefined || !wasServed) continue
         assert.isBelow(waiter.turn, waitsStill.turn, "a waiter was overtaken")
       }
     }
@@ -1975,7 +1977,7 @@ class Model {
     this.audit()
     assert.strictEqual(pool.waiting, 0)
     assert.isUndefined(pool.tryLease())
-    assert.strictEqual(failure(pool.join(false, time.now, Number.POSITIVE_INFINITY)), "pool closed")
+    assert.strictEqual(failure(pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY })), "pool closed")
     if (sever) {
       pool.sever()
       this.leases.length = 0
@@ -2000,12 +2002,19 @@ class Model {
 describe("SlotPool, at random", () => {
   it("keeps its books, its limits, and its line, whatever happens", () => {
     fc.assert(
-      fc.property(limitsArbitrary, driverArbitrary, stepsArbitrary, fc.boolean(), (limits, answers, steps, sever) => {
-        const model = new Model({ ...limits, min: Math.min(limits.min, limits.max) }, answers)
-        for (const step of steps) model.step(step)
-        if (sever) model.recover()
-        model.end(sever)
-      }),
+      fc.property(
+        limitsArbitrary,
+        driverArbitrary,
+        fc.constantFrom(500, 5_000, Number.POSITIVE_INFINITY),
+        stepsArbitrary,
+        fc.boolean(),
+        (limits, answers, patience, steps, sever) => {
+          const model = new Model({ ...limits, min: Math.min(limits.min, limits.max) }, answers, patience)
+          for (const step of steps) model.step(step)
+          if (sever) model.recover()
+          model.end(sever)
+        }
+      ),
       { seed: 20_240_607, numRuns: 300 }
     )
   })

@@ -107,6 +107,7 @@ describe("PoolEvent", () => {
       | "ConnectionClosed"
       | "Acquired"
       | "Released"
+      | "LeaseLeakSuspected"
       | "Exhausted"
       | "DrainStarted"
       | "DrainCompleted"

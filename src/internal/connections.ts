@@ -17,7 +17,7 @@ import type { Journal } from "./journal.js"
 import { Lease } from "./lease.js"
 import type { Link } from "./link.js"
 import type { Hook, Settings } from "./options.js"
-import type { Slot } from "./slot.js"
+import type { Slot, SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
 import type { Timers } from "./timers.js"
 import * as url from "./url.js"
@@ -93,7 +93,10 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   create(slot: Place): void {
     const creation = new Creation(slot, this.timers.now(), this.knownUrl)
     this.creations.set(slot, creation)
-    this.task(slot, establish(this, creation), (exit) => {
+    const establishing = this.journal.tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span, () =>
+      establish(this, creation)
+    )
+    this.task(slot, establishing, (exit) => {
       if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
       else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
       else {
@@ -227,6 +230,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.journal.drainCompleted(link, draining.since, draining.dropped)
   }
 
+  private undrained(link: Link, reason: CloseReason): void {
+    const { draining } = link
+    if (draining === undefined) return
+    draining.stop()
+    link.draining = undefined
+    this.journal.drainEnded(link, draining.since, draining.dropped, reason)
+  }
+
   private mayDrop(message: Message): boolean {
     const { drain } = this.settings
     if (drain === undefined) return false
@@ -255,11 +266,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     return item.isOpen
   }
 
-  needsCheck({ item }: Place): boolean {
+  needsCheck({ item }: Place, now: number): boolean {
     const { validateAfterIdle } = this.settings
     // Behind a socket that is not read no answer can be seen.
     if (validateAfterIdle === Number.POSITIVE_INFINITY || item.isPaused) return false
-    return this.timers.now() - item.heardAt > validateAfterIdle
+    return now - item.heardAt > validateAfterIdle
   }
 
   check(slot: Place): void {
@@ -294,8 +305,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   /** One line was dead: look at those that were as silent. */
   private checkSilent(): void {
+    const now = this.timers.now()
     for (const slot of Array.from(this.pool.slots)) {
-      if (slot.state === "idle" && this.needsCheck(slot)) this.onSilent(slot.item)
+      if (slot.state === "idle" && this.needsCheck(slot, now)) this.onSilent(slot.item)
     }
   }
 
@@ -352,14 +364,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.interrupt(hook)
       link.endLease()
     }
-    link.draining?.stop()
-    link.draining = undefined
-    if (reason === "Discarded" && link.closeReason === undefined) this.journal.totals.discarded += 1
+    this.undrained(link, reason)
+    if (reason === "Discarded" && link.closeReason === undefined) this.journal.discarded()
     link.closeReason ??= reason
     if (link.isGone) {
       this.pool.closed(slot)
       return
     }
+    this.journal.closing(link, reason)
     link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
     // The holder of a lease that outlives the pool may still read what has arrived.
     if (link.lease === undefined) link.drop()
@@ -367,10 +379,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   /** Ends what is still there, whoever it waits for. */
   destroyAll(): void {
-    for (const slot of Array.from(this.pool.slots)) {
-      const link = this.creations.get(slot)?.link ?? slot.item
-      link?.destroy()
-    }
+    for (const link of this.links()) link.destroy()
+  }
+
+  /** Every connection there is, those that are still being made included. */
+  links(): ReadonlyArray<Link> {
+    return Array.from(this.pool.slots, (slot) => this.creations.get(slot)?.link ?? slot.item).filter(
+      (link) => link !== undefined
+    )
   }
 
   lifetime(): number {
@@ -399,7 +415,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // Who was granted it, and has not begun, still gets what it holds.
     if (link.lease === undefined && slot.leases === 0) link.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
-    link.draining?.stop()
+    this.undrained(link, link.closeReason ?? "Remote")
     // Nobody needs the outcome of a hook any more.
     this.interrupt(this.tasks.get(slot))
     if (slot.state === "closing") this.pool.closed(slot)
@@ -410,9 +426,28 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.owner.onVacated()
   }
 
+  // To be counted
+
+  moved(from: SlotState | undefined, to: SlotState): void {
+    this.journal.metrics.moved(from, to)
+  }
+
+  waits(change: 1 | -1): void {
+    this.journal.metrics.waits(change)
+  }
+
+  onSent(bytes: number): void {
+    this.journal.metrics.sent(bytes)
+  }
+
+  onReceived(bytes: number): void {
+    this.journal.metrics.received(bytes)
+  }
+
   // Errors
 
   timedOut(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> {
+    this.journal.metrics.timedOut()
     const { count, max, slots } = this.pool
     const slot = waiter.creation ?? waiter.held
     // What is checked for the waiter itself is no lease in its way.

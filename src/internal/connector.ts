@@ -3,12 +3,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import { type AcquireError, type ConnectFailureReason, ConnectionUnavailableError } from "../PoolError.js"
 import type { WebSocketTransport } from "../WebSocketTransport.js"
 import { Lease } from "./lease.js"
 import { Link, type LinkHost } from "./link.js"
 import { decodeHeaders, type Hook, type Settings } from "./options.js"
 import type { Slot } from "./slot.js"
+import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
 import { abandonable, type Fork, within } from "./within.js"
@@ -32,6 +34,8 @@ export class Creation {
   link: Link | undefined = undefined
   /** Whether the pool has given it up. */
   isAborted = false
+  /** The span of all its attempts. */
+  span: Tracer.Span | undefined = undefined
 
   constructor(
     readonly slot: Slot<Link, AcquireError>,
@@ -45,6 +49,7 @@ export interface ConnectorHost extends LinkHost {
   readonly settings: Settings
   readonly transport: WebSocketTransport
   readonly fork: Fork
+  readonly journal: { readonly tracing: Tracing }
   readonly nextId: () => string
   /** Whether it is worth trying again. */
   readonly isWanted: (creation: Creation) => boolean
@@ -102,9 +107,20 @@ const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, C
   creation.attempts += 1
   const link = new Link(host.nextId(), creation.slot, host)
   creation.link = link
-  const open = Effect.zipRight(connect(host, creation, link), setUp(host, link))
-  const bounded = within(host, open, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
-  return Effect.uninterruptibleMask((restore) =>
+  return host.journal.tracing.attempting(creation, link, (span) => {
+    const open = Effect.zipRight(connect(host, creation, link, span), setUp(host, link, span))
+    const bounded = within(host, open, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
+    return conclude(host, creation, link, bounded)
+  })
+}
+
+const conclude = (
+  host: ConnectorHost,
+  creation: Creation,
+  link: Link,
+  bounded: Effect.Effect<void, unknown>
+): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.uninterruptibleMask((restore) =>
     Effect.matchCauseEffect(restore(bounded), {
       onFailure: (cause) => {
         const error = unavailable(host, creation, cause)
@@ -122,7 +138,12 @@ const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, C
       onSuccess: () => Effect.succeed(link)
     })
   )
-}
+
+type Span = Tracer.Span | undefined
+
+/** The spans of a hook belong to the attempt. */
+const below = <A, E>(span: Span, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  span === undefined ? hook : Effect.withParentSpan(hook, span)
 
 /** What a creation that failed is told as. */
 export const unavailable = (
@@ -132,22 +153,26 @@ export const unavailable = (
 ): ConnectionUnavailableError =>
   new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause) })
 
-const connect = (host: ConnectorHost, creation: Creation, link: Link): Effect.Effect<void, unknown> =>
+const connect = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     const { closeTimeout, headers, maxPayload, protocols, url: given } = host.settings
-    const target = url.parse(Effect.isEffect(given) ? yield* abandonable(host, Effect.scoped(given)) : given)
+    const target = url.parse(
+      Effect.isEffect(given) ? yield* abandonable(host, below(span, Effect.scoped(given))) : given
+    )
     if (typeof target === "string") return yield* badInput(target)
     creation.url = url.redact(target)
-    const fields = decodeHeaders(Effect.isEffect(headers) ? yield* abandonable(host, Effect.scoped(headers)) : headers)
+    const fields = decodeHeaders(
+      Effect.isEffect(headers) ? yield* abandonable(host, below(span, Effect.scoped(headers))) : headers
+    )
     if (typeof fields === "string") return yield* badInput(fields)
     yield* host.transport.connect({ url: target.href, protocols, headers: fields, maxPayload, closeTimeout }, link)
   })
 
-const setUp = (host: ConnectorHost, link: Link): Effect.Effect<void, unknown> =>
+const setUp = (host: ConnectorHost, link: Link, span: Span): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const { onConnect } = host.settings
     if (onConnect === undefined) return Effect.void
-    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect), checkOpen(link)))
+    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
   })
 
 /** Some servers accept everybody and close the door at once: then there is nothing to set up. */
@@ -155,7 +180,7 @@ const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
   Effect.suspend(() => (link.isOpen ? Effect.void : Effect.fail(closedEarly(link))))
 
 /** The hook's scope is the connection's: it is closed when the socket is gone. */
-const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook): Effect.Effect<void, unknown> =>
+const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook, span: Span): Effect.Effect<void, unknown> =>
   Effect.flatMap(Scope.make(), (scope) => {
     const lease = new Lease(link)
     link.scope = scope
@@ -166,7 +191,7 @@ const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook): Effect.
       scope
     )
     return Effect.ensuring(
-      abandonable(host, run),
+      abandonable(host, below(span, run)),
       Effect.sync(() => link.endLease())
     )
   })

@@ -22,6 +22,8 @@ export const pingTimeout = Duration.seconds(10)
 export const validateAfterIdle = Duration.seconds(5)
 /** How long the check before a lease may take. */
 export const validationTimeout = Duration.seconds(1)
+/** Never. */
+export const leakThreshold = Duration.infinity
 export const drainTimeout = Duration.seconds(10)
 export const receiveBuffer = 1024 * 1024
 export const sendBuffer = 1024 * 1024

@@ -1,5 +1,5 @@
 import type { CloseReason } from "../PoolEvent.js"
-import type { Slot } from "./slot.js"
+import type { Slot, SlotState } from "./slot.js"
 import type { Outcome, Waiter } from "./waiter.js"
 
 /**
@@ -14,7 +14,7 @@ export interface Driver<A, E> {
   /** Whether an idle item can still be lent. If not, its loss is about to be told. */
   readonly isUsable: (slot: Slot<A, E>) => boolean
   /** Whether an idle item has to be checked before it is lent. */
-  readonly needsCheck: (slot: Slot<A, E>) => boolean
+  readonly needsCheck: (slot: Slot<A, E>, now: number) => boolean
   /** Check it → `checked`. */
   readonly check: (slot: Slot<A, E>) => void
   /** The last lease has ended: is the item fit as it is, after some settling, or not at all? */
@@ -35,6 +35,9 @@ export interface Driver<A, E> {
   readonly random: () => number
   /** The last slot of a closed pool is gone, or its last lease has ended. */
   readonly vacated: () => void
+  /** A slot has changed its state, or has come to be; `waits` by how many the waiters have changed. Only to be counted. */
+  readonly moved?: (from: SlotState | undefined, to: SlotState) => void
+  readonly waits?: (change: 1 | -1) => void
 }
 
 export interface Limits {

@@ -1,5 +1,5 @@
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
@@ -17,16 +17,17 @@ import type { Draining } from "./draining.js"
 import { Inbox } from "./inbox.js"
 import type { Lease } from "./lease.js"
 import type { Slot } from "./slot.js"
-import type { Timer, Timers } from "./timers.js"
+import type { Timer } from "./timers.js"
+import { type Line, type Rules, Watch } from "./watch.js"
 
 /** What a link needs to know of its pool, and tells it. */
-export interface LinkHost {
-  readonly timers: Timers
-  readonly pingInterval: number
-  readonly pingTimeout: number
+export interface LinkHost extends Rules {
   readonly receiveBuffer: number
   readonly sendBuffer: number
   readonly closeTimeout: number
+  /** To be counted: a message went out, or came in. */
+  readonly onSent: (bytes: number) => void
+  readonly onReceived: (bytes: number) => void
   /** A message came that belongs to no lease. */
   readonly onStray: (link: Link, message: Message, bytes: number) => void
   /** A message was read and will be given to nobody. */
@@ -47,9 +48,12 @@ interface End {
   readonly initiator: CloseInitiator
 }
 
-interface Reader {
+interface Receiver {
   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   readonly isInterruptible: boolean
+}
+
+interface Reader extends Receiver {
   /** Makes it look again. */
   readonly wake: () => void
 }
@@ -60,20 +64,11 @@ interface Sender {
   readonly resume: (effect: Effect.Effect<void, ConnectionError>) => void
 }
 
-interface Pinger {
-  readonly lease: Lease | undefined
-  readonly since: bigint
-  readonly resume: (effect: Effect.Effect<Duration.Duration, ConnectionError>) => void
-}
-
-/** How often a line is looked at while a ping is out: the part of `pingTimeout` by which its end may be noticed late. */
-const looks = 4
-
 /**
- * A physical connection. It knows who holds it, keeps what has arrived, and watches whether the line lives.
+ * A physical connection. It knows who holds it, and keeps what has arrived.
  * All of its methods are synchronous; leases wrap them into effects.
  */
-export class Link implements SocketEvents, Timer {
+export class Link implements SocketEvents, Line, Timer {
   socket: TransportSocket | undefined = undefined
   /** Who may use it now. */
   lease: Lease | undefined = undefined
@@ -93,8 +88,6 @@ export class Link implements SocketEvents, Timer {
   onceGone: (() => void) | undefined = undefined
 
   openedAt = 0
-  heardAt = 0
-  private checkedAt = 0
   activeAt = 0
   messagesSent = 0
   messagesReceived = 0
@@ -107,20 +100,14 @@ export class Link implements SocketEvents, Timer {
   isPaused = false
   private reader: Reader | undefined = undefined
   /** Who was told that there is a message, and has not taken it yet. */
-  private claimant: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private claimant: Receiver | undefined = undefined
   private senders: Array<Sender> = none
 
   /** The close frame of our side, once it is sent. */
   private closing: End | undefined = undefined
-  private pings = 0
-  private pingers: Map<number, Pinger> | undefined = undefined
-  /** Whether the line is watched since a ping went out, when it last moved since, and whether it has yet to answer. */
-  private isWatched = false
-  private movedAt = 0
-  private isAwaiting = false
-  private progress = 0
+  private readonly watch: Watch
 
-  // Its timer is the next look at the line, or the end of the closing handshake.
+  // Its timer is the end of the closing handshake.
   due = 0
   position = -1
 
@@ -128,7 +115,14 @@ export class Link implements SocketEvents, Timer {
     readonly id: string,
     readonly slot: Slot<Link, AcquireError>,
     private readonly host: LinkHost
-  ) {}
+  ) {
+    this.watch = new Watch(this, host)
+  }
+
+  /** When something was last heard of it. */
+  get heardAt(): number {
+    return this.watch.heardAt
+  }
 
   get isOpen(): boolean {
     return this.end === undefined && this.closing === undefined && this.socket?.isOpen === true
@@ -142,17 +136,18 @@ export class Link implements SocketEvents, Timer {
 
   onOpen(socket: TransportSocket): void {
     this.socket = socket
-    this.openedAt = this.heardAt = this.activeAt = this.host.timers.now()
+    this.openedAt = this.activeAt = this.host.timers.now()
     if (this.isEnding) socket.destroy()
-    else this.rest()
+    else this.watch.opened(this.openedAt)
   }
 
   onMessage(message: Message, bytes: number): void {
     const now = this.host.timers.now()
-    this.heardAt = this.activeAt = now
-    this.isAwaiting = false
+    this.activeAt = now
+    this.watch.heard(now)
     this.messagesReceived += 1
     this.bytesReceived += bytes
+    this.host.onReceived(bytes)
     if (this.end !== undefined) this.host.onDropped(this, bytes)
     else if (this.lease !== undefined || this.leases === 0) {
       this.inbox.push(message, bytes)
@@ -162,21 +157,12 @@ export class Link implements SocketEvents, Timer {
   }
 
   onPong(payload: string): void {
-    this.heardAt = this.activeAt = this.host.timers.now()
-    this.isAwaiting = false
-    const { pingers } = this
-    if (pingers === undefined) return
-    // A server may answer only the latest of several pings.
-    const answered = Number(payload)
-    for (const [id, pinger] of pingers) {
-      if (id > answered) break
-      pingers.delete(id)
-      pinger.resume(Effect.succeed(Duration.nanos(this.host.timers.nanos() - pinger.since)))
-    }
+    this.activeAt = this.host.timers.now()
+    this.watch.ponged(payload, this.activeAt)
   }
 
   onFlush(): void {
-    if (this.isWatched) this.movedAt = this.host.timers.now()
+    this.watch.flushed()
     if (this.senders.length > 0) this.sendWaiting()
   }
 
@@ -194,6 +180,7 @@ export class Link implements SocketEvents, Timer {
     this.closeReason ??= "Remote"
     if (this.end === undefined) this.finish({ code: 1006, reason: "", initiator: this.closing?.initiator ?? "Remote" })
     this.host.timers.clear(this)
+    this.watch.stop()
     this.onceGone?.()
     this.host.onGone(this)
   }
@@ -216,18 +203,14 @@ export class Link implements SocketEvents, Timer {
   ): Effect.Effect<A, ConnectionError> {
     if (this.lease !== lease) return this.released
     if (this.inbox.length > 0) {
-      if (this.claimant !== undefined && this.claimant !== fiber) {
-        // It takes the message before this fiber's next turn, or it was interrupted and never will.
-        this.claimant = undefined
-        return Effect.zipRight(Effect.yieldNow(), again)
-      }
-      this.claimant = fiber
+      const { claimant } = this
+      // Unless that one was interrupted, and never will, it takes the message in its next step.
+      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.receiving
+      this.claimant = { fiber, isInterruptible }
       return take
     }
     if (this.end !== undefined) return Effect.fail(this.closedError(this.end))
-    if (this.reader !== undefined && isReceiving(this.reader)) {
-      return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
-    }
+    if (this.reader !== undefined && isReceiving(this.reader)) return this.receiving
     // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
     // by the state of its fiber, and waking it does nothing.
     return Effect.async((resume) => {
@@ -268,11 +251,7 @@ export class Link implements SocketEvents, Timer {
     this.isPaused = false
     if (this.isGone) return
     this.socket!.resume()
-    this.heardAt = this.movedAt = this.host.timers.now()
-    if (this.isEnding) return
-    this.isWatched = false
-    if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
-    if (!this.isWatched) this.rest()
+    if (!this.isEnding) this.watch.resumed()
   }
 
   /** Throws away what is unread, up to the first message that may not be. */
@@ -313,7 +292,9 @@ export class Link implements SocketEvents, Timer {
   private write(socket: TransportSocket, message: Message): void {
     this.activeAt = this.host.timers.now()
     this.messagesSent += 1
-    this.bytesSent += socket.send(message)
+    const bytes = socket.send(message)
+    this.bytesSent += bytes
+    this.host.onSent(bytes)
   }
 
   private sendWaiting(): void {
@@ -332,82 +313,25 @@ export class Link implements SocketEvents, Timer {
       if (lease !== undefined && this.lease !== lease) return this.released
       const end = this.end ?? this.closing
       if (end !== undefined) return Effect.fail(this.closedError(end))
-      return Effect.async<Duration.Duration, ConnectionError>((resume) => {
-        const id = this.pings + 1
-        this.pingers ??= new Map()
-        this.pingers.set(id, { lease, since: this.host.timers.nanos(), resume })
-        this.sendPing()
-        return Effect.sync(() => this.pingers?.delete(id))
-      })
+      return this.watch.ping(lease)
     })
   }
 
-  /** Pings the line, and watches it until it answers. */
   sendPing(): void {
-    this.pings += 1
-    // Behind a socket that is not read no answer can be seen.
-    if (this.isPaused || !this.isOpen) return
-    const now = this.host.timers.now()
-    this.socket!.ping(String(this.pings))
-    if (!this.isAwaiting) {
-      this.isAwaiting = true
-      this.movedAt = now
-      // The ping's own bytes are no sign of life.
-      this.progress = this.socket!.progress
-    }
-    if (this.isWatched) return
-    this.isWatched = true
-    this.host.timers.set(this, now + this.lookAfter)
+    this.watch.sendPing()
   }
 
-  /** How long until the next look at a line that has yet to answer. */
-  private get lookAfter(): number {
-    const { pingInterval, pingTimeout } = this.host
-    return Math.min(pingTimeout / looks, Math.max(pingInterval, 1))
+  onSilent(): void {
+    this.host.onSilent(this)
   }
 
-  onDue(): void {
-    if (this.isEnding) this.destroy()
-    else if (!this.isPaused) this.look()
-  }
-
-  private look(): void {
-    const { pingTimeout, timers } = this.host
-    const now = timers.now()
-    const isAwaited = this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
-    if (this.isWatched && isAwaited && pingTimeout !== Number.POSITIVE_INFINITY) {
-      const progress = this.socket!.progress
-      if (progress !== this.progress) {
-        this.progress = progress
-        this.movedAt = now
-      }
-      // A program that was held up has not read what came meanwhile: then the line gets its time once more.
-      if (now - this.due >= this.lookAfter) this.movedAt = now
-      const movedAt = Math.max(this.movedAt, this.heardAt)
-      const deadAt = movedAt + pingTimeout
-      if (now >= deadAt) this.host.onDead(this)
-      else timers.set(this, Math.min(deadAt, now + this.lookAfter))
-      return
-    }
-    this.isWatched = false
-    if (now >= this.silentAt) this.host.onSilent(this)
-    else this.rest()
+  onDead(): void {
+    this.host.onDead(this)
   }
 
   /** A health check has come to its end. */
   wasChecked(): void {
-    if (!this.isOpen) return
-    this.checkedAt = this.host.timers.now()
-    this.rest()
-  }
-
-  /** When the line will have been silent for `pingInterval`. */
-  private get silentAt(): number {
-    return Math.max(this.heardAt, this.checkedAt) + Math.max(this.host.pingInterval, 1)
-  }
-
-  private rest(): void {
-    this.host.timers.set(this, this.silentAt)
+    if (this.isOpen) this.watch.checked()
   }
 
   // Ends
@@ -429,6 +353,10 @@ export class Link implements SocketEvents, Timer {
     }
   }
 
+  onDue(): void {
+    this.destroy()
+  }
+
   /** Ends the line without a handshake. */
   destroy(): void {
     if (this.isGone) return
@@ -444,12 +372,12 @@ export class Link implements SocketEvents, Timer {
   }
 
   private failWaiting(end: End): void {
-    const { pingers, senders } = this
+    const { senders } = this
+    const error = () => Effect.fail(this.closedError(end))
     this.senders = none
-    this.pingers = undefined
-    for (const sender of senders) sender.resume(Effect.fail(this.closedError(end)))
-    if (pingers === undefined) return
-    for (const pinger of pingers.values()) pinger.resume(Effect.fail(this.closedError(end)))
+    for (const sender of senders) sender.resume(error())
+    this.watch.stop()
+    this.watch.fail(error)
   }
 
   /** Hooks between leases see nothing of what waits for the first lease. */
@@ -462,10 +390,10 @@ export class Link implements SocketEvents, Timer {
 
   /** Whatever is under way for the holder fails. */
   endLease(): void {
-    const { lease, pingers, senders } = this
+    const { lease, senders } = this
     if (lease === undefined) return
     // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
-    const isClaimed = this.claimant !== undefined && this.claimant.unsafePoll() === null
+    const isClaimed = this.claimant !== undefined && this.claimant.fiber.unsafePoll() === null
     if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
@@ -474,11 +402,7 @@ export class Link implements SocketEvents, Timer {
       this.senders = none
       for (const sender of senders) sender.resume(this.released)
     }
-    for (const [id, pinger] of pingers ?? []) {
-      if (pinger.lease === undefined) continue
-      pingers?.delete(id)
-      pinger.resume(this.released)
-    }
+    this.watch.endLease(() => this.released)
     if (this.greeting !== undefined) {
       this.greeting.append(this.inbox)
       this.inbox = this.greeting
@@ -486,6 +410,10 @@ export class Link implements SocketEvents, Timer {
     }
     // What its holder has left of a connection that is over is for nobody else.
     if (this.isEnding) this.drop()
+  }
+
+  private get receiving(): Effect.Effect<never, ConnectionBusyError> {
+    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
   }
 
   private get released(): Effect.Effect<never, ConnectionBusyError> {
@@ -504,5 +432,5 @@ const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
 const none: Array<Sender> = []
 
 /** An interruption is no end of what is uninterruptible. */
-const isReceiving = ({ fiber, isInterruptible }: Reader): boolean =>
+export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
   fiber.unsafePoll() === null && (!isInterruptible || Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause)))

@@ -26,6 +26,8 @@ export interface RawSocket {
   readonly bytesWritten?: number
   readonly writableLength?: number
   readonly _handle?: Handle | null
+  cork?(): void
+  uncork?(): void
 }
 
 /**
@@ -44,6 +46,24 @@ const movedBytes = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength =
     : bytesRead + bytesWritten - writableLength
 }
 
+/** The sockets that were written to in this turn of the event loop. */
+let written: Array<NodeSocket> = []
+
+/**
+ * What many sockets are given to write in one turn of the event loop, they write at its end, one after the other: the
+ * system wakes the server once instead of each time. Several messages of one socket become one write.
+ */
+const writeLater = (socket: NodeSocket): void => {
+  if (written.length === 0) setImmediate(writeAll)
+  written.push(socket)
+}
+
+const writeAll = (): void => {
+  const sockets = written
+  written = []
+  for (const socket of sockets) socket.uncork()
+}
+
 const text = { binary: false }
 const binary = { binary: true }
 
@@ -58,6 +78,7 @@ export class NodeSocket implements TransportSocket {
   private isDestroyed = false
   private hasEnded = false
   private isGone = false
+  private isCorked = false
   /** One for all messages, since Node handles a row of equal callbacks together. */
   private flushed: ((error?: Error | null) => void) | undefined
 
@@ -107,6 +128,7 @@ export class NodeSocket implements TransportSocket {
 
   private write(data: Message, options: { readonly binary: boolean }): void {
     if (!this.isOpen) return
+    this.cork()
     this.flushed ??= (error) => {
       // Node calls what waits on a destroyed socket written.
       if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
@@ -116,6 +138,18 @@ export class NodeSocket implements TransportSocket {
     } catch {
       this.destroy()
     }
+  }
+
+  private cork(): void {
+    if (this.isCorked) return
+    this.isCorked = true
+    this.raw.cork?.()
+    writeLater(this)
+  }
+
+  uncork(): void {
+    this.isCorked = false
+    this.raw.uncork?.()
   }
 
   ping(payload: string): void {

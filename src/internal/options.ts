@@ -41,6 +41,7 @@ export interface Settings {
   readonly receiveBuffer: number
   readonly sendBuffer: number
   readonly maxPayload: number
+  readonly leakThreshold: number
   readonly shutdownTimeout: number
   readonly closeTimeout: number
 }
@@ -216,6 +217,7 @@ export const decode = (
       receiveBuffer: problems.integer("receiveBuffer", options.receiveBuffer, defaults.receiveBuffer, 0, true),
       sendBuffer: problems.integer("sendBuffer", options.sendBuffer, defaults.sendBuffer, 0, true),
       maxPayload: problems.integer("maxPayload", options.maxPayload, defaults.maxPayload, 1),
+      leakThreshold: problems.millis(["leakThreshold"], options.leakThreshold, defaults.leakThreshold),
       shutdownTimeout: problems.millis(["shutdownTimeout"], options.shutdownTimeout, defaults.shutdownTimeout),
       closeTimeout: problems.millis(["closeTimeout"], options.closeTimeout, defaults.closeTimeout)
     }

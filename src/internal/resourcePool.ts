@@ -14,7 +14,7 @@ import * as Scope from "effect/Scope"
 import { PoolClosedError } from "../PoolError.js"
 import type { ResourcePool, TypeId as ResourcePoolTypeId } from "../ResourcePool.js"
 import type { Driver } from "./driver.js"
-import { acquire } from "./leasing.js"
+import { acquire, type Restore } from "./leasing.js"
 import type { Slot } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
 import { Timers } from "./timers.js"
@@ -104,7 +104,7 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
 
   readonly get: Effect.Effect<A, E | PoolClosedError, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.scope, (scope) =>
-      Effect.flatMap(this.lease(restore), (slot) =>
+      this.lease(restore, (slot) =>
         Effect.as(
           Scope.addFinalizer(
             scope,
@@ -118,7 +118,7 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
 
   use<B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>): Effect.Effect<B, E | E2 | PoolClosedError, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.lease(restore), (slot) =>
+      this.lease(restore, (slot) =>
         Effect.onExit(restore(Effect.suspend(() => f(slot.item.value))), () =>
           Effect.sync(() => this.pool.release(slot))
         )
@@ -126,13 +126,14 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
     )
   }
 
-  private lease(
-    restore: <B, F, R>(effect: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>
-  ): Effect.Effect<Place<A, E>, E | PoolClosedError> {
+  private lease<B, E2, R>(
+    restore: Restore,
+    lend: (slot: Place<A, E>) => Effect.Effect<B, E2, R>
+  ): Effect.Effect<B, E | E2 | PoolClosedError, R> {
     return Effect.suspend(() => {
       const slot = this.pool.tryLease()
-      if (slot !== undefined) return Effect.succeed(slot)
-      return acquire(this.pool, restore, false, 0, Number.POSITIVE_INFINITY)
+      if (slot !== undefined) return lend(slot)
+      return acquire(this.pool, restore, { fresh: false, deadline: Number.POSITIVE_INFINITY }, lend)
     })
   }
 
@@ -165,13 +166,12 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
                   this.creations.delete(slot)
                   this.pool.created(slot, { value: exit.value, scope })
                 })
-              : Effect.zipRight(
-                  finalise(scope, exit),
-                  Effect.sync(() => {
-                    this.creations.delete(slot)
-                    this.pool.failed(slot, Effect.failCause(exit.cause))
-                  })
-                )
+              : Effect.suspend(() => {
+                  this.creations.delete(slot)
+                  // Nobody waits for the finalisers, but the slot: what they free is still there.
+                  this.pool.failed(slot, Effect.failCause(exit.cause), false)
+                  return this.finalise(slot, scope, exit)
+                })
           )
         )
       )
@@ -185,13 +185,20 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
   }
 
   destroy(slot: Place<A, E>): void {
-    this.fork(
-      Effect.uninterruptible(
-        Effect.zipRight(
-          finalise(slot.item.scope, Exit.void),
-          Effect.sync(() => this.pool.closed(slot))
-        )
-      )
+    this.fork(Effect.uninterruptible(this.finalise(slot, slot.item.scope, Exit.void)))
+  }
+
+  private finalise(
+    slot: Place<A, E>,
+    scope: Scope.CloseableScope,
+    exit: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> {
+    const close = Effect.catchAllCause(Scope.close(scope, exit), (cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("A finaliser of a pooled item failed", cause)
+    )
+    return Effect.zipRight(
+      close,
+      Effect.sync(() => this.pool.closed(slot))
     )
   }
 
@@ -241,11 +248,6 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
     fiber.unsafeInterruptAsFork(FiberId.none)
   }
 }
-
-const finalise = (scope: Scope.CloseableScope, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
-  Effect.catchAllCause(Scope.close(scope, exit), (cause) =>
-    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("A finaliser of a pooled item failed", cause)
-  )
 
 const impl = <A, E>(self: ResourcePool<A, E>): ResourcePoolImpl<A, E> => self as ResourcePoolImpl<A, E>
 

@@ -15,8 +15,12 @@ export class Shelf<A, E> {
   get fullest(): Slot<A, E> | undefined {
     const { partial } = this
     // Lists that a peak has left behind go, or they would be looked through for ever.
-    while (partial.length > 0 && partial[partial.length - 1]!.length === 0) partial.pop()
-    return partial[partial.length - 1]?.first
+    while (partial.length > 0) {
+      const { first } = partial[partial.length - 1]!
+      if (first !== undefined) return first
+      partial.pop()
+    }
+    return undefined
   }
 
   /** The first to be lent of those that are idle, and the last. */

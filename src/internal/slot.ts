@@ -19,7 +19,7 @@ export type SlotState = "creating" | "idle" | "checking" | "leased" | "releasing
 /**
  * What can happen to a slot.
  *
- * - `created`, `failed`: how making its item ended
+ * - `created`, `failed`: how making its item ended; `close` if it failed and has left something to finalise
  * - `lease`, `release`: the first lease begins, the last one ends with the item fit for the next
  * - `check`, `checked`: the check before a lease begins, ends well with nobody waiting for it any more
  * - `settle`, `settled`: what has to be done between two leases begins, ends well
@@ -49,7 +49,7 @@ export type SlotEvent =
  * creation goes on for the next in line, its check ends in `checked`, the lease it refuses in `release`.
  */
 export const transitions: { readonly [S in SlotState]: { readonly [E in SlotEvent]?: SlotState } } = {
-  creating: { created: "idle", failed: "gone" },
+  creating: { created: "idle", failed: "gone", close: "closing" },
   idle: { lease: "leased", check: "checking", close: "closing", lost: "gone" },
   checking: { lease: "leased", checked: "idle", close: "closing", lost: "gone" },
   leased: { release: "idle", settle: "releasing", close: "closing", lost: "gone" },

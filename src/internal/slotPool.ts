@@ -5,7 +5,8 @@ import { Shelf } from "./shelf.js"
 import { Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
 import { makeTimer, type Timer, type Timers } from "./timers.js"
 import { firstPause, Upkeep } from "./upkeep.js"
-import { type Outcome, Waiter } from "./waiter.js"
+import { type Outcome, type Request, Waiter } from "./waiter.js"
+import { WaitingLine } from "./waitingLine.js"
 
 /**
  * The core: slots, the line of waiters, and who gets what. It is synchronous throughout: effects wrap it.
@@ -30,10 +31,7 @@ export class SlotPool<A, E> {
   /** Waiters, in line or waiting for a slot that is held for them. */
   waiting = 0
 
-  private readonly line = new List<Waiter<A, E>>()
-  /** Those in line who have started no creation that is still under way, and those who want one of their own. */
-  private readonly bare = new List<Waiter<A, E>>()
-  private readonly own = new List<Waiter<A, E>>()
+  private readonly line: WaitingLine<A, E>
   /** What can be lent. */
   private readonly shelf = new Shelf<A, E>()
   private readonly releasing = new List<Slot<A, E>>()
@@ -66,27 +64,27 @@ export class SlotPool<A, E> {
       () => this.serve()
     )
     this.idleTimer = makeTimer(() => this.closeIdle())
+    this.line = new WaitingLine(timers, this.overdue)
   }
 
   // Leases
 
   /** Leases what is free, unless somebody is in line before. */
-  tryLease(): Slot<A, E> | undefined {
+  tryLease(now: number = this.timers.now()): Slot<A, E> | undefined {
     if (this.line.length > 0 || this.state !== "open") return undefined
     const slot = this.pick()
-    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot))) return undefined
+    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot, now))) return undefined
     this.lease(slot)
     if (this.limits.targetUtilization < 1) this.serve()
     return slot
   }
 
   /** Ends a lease. `refused` says that it never began. */
-  release(slot: Slot<A, E>, refused = false): void {
+  release(slot: Slot<A, E>, refused = false, now: number = this.timers.now()): void {
     if (slot.state !== "leased") return
-    this.tally(slot, -1)
     unlink(slot.place)
     slot.leases -= 1
-    this.tally(slot, 1)
+    if (slot.doom === undefined) this.lent -= 1
     if (slot.leases > 0) {
       if (slot.doom !== undefined) return
       this.shelf.putInUse(slot)
@@ -95,7 +93,7 @@ export class SlotPool<A, E> {
     }
     const verdict = this.verdict(slot, refused)
     if (slot.lost) this.remove(slot, "lost")
-    else if (verdict === "Reuse") this.offer(slot, "release")
+    else if (verdict === "Reuse") this.offer(slot, "release", now)
     else if (verdict === "Settle") {
       this.tally(slot, -1)
       this.move(slot, "settle")
@@ -133,33 +131,36 @@ export class SlotPool<A, E> {
   }
 
   private lease(slot: Slot<A, E>): void {
-    this.tally(slot, -1)
     unlink(slot.place)
     // A slot that was checked is leased already, to the waiter that it was checked for.
-    if (slot.state !== "checking") slot.leases += 1
+    if (slot.state !== "checking") {
+      slot.leases += 1
+      this.lent += 1
+    }
     if (slot.state !== "leased") this.move(slot, "lease")
     slot.uses += 1
-    this.tally(slot, 1)
     if (slot.leases < this.limits.concurrency) this.shelf.putInUse(slot)
   }
 
   // Waiters
 
-  /** Joins the line, again if with a `turn`. The outcome may be there at once. */
-  join(fresh: boolean, since: number, deadline: number, turn?: number): Waiter<A, E> {
-    const waiter = new Waiter<A, E>(turn ?? this.turns++, fresh, since, this.overdue)
+  /** Joins the line, or comes back to it as what it was `before`. The outcome may be there at once. */
+  join(request: Request, before?: Waiter<A, E>): Waiter<A, E> {
+    const turn = before?.turn ?? this.turns++
+    const waiter = new Waiter<A, E>(turn, request, this.overdue, before?.checked ?? false)
     if (this.state !== "open") {
       waiter.settle(this.driver.poolClosed())
       return waiter
     }
     this.waiting += 1
-    this.enterLine(waiter)
+    this.driver.waits?.(1)
+    this.line.enter(waiter)
     this.serve()
     // Who had a turn already has been let in before.
-    const isNew = turn === undefined && waiter.place.list !== undefined
+    const isNew = before === undefined && waiter.place.list !== undefined
     if (isNew && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
       this.fail(waiter, this.driver.tooManyWaiters())
-    } else if (!waiter.done) this.timers.set(waiter, deadline)
+    }
     return waiter
   }
 
@@ -173,34 +174,16 @@ export class SlotPool<A, E> {
   }
 
   private leave(waiter: Waiter<A, E>): void {
-    this.leaveLine(waiter)
+    this.line.leave(waiter)
     this.timers.clear(waiter)
     this.waiting -= 1
+    this.driver.waits?.(-1)
     if (waiter.creation !== undefined) waiter.creation.starter = undefined
     if (waiter.held !== undefined) {
       waiter.held.heldFor = undefined
       if (waiter.held.state === "creating") this.shared += 1
     }
     waiter.creation = waiter.held = undefined
-  }
-
-  /** One that had its turn goes before all who came later. */
-  private enterLine(waiter: Waiter<A, E>): void {
-    const { last } = this.line
-    const own = waiter.fresh ? this.own : this.bare
-    if (last === undefined || last.turn < waiter.turn) {
-      this.line.push(waiter.place)
-      own.push(waiter.bare)
-      return
-    }
-    const isLater = (other: Waiter<A, E>): boolean => other.turn > waiter.turn
-    this.line.insert(waiter.place, isLater)
-    own.insert(waiter.bare, isLater)
-  }
-
-  private leaveLine(waiter: Waiter<A, E>): void {
-    unlink(waiter.place)
-    unlink(waiter.bare)
   }
 
   private fail(waiter: Waiter<A, E>, outcome: Outcome<A, E>): void {
@@ -216,7 +199,9 @@ export class SlotPool<A, E> {
 
   /** Takes a waiter out of line, to wait for this very slot, or for the place that it leaves. */
   private hold(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
-    this.leaveLine(waiter)
+    this.line.leave(waiter)
+    // Out of line it has a timer of its own.
+    this.timers.set(waiter, waiter.request.deadline)
     // What it started before is for the others now.
     if (waiter.creation !== undefined) waiter.creation.starter = waiter.creation = undefined
     slot.heldFor = waiter
@@ -231,20 +216,23 @@ export class SlotPool<A, E> {
     this.again = true
     if (this.serving) return
     this.serving = true
-    while (this.again) {
-      this.again = false
-      if (this.state !== "open") break
-      this.handOut()
-      this.createMissing()
+    try {
+      while (this.again) {
+        this.again = false
+        if (this.state !== "open") break
+        this.handOut()
+        this.createMissing()
+      }
+    } finally {
+      this.serving = false
     }
-    this.serving = false
   }
 
   private handOut(): void {
     for (;;) {
       const waiter = this.line.first
       if (waiter === undefined) return
-      if (waiter.fresh) {
+      if (waiter.request.fresh) {
         if (this.slots.size < this.max) this.create(false, undefined, waiter)
         else {
           const victim = this.releasing.first ?? this.shelf.leastRecentlyUsed
@@ -255,17 +243,19 @@ export class SlotPool<A, E> {
       } else {
         const slot = this.pick()
         if (slot === undefined) return
-        if (slot.state === "idle" && !waiter.checked && this.driver.needsCheck(slot)) this.check(slot, waiter)
+        const mayCheck = slot.state === "idle" && !waiter.checked
+        if (mayCheck && this.driver.needsCheck(slot, this.timers.now())) this.check(slot, waiter)
         else this.grant(waiter, slot)
       }
     }
   }
 
   private createMissing(): void {
-    while (this.slots.size < this.max) {
+    // What was made, or has failed, at once is handed out first: it changes what is missing, and for whom.
+    while (this.slots.size < this.max && !this.again) {
       const wanted = this.wanted > 0
-      const bare = wanted ? this.bare.first : undefined
-      const own = this.own.first
+      const bare = wanted ? this.line.firstBare : undefined
+      const own = this.line.firstOwn
       if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
       else if (own !== undefined) this.create(false, undefined, own)
       else if ((wanted || this.kept + this.count.creating < this.min) && !this.upkeep.isPausing) this.create(true)
@@ -275,7 +265,7 @@ export class SlotPool<A, E> {
 
   /** How many creations the leases, and those in line for one, call for. */
   private get wanted(): number {
-    const usage = this.line.length - this.own.length + this.lent
+    const usage = this.line.lengthOfAny + this.lent
     return Math.ceil(usage / this.limits.targetUtilization / this.limits.concurrency) - this.sound - this.shared
   }
 
@@ -288,8 +278,9 @@ export class SlotPool<A, E> {
     const slot = new Slot<A, E>(background, this.expire)
     this.slots.add(slot)
     this.count.creating += 1
+    this.driver.moved?.(undefined, "creating")
     if (starter !== undefined) {
-      unlink(starter.bare)
+      this.line.started(starter)
       starter.creation = slot
       slot.starter = starter
     }
@@ -326,20 +317,21 @@ export class SlotPool<A, E> {
     slot.starter = undefined
     if (starter !== undefined) {
       starter.creation = undefined
-      this.bare.insert(starter.bare, (other) => other.turn > starter.turn)
+      this.line.unstarted(starter)
     }
     this.timers.set(slot, slot.createdAt + this.driver.lifetime())
     this.offer(slot, "created")
     const first = this.line.first
-    const waiter = slot.heldFor ?? (isOver && first?.fresh === false ? first : undefined)
+    const waiter = slot.heldFor ?? (isOver && first?.request.fresh === false ? first : undefined)
     if (slot.state === "idle" && waiter !== undefined) this.grant(waiter, slot)
     this.serve()
   }
 
-  failed(slot: Slot<A, E>, outcome: Outcome<A, E>): void {
+  /** `isGone` says that nothing is left to finalise; else `closed` tells. */
+  failed(slot: Slot<A, E>, outcome: Outcome<A, E>, isGone = true): void {
     this.uncreate(slot)
-    this.move(slot, "failed")
-    this.slots.delete(slot)
+    this.move(slot, isGone ? "failed" : "close")
+    if (isGone) this.slots.delete(slot)
     const waiter = slot.starter ?? slot.heldFor
     if (waiter !== undefined) this.fail(waiter, outcome)
     if (slot.background && this.state === "open") this.upkeep.failed()
@@ -447,6 +439,7 @@ export class SlotPool<A, E> {
     for (let waiter = this.line.first; waiter !== undefined; waiter = this.line.first) {
       this.fail(waiter, this.driver.poolClosed())
     }
+    this.line.stop()
     for (const slot of Array.from(this.slots)) {
       if (slot.heldFor !== undefined) this.fail(slot.heldFor, this.driver.poolClosed())
       if (slot.state === "creating") this.driver.abort(slot)
@@ -491,7 +484,11 @@ export class SlotPool<A, E> {
 
   // Changes of state
 
-  private offer(slot: Slot<A, E>, event: "created" | "checked" | "release" | "settled"): void {
+  private offer(
+    slot: Slot<A, E>,
+    event: "created" | "checked" | "release" | "settled",
+    now: number = this.timers.now()
+  ): void {
     this.tally(slot, -1)
     unlink(slot.place)
     slot.leases = 0
@@ -504,7 +501,7 @@ export class SlotPool<A, E> {
     }
     const { idleTimeout } = this.limits
     if (event === "checked") this.shelf.putBack(slot)
-    else this.shelf.putIdle(slot, this.timers.now())
+    else this.shelf.putIdle(slot, now)
     if (idleTimeout !== Number.POSITIVE_INFINITY) this.armIdle(slot.idleSince + idleTimeout)
   }
 
@@ -532,7 +529,7 @@ export class SlotPool<A, E> {
       this.create(false, undefined, waiter)
     } else {
       // The limit was lowered meanwhile.
-      this.enterLine(waiter)
+      this.line.enter(waiter)
     }
   }
 
@@ -552,6 +549,7 @@ export class SlotPool<A, E> {
     if (next === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
     this.count[slot.state] -= 1
     this.count[next] += 1
+    this.driver.moved?.(slot.state, next)
     slot.state = next
   }
 

@@ -33,6 +33,9 @@ export class Timers {
   private stopped = false
   /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
   private floor = 0
+  /** The latest reading of the clock, and by how much it has been set back since the start. */
+  private latest = Number.NEGATIVE_INFINITY
+  private setBack = 0
 
   constructor(
     private readonly clock: Clock.Clock,
@@ -40,8 +43,15 @@ export class Timers {
     private readonly interrupt: (fiber: Fiber.RuntimeFiber<void>) => void
   ) {}
 
+  /**
+   * The time on which all deadlines stand. It never runs backwards: set back with the clock, it would hold every
+   * deadline up until the clock has made up for it.
+   */
   now(): number {
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const time = this.clock.unsafeCurrentTimeMillis()
+    if (time < this.latest) this.setBack += this.latest - time
+    this.latest = time
+    const now = time + this.setBack
     return now < this.floor ? this.floor : now
   }
 
@@ -118,16 +128,20 @@ export class Timers {
     // What a timer sets anew for this very moment waits for the next round, so that a round ends.
     const now = this.now()
     let rounds = this.heap.length
-    while (rounds-- > 0) {
-      const first = this.heap[0]
-      if (first === undefined || first.due - now > slack) break
-      this.clear(first)
-      this.floor = first.due
-      first.onDue()
+    try {
+      while (rounds-- > 0) {
+        const first = this.heap[0]
+        if (first === undefined || first.due - now > slack) break
+        this.clear(first)
+        this.floor = first.due
+        first.onDue()
+      }
+    } finally {
+      // A defect in one of them, of somebody else's transport say, must not stop the others.
+      this.floor = 0
+      this.firing = false
+      this.sleep()
     }
-    this.floor = 0
-    this.firing = false
-    this.sleep()
   }
 
   private siftUp(timer: Timer): void {

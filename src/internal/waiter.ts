@@ -1,10 +1,21 @@
 import * as Effect from "effect/Effect"
+import type { AnySpan } from "effect/Tracer"
 import { Place } from "./list.js"
 import type { Slot } from "./slot.js"
 import type { Timer } from "./timers.js"
 
 /** What a waiter is given in the end: a slot leased to it, or an error. */
 export type Outcome<A, E> = Effect.Effect<Slot<A, E>, E>
+
+/** What a waiter asks for. */
+export interface Request {
+  /** Whether it wants an item made for it. */
+  readonly fresh: boolean
+  /** Until when it waits. */
+  readonly deadline: number
+  /** In which it waits, if it is traced. */
+  readonly span?: AnySpan | undefined
+}
 
 /** A `get` that could not be served at once. */
 export class Waiter<A, E> implements Timer {
@@ -18,11 +29,9 @@ export class Waiter<A, E> implements Timer {
   held: Slot<A, E> | undefined = undefined
   /** The slot that it was given and has not accepted yet. */
   granted: Slot<A, E> | undefined = undefined
-  /** Whether an item was checked for it already: once is enough. */
-  checked = false
   done = false
 
-  // Its timer is its deadline.
+  // Its timer is its deadline, out of line.
   due = 0
   position = -1
 
@@ -32,10 +41,10 @@ export class Waiter<A, E> implements Timer {
   constructor(
     /** Its number: a lower one has waited longer. */
     readonly turn: number,
-    /** Whether it wants an item made for it. */
-    readonly fresh: boolean,
-    readonly since: number,
-    private readonly expire: (waiter: Waiter<A, E>) => void
+    readonly request: Request,
+    private readonly expire: (waiter: Waiter<A, E>) => void,
+    /** Whether an item was checked for it already: once is enough. */
+    public checked: boolean
   ) {}
 
   /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */

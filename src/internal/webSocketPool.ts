@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,22 +14,25 @@ import type * as Stream from "effect/Stream"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../PoolError.js"
 import type { PoolEvent } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
-import type { WebSocketConnection } from "../WebSocketConnection.js"
+import type { ConnectionInfo, WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
 import { Connections, type Owner, type Place } from "./connections.js"
-import { Journal } from "./journal.js"
-import { Lease } from "./lease.js"
-import { acquire } from "./leasing.js"
+import { Journal, type Observers, observe } from "./journal.js"
+import { infoOf, Lease } from "./lease.js"
+import { acquire, type Restore } from "./leasing.js"
 import type { Link } from "./link.js"
 import { decode, decodeLimits, type Settings } from "./options.js"
 import type { SlotPool } from "./slotPool.js"
 import { makeTimer, type Timer, Timers } from "./timers.js"
 import type { Fork } from "./within.js"
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
+
+export interface Inspection {
+  readonly name: string
+  readonly connections: ReadonlyArray<ConnectionInfo>
+}
 
 /** The service: it leases what the connections' driver keeps, and shuts it down. */
 class WebSocketPoolImpl implements WebSocketPool, Owner {
@@ -52,7 +56,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     transport: WebSocketTransport,
     clock: Clock.Clock,
     random: () => number,
-    start: Fork
+    start: Fork,
+    observers: Observers
   ) {
     const fork: Fork = (effect, options) => {
       const fiber = start(effect, options)
@@ -68,9 +73,10 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       (effect) => fork(effect, { immediate: false }),
       (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
     )
-    this.journal = new Journal(settings.name, this.timers)
+    this.journal = new Journal(settings, this.timers, observers, fork)
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
+    this.journal.leaks?.watch(this)
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
       this.isOverdue = true
@@ -93,6 +99,11 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.toJSON()
   }
 
+  /** What `monitor` shows besides `stats` and `events`. */
+  inspect(): Inspection {
+    return { name: this.settings.name, connections: this.connections.links().map(infoOf) }
+  }
+
   start(): void {
     this.pool.resize(this.pool.min, this.pool.max)
   }
@@ -104,45 +115,49 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   private scoped(fresh: boolean): Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.scope, (scope) => {
-        const slot = fresh ? undefined : this.pool.tryLease()
-        if (slot !== undefined) return this.lendTo(scope, slot, undefined)
+      // `Effect.scope`, in one step less.
+      Effect.withFiberRuntime<WebSocketConnection, AcquireError, Scope.Scope>(({ currentContext }) => {
+        const scope = Context.unsafeGet(currentContext, Scope.Scope)
         const since = this.timers.now()
-        return Effect.flatMap(this.wait(restore, fresh, since), (slot) => this.lendTo(scope, slot, since))
+        const slot = fresh ? undefined : this.pool.tryLease(since)
+        if (slot !== undefined) return this.lendTo(scope, slot, since, since)
+        return this.wait(restore, fresh, since, (slot) => this.lendTo(scope, slot, since, this.timers.now()))
       })
     )
   }
 
-  private lendTo(scope: Scope.Scope, slot: Place, since: number | undefined): Effect.Effect<WebSocketConnection> {
-    const lease = this.begin(slot, since)
-    return Effect.as(
-      Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => this.end(slot, lease, exit))),
-      lease
-    )
+  private lendTo(scope: Scope.Scope, slot: Place, since: number, now: number): Effect.Effect<WebSocketConnection> {
+    const lease = this.begin(slot, since, now)
+    const release = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+      this.end(slot, lease, exit)
+      return Effect.void
+    }
+    return Effect.as(Scope.addFinalizerExit(scope, release), lease)
   }
 
-  readonly use: WebSocketPool["use"] = (f) => this.useWith(false, f)
-  readonly useNew: WebSocketPool["useNew"] = (f) => this.useWith(true, f)
+  readonly use: WebSocketPool["use"] = (f) => this.useWith(false, this.journal.leaks?.use(f) ?? f)
+  readonly useNew: WebSocketPool["useNew"] = (f) => this.useWith(true, this.journal.leaks?.use(f) ?? f)
 
   private useWith<A, E, R>(
     fresh: boolean,
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | AcquireError, R> {
     return Effect.uninterruptibleMask((restore) => {
-      const slot = fresh ? undefined : this.pool.tryLease()
-      if (slot !== undefined) return this.lendFor(restore, slot, undefined, f)
       const since = this.timers.now()
-      return Effect.flatMap(this.wait(restore, fresh, since), (slot) => this.lendFor(restore, slot, since, f))
+      const slot = fresh ? undefined : this.pool.tryLease(since)
+      if (slot !== undefined) return this.lendFor(restore, slot, since, since, f)
+      return this.wait(restore, fresh, since, (slot) => this.lendFor(restore, slot, since, this.timers.now(), f))
     })
   }
 
   private lendFor<A, E, R>(
     restore: Restore,
     slot: Place,
-    since: number | undefined,
+    since: number,
+    now: number,
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
-    const lease = this.begin(slot, since)
+    const lease = this.begin(slot, since, now)
     let body: Effect.Effect<A, E, R>
     try {
       body = f(lease)
@@ -163,26 +178,38 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     })
   }
 
-  private wait(restore: Restore, fresh: boolean, since: number): Effect.Effect<Place, AcquireError> {
-    return acquire(this.pool, restore, fresh, since, since + this.settings.acquireTimeout)
+  private wait<A, E, R>(
+    restore: Restore,
+    fresh: boolean,
+    since: number,
+    lend: (slot: Place) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | AcquireError, R> {
+    const { tracing } = this.journal
+    const deadline = since + this.settings.acquireTimeout
+    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, deadline }, lend)
+    // The lease itself is no part of the span.
+    const traced = tracing.acquiring(this.tell, (span) =>
+      acquire(this.pool, restore, { fresh, deadline, span }, Effect.succeed)
+    )
+    return Effect.flatMap(traced, lend)
   }
 
-  private begin(slot: Place, waitingSince: number | undefined): Lease {
-    const now = this.timers.now()
+  private begin(slot: Place, since: number, now: number): Lease {
     const link = slot.item
     const lease = new Lease(link, now)
     link.lease = lease
     link.leases += 1
-    this.journal.acquired(link, waitingSince === undefined ? 0 : now - waitingSince)
+    this.journal.acquired(link, now - since)
     return lease
   }
 
   private end(slot: Place, lease: Lease, exit: Exit.Exit<unknown, unknown>): void {
     const link = slot.item
-    this.journal.released(link, lease.since)
+    const now = this.timers.now()
+    this.journal.released(link, now - lease.since)
     link.endLease()
     link.isUnfit = lease.isDiscarded || this.discards(exit)
-    this.pool.release(slot)
+    this.pool.release(slot, false, now)
   }
 
   private discards(exit: Exit.Exit<unknown, unknown>): boolean {
@@ -196,7 +223,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   // What it tells
 
-  readonly stats: Effect.Effect<PoolStats> = Effect.sync(() => this.snapshot())
+  private readonly tell = (): PoolStats => this.snapshot()
+  readonly stats: Effect.Effect<PoolStats> = Effect.sync(this.tell)
 
   snapshot(): PoolStats {
     const { count, max, min, slots, waiting } = this.pool
@@ -264,7 +292,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private shutdown(): void {
     const { closeTimeout, shutdownTimeout } = this.settings
     const now = this.timers.now()
-    this.journal.poolClosing()
+    this.journal.poolClosing(this.tell)
     this.timers.set(this.patience, now + shutdownTimeout)
     this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
     this.tellExpectant(this.connections.poolClosed())
@@ -290,10 +318,14 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.timers.stop()
     if (this.fibers.size > 0 && !this.isOverdue) return
     this.isClosed = true
-    this.journal.poolClosed()
+    this.journal.poolClosed(this.pool)
     Deferred.unsafeDone(this.vacancy, Effect.void)
   }
 }
+
+/** The name and the connections of a pool, unless it is an implementation of somebody else's. */
+export const inspect = (pool: WebSocketPool): Inspection | undefined =>
+  pool instanceof WebSocketPoolImpl ? pool.inspect() : undefined
 
 export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
   options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
@@ -316,7 +348,8 @@ export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
         transport,
         clock,
         () => Runtime.runSync(runtime)(random.next),
-        Runtime.runFork(runtime)
+        Runtime.runFork(runtime),
+        yield* observe(settings, clock)
       )
       yield* Effect.addFinalizer(() => pool.close)
       pool.start()

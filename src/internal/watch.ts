@@ -1,0 +1,195 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ConnectionError } from "../PoolError.js"
+import type { TransportSocket } from "../WebSocketTransport.js"
+import type { Lease } from "./lease.js"
+import type { Timer, Timers } from "./timers.js"
+
+/** What is watched, and told. */
+export interface Line {
+  readonly isOpen: boolean
+  /** Whether it is not read. */
+  readonly isPaused: boolean
+  readonly socket: TransportSocket | undefined
+  /** Nothing was heard for `pingInterval`. */
+  readonly onSilent: () => void
+  /** Nothing moved for `pingTimeout` after a ping. */
+  readonly onDead: () => void
+}
+
+/** How it is watched; times are in milliseconds. */
+export interface Rules {
+  readonly timers: Timers
+  readonly pingInterval: number
+  readonly pingTimeout: number
+}
+
+interface Pinger {
+  readonly lease: Lease | undefined
+  readonly since: bigint
+  readonly resume: (effect: Effect.Effect<Duration.Duration, ConnectionError>) => void
+}
+
+/** How often a line is looked at while a ping is out: the part of `pingTimeout` by which its end may be noticed late. */
+const looks = 4
+
+/** Pings a line, and watches whether it lives. Its timer is the next look. */
+export class Watch implements Timer {
+  due = 0
+  position = -1
+
+  heardAt = 0
+  private checkedAt = 0
+  private pings = 0
+  private pingers: Map<number, Pinger> | undefined = undefined
+  /** Whether the line is watched since a ping went out, when it last moved since, and whether it has yet to answer. */
+  private isWatched = false
+  private movedAt = 0
+  private isAwaiting = false
+  private progress = 0
+
+  constructor(
+    private readonly line: Line,
+    private readonly rules: Rules
+  ) {}
+
+  // What happens on the line
+
+  opened(now: number): void {
+    this.heardAt = now
+    this.rest()
+  }
+
+  heard(now: number): void {
+    this.heardAt = now
+    this.isAwaiting = false
+  }
+
+  ponged(payload: string, now: number): void {
+    this.heard(now)
+    const { pingers } = this
+    if (pingers === undefined) return
+    // A server may answer only the latest of several pings.
+    const answered = Number(payload)
+    for (const [id, pinger] of pingers) {
+      if (id > answered) break
+      pingers.delete(id)
+      pinger.resume(Effect.succeed(Duration.nanos(this.rules.timers.nanos() - pinger.since)))
+    }
+  }
+
+  flushed(): void {
+    if (this.isWatched) this.movedAt = this.rules.timers.now()
+  }
+
+  /** It is read again: what was silent while it was not says nothing. */
+  resumed(): void {
+    this.heardAt = this.movedAt = this.rules.timers.now()
+    this.isWatched = false
+    if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
+    if (!this.isWatched) this.rest()
+  }
+
+  /** A health check has come to its end. */
+  checked(): void {
+    this.checkedAt = this.rules.timers.now()
+    this.rest()
+  }
+
+  stop(): void {
+    this.rules.timers.clear(this)
+  }
+
+  // Pings
+
+  ping(lease: Lease | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+    return Effect.async((resume) => {
+      const id = this.pings + 1
+      this.pingers ??= new Map()
+      this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })
+      this.sendPing()
+      return Effect.sync(() => this.pingers?.delete(id))
+    })
+  }
+
+  /** Pings the line, and watches it until it answers. */
+  sendPing(): void {
+    this.pings += 1
+    const { isOpen, isPaused, socket } = this.line
+    // Behind a socket that is not read no answer can be seen.
+    if (isPaused || !isOpen || socket === undefined) return
+    const now = this.rules.timers.now()
+    socket.ping(String(this.pings))
+    if (!this.isAwaiting) {
+      this.isAwaiting = true
+      this.movedAt = now
+      // The ping's own bytes are no sign of life.
+      this.progress = socket.progress
+    }
+    if (this.isWatched) return
+    this.isWatched = true
+    this.rules.timers.set(this, now + this.lookAfter)
+  }
+
+  /** All who wait for an answer fail. */
+  fail(error: () => Effect.Effect<never, ConnectionError>): void {
+    const { pingers } = this
+    this.pingers = undefined
+    if (pingers !== undefined) for (const pinger of pingers.values()) pinger.resume(error())
+  }
+
+  /** Those of a lease fail; the pool's own go on. */
+  endLease(error: () => Effect.Effect<never, ConnectionError>): void {
+    const { pingers } = this
+    if (pingers === undefined) return
+    for (const [id, pinger] of pingers) {
+      if (pinger.lease === undefined) continue
+      pingers.delete(id)
+      pinger.resume(error())
+    }
+  }
+
+  // Looking
+
+  onDue(): void {
+    if (!this.line.isPaused) this.look()
+  }
+
+  private look(): void {
+    const { pingTimeout, timers } = this.rules
+    const now = timers.now()
+    const isAwaited = this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
+    const { socket } = this.line
+    if (this.isWatched && isAwaited && pingTimeout !== Number.POSITIVE_INFINITY && socket !== undefined) {
+      const { progress } = socket
+      if (progress !== this.progress) {
+        this.progress = progress
+        this.movedAt = now
+      }
+      // A program that was held up has not read what came meanwhile: then the line gets its time once more.
+      if (now - this.due >= this.lookAfter) this.movedAt = now
+      const deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
+      if (now >= deadAt) this.line.onDead()
+      else timers.set(this, Math.min(deadAt, now + this.lookAfter))
+      return
+    }
+    this.isWatched = false
+    if (now >= this.silentAt) this.line.onSilent()
+    else this.rest()
+  }
+
+  /** How long until the next look at a line that has yet to answer. */
+  private get lookAfter(): number {
+    const { pingInterval, pingTimeout } = this.rules
+    return Math.min(pingTimeout / looks, Math.max(pingInterval, 1))
+  }
+
+  /** When the line will have been silent for `pingInterval`. */
+  private get silentAt(): number {
+    return Math.max(this.heardAt, this.checkedAt) + Math.max(this.rules.pingInterval, 1)
+  }
+
+  private rest(): void {
+    this.rules.timers.set(this, this.silentAt)
+  }
+}

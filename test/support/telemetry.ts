@@ -1,0 +1,113 @@
+/** What a pool tells through Effect's own means: its metrics, its spans, its log lines. */
+import * as Cause from "effect/Cause"
+import type * as Exit from "effect/Exit"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
+import * as MetricState from "effect/MetricState"
+import type * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+
+/** Every series of a pool now, by its name and the labels besides the pool's: of a histogram the count and the sum. */
+export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
+  const series: Record<string, number> = {}
+  for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
+    if (!metricKey.tags.some(({ key, value }) => key === "pool.name" && value === pool)) continue
+    const labels = metricKey.tags
+      .filter(({ key }) => key !== "pool.name" && key !== "unit")
+      .map(({ key, value }) => `${key}=${value}`)
+    const name = metricKey.name + (labels.length === 0 ? "" : `{${labels.join(",")}}`)
+    if (MetricState.isCounterState(metricState)) series[name] = Number(metricState.count)
+    if (MetricState.isHistogramState(metricState)) {
+      series[`${name}:count`] = metricState.count
+      series[`${name}:sum`] = metricState.sum
+    }
+  }
+  return series
+}
+
+/** A span that a tracer has made. */
+export class RecordedSpan implements Tracer.Span {
+  readonly _tag = "Span"
+  readonly sampled = true
+  readonly traceId: string
+  readonly attributes = new Map<string, unknown>()
+  readonly events: Array<unknown> = []
+  readonly links: Array<Tracer.SpanLink>
+  status: Tracer.SpanStatus
+
+  constructor(
+    readonly spanId: string,
+    readonly name: string,
+    readonly parent: Option.Option<Tracer.AnySpan>,
+    readonly context: Tracer.Span["context"],
+    links: ReadonlyArray<Tracer.SpanLink>,
+    startTime: bigint,
+    readonly kind: Tracer.SpanKind
+  ) {
+    this.traceId = parent._tag === "Some" ? parent.value.traceId : `trace-${spanId}`
+    this.links = [...links]
+    this.status = { _tag: "Started", startTime }
+  }
+
+  end(endTime: bigint, exit: Exit.Exit<unknown, unknown>): void {
+    this.status = { _tag: "Ended", startTime: this.status.startTime, endTime, exit }
+  }
+
+  attribute(key: string, value: unknown): void {
+    this.attributes.set(key, value)
+  }
+
+  event(name: string, startTime: bigint, attributes: Record<string, unknown> = {}): void {
+    this.events.push([name, startTime, attributes])
+  }
+
+  addLinks(links: ReadonlyArray<Tracer.SpanLink>): void {
+    this.links.push(...links)
+  }
+
+  /** How long it took in milliseconds; NaN while it has not ended. */
+  get millis(): number {
+    return this.status._tag === "Ended" ? Number(this.status.endTime - this.status.startTime) / 1e6 : Number.NaN
+  }
+}
+
+/** A tracer that keeps all its spans, and a layer that installs it. */
+export const recordSpans = () => {
+  const spans: Array<RecordedSpan> = []
+  const tracer = Tracer.make({
+    span: (name, parent, context, links, startTime, kind) => {
+      const span = new RecordedSpan(`span-${spans.length + 1}`, name, parent, context, links, startTime, kind)
+      spans.push(span)
+      return span
+    },
+    context: (f) => f()
+  })
+  return { spans, tracer, layer: Layer.setTracer(tracer) }
+}
+
+export interface Line {
+  readonly level: string
+  readonly message: string
+  readonly annotations: Readonly<Record<string, unknown>>
+  readonly cause: string
+}
+
+/** A logger that keeps all lines of a level or above it, and a layer that installs it. */
+export const recordLines = (least: LogLevel.LogLevel = LogLevel.Info) => {
+  const lines: Array<Line> = []
+  const logger = Logger.make(({ annotations, cause, logLevel, message }) => {
+    lines.push({
+      level: logLevel.label,
+      message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
+      annotations: Object.fromEntries(HashMap.toEntries(annotations)),
+      cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
+    })
+  })
+  return {
+    lines,
+    layer: Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(least))
+  }
+}
