@@ -5,20 +5,25 @@ import { Agent } from "node:https"
 import { createConnection } from "node:net"
 import { type ConnectionOptions, connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
+import { MsgPack } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, ConfigProvider, Effect, Fiber, Layer, Logger, Redacted, Stream } from "effect"
+import { Chunk, ConfigProvider, Effect, Fiber, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { RawData, WebSocket } from "ws"
 import * as drain from "../examples/drain.js"
 import * as failFast from "../examples/fail-fast.js"
 import * as freshToken from "../examples/fresh-token.js"
+import * as layerMap from "../examples/layer-map.js"
+import * as msgpack from "../examples/msgpack.js"
 import * as oneScope from "../examples/one-scope.js"
 import * as proxyAndCa from "../examples/proxy-and-ca.js"
 import * as reconnectingStream from "../examples/reconnecting-stream.js"
+import * as request from "../examples/request.js"
 import * as retryRequest from "../examples/retry-request.js"
 import * as severalPools from "../examples/several-pools.js"
 import "../examples/testing.js" // It registers its own tests.
+import * as typedMessages from "../examples/typed-messages.js"
 import * as use from "../examples/use.js"
 import { watch } from "../examples/watching.js"
 import { type OnConnection, tcpServer, tls, wsServer, wssServer } from "./fixtures/servers.js"
@@ -259,6 +264,79 @@ describe("the examples", () => {
         yield* Fiber.join(watching)
       }).pipe(Effect.provide(NodeWebSocketPool.layer({ url, name: "watched" })), Effect.provide(logger))
       assert.deepStrictEqual(lines, ["watched-1: Remote"])
+    })
+  )
+
+  it.scopedLive("typed messages: values go out and come in, and what does not match is told without its value", () =>
+    Effect.gen(function* () {
+      const url = yield* answering((question) =>
+        question === '{"city":"Oslo"}' ? '{"celsius":7,"at":"2024-03-01T12:00:00Z"}' : '{"celsius":"secret"}'
+      )
+      const [weather, error] = yield* Effect.zip(
+        typedMessages.weatherIn("Oslo"),
+        Effect.flip(typedMessages.weatherIn("nowhere"))
+      ).pipe(Effect.provide(NodeWebSocketPool.layer({ url })))
+      assert.deepStrictEqual(weather, { celsius: 7, at: new Date("2024-03-01T12:00:00Z") })
+      assert.strictEqual(error._tag, "ParseError")
+      assert.include(error.message, '["celsius"]')
+      assert.notInclude(error.message, "secret")
+    })
+  )
+
+  it.scopedLive("MessagePack: binary goes out and comes in", () =>
+    Effect.gen(function* () {
+      const url = yield* answering(
+        () => Schema.encodeSync(MsgPack.schema(Schema.Unknown))({ text: "good morning", confidence: 0.9 }),
+        (socket) =>
+          socket.once("message", (data: RawData) => {
+            const recording = Schema.decodeUnknownSync(MsgPack.schema(Schema.Unknown))(data)
+            assert.deepStrictEqual(Object.keys(recording as object), ["language", "sound"])
+          })
+      )
+      const transcript = yield* msgpack
+        .transcribe({ language: "en", sound: Uint8Array.of(1, 2, 3) })
+        .pipe(Effect.provide(NodeWebSocketPool.layer({ url })))
+      assert.deepStrictEqual(transcript, { text: "good morning", confidence: 0.9 })
+    })
+  )
+
+  it.scopedLive("request: collects an answer in parts", () =>
+    Effect.gen(function* () {
+      const { port } = yield* wsServer((socket) =>
+        socket.on("message", () => {
+          for (const text of ["Once ", "upon a ", "time"]) socket.send(JSON.stringify({ text, done: text === "time" }))
+        })
+      )
+      const story = yield* request
+        .complete("Tell me a story")
+        .pipe(Effect.provide(NodeWebSocketPool.layer({ url: `ws://127.0.0.1:${port}` })))
+      assert.strictEqual(story, "Once upon a time")
+    })
+  )
+
+  it.scopedLive("a pool for each region: each goes to its own server, and all are closed in the end", () =>
+    Effect.gen(function* () {
+      let connections = 0
+      let closed = 0
+      const count: OnConnection = (socket) => {
+        connections += 1
+        socket.on("close", () => {
+          closed += 1
+        })
+      }
+      const config = ConfigProvider.fromMap(
+        new Map([
+          ["URL_EU", yield* answering((question) => `EU: ${question}`, count)],
+          ["URL_US", yield* answering((question) => `US: ${question}`, count)]
+        ])
+      )
+      const answers = yield* Effect.forEach(["EU", "US", "EU", "US"], (region) => layerMap.ask(region, "hello")).pipe(
+        Effect.provide(layerMap.Regions.Default),
+        Effect.withConfigProvider(config)
+      )
+      assert.deepStrictEqual(answers, ["EU: hello", "US: hello", "EU: hello", "US: hello"])
+      assert.strictEqual(connections, 2)
+      assert.strictEqual(closed, 2)
     })
   )
 })
