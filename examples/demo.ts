@@ -1,14 +1,16 @@
 /**
- * The pool at work, in the terminal: `npm run demo`, or `npm run demo -- --url wss://…` with a server of your own.
+ * The pool at work, in the terminal: `npm run demo`, or `npm run demo -- --url wss://…` with a server of your own, and
+ * with `--monitor` in the browser, too.
  *
  * Several hundred fibers share 32 connections to a server that greets, answers, says things unasked, drops
  * connections, and is away for a while. Every feature of the pool is on.
  */
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Data, Effect, Exit, Logger, LogLevel, Schedule, type Scope, Stream } from "effect"
+import { Console, Data, Effect, Exit, Logger, LogLevel, Schedule, Scope, Stream } from "effect"
 import { type PoolError, type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Monitor from "./demo/monitor.js"
 import * as Server from "./demo/server.js"
 import { Tally } from "./demo/tally.js"
 import * as View from "./demo/view.js"
@@ -17,8 +19,12 @@ import * as Work from "./demo/work.js"
 const usage = `Usage: npm run demo [-- options]
 
   --url <url>        a WebSocket server that sends back what it gets; by default the demo brings its own
-  --seconds <n>      how long to work, 2 to 15 (default 9)
+  --monitor          shows the pool in the browser, too, at the address that is printed first
+  --seconds <n>      how long to work, 2 to 15 (default 9); with --monitor 2 to 3600 (default 120)
   --help             this text`
+
+/** Milliseconds after which the demo's own server has shown all of its moods, and begins anew. */
+const longestCycle = 20_000
 
 /** What there is to demonstrate with. */
 interface Scene {
@@ -63,16 +69,20 @@ const localScene = (duration: number): Effect.Effect<Scene, never, Scope.Scope> 
       fibers: 300,
       duration,
       // Waves: from a handful of requests at once to more than there are connections.
-      pause: (progress) => 500 + 350 * Math.cos(progress * 6 * Math.PI),
+      pause: (progress) => 500 + 350 * Math.cos(progress * 2 * Math.PI * Math.max(3, duration / 10_000)),
       timeout: 500,
       isStrict: true
     },
-    plot: (pool) =>
-      Effect.sleep(duration * 0.4).pipe(
-        Effect.zipRight(server.away(Effect.sleep(Math.min(1000, duration / 8)))),
-        Effect.zipRight(Effect.sleep(duration * 0.2)),
-        Effect.zipRight(pool.refresh)
-      ),
+    plot: (pool) => {
+      const cycle = Math.min(duration, longestCycle)
+      return Effect.sleep(cycle * 0.4).pipe(
+        Effect.zipRight(server.away(Effect.sleep(Math.min(1000, cycle / 8)))),
+        Effect.zipRight(Effect.sleep(cycle * 0.2)),
+        Effect.zipRight(pool.refresh),
+        Effect.zipRight(Effect.sleep(cycle * 0.3)),
+        Effect.forever
+      )
+    },
     serverSockets: server.sockets
   }))
 
@@ -112,9 +122,10 @@ const answers = (pool: WebSocketPool.WebSocketPool) =>
     )
 
 /** Works for a while and lets the pool rest for a moment, so that it can shrink; then leaves it to be closed. */
-const act = (scene: Scene, tally: Tally) =>
+const act = (scene: Scene, tally: Tally, onPool: (pool: WebSocketPool.WebSocketPool) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     const pool = yield* WebSocketPool.WebSocketPool
+    yield* onPool(pool)
     yield* Effect.forkScoped(Stream.runForEach(pool.events, (event) => Effect.sync(() => tally.onEvent(event))))
     yield* pool.ready
     if (!scene.work.isStrict) yield* answers(pool)
@@ -158,11 +169,16 @@ const report = (scene: Scene, tally: Tally, stats: PoolStats.PoolStats): string 
   ])
 }
 
-const demo = (url: string | undefined, duration: number) =>
+const demo = ({ monitor, seconds, url }: Flags) =>
   Effect.gen(function* () {
+    const duration = seconds * 1000
     const scene = url === undefined ? yield* localScene(duration) : remoteScene(url, duration)
     const tally = new Tally()
-    const pool = yield* act(scene, tally)
+    // The page outlives the pool, so that it can tell of its end.
+    const scope = yield* Effect.scope
+    const show = (pool: WebSocketPool.WebSocketPool) =>
+      Effect.flatMap(Scope.extend(Monitor.serve(pool), scope), (address) => Console.log(`The pool, live: ${address}\n`))
+    const pool = yield* act(scene, tally, monitor ? show : () => Effect.void)
     // The server hears of the last closes a moment later.
     yield* Effect.sleep("50 millis")
     yield* Console.log(`\n${report(scene, tally, yield* pool.stats)}`)
@@ -174,6 +190,7 @@ const demo = (url: string | undefined, duration: number) =>
 
 interface Flags {
   readonly url: string | undefined
+  readonly monitor: boolean
   readonly seconds: number
   readonly help: boolean
 }
@@ -182,11 +199,18 @@ interface Flags {
 const readFlags = (): Flags | string => {
   try {
     const { values } = parseArgs({
-      options: { url: { type: "string" }, seconds: { type: "string" }, help: { type: "boolean" } }
+      options: {
+        url: { type: "string" },
+        monitor: { type: "boolean", default: false },
+        seconds: { type: "string" },
+        help: { type: "boolean", default: false }
+      }
     })
-    const seconds = values.seconds === undefined ? 9 : Number(values.seconds)
-    if (!(seconds >= 2 && seconds <= 15)) return `--seconds takes a number from 2 to 15, not "${values.seconds}"`
-    return { url: values.url, seconds, help: values.help ?? false }
+    const { help, monitor, url } = values
+    const [usual, most] = monitor ? [120, 3600] : [9, 15]
+    const seconds = values.seconds === undefined ? usual : Number(values.seconds)
+    if (!(seconds >= 2 && seconds <= most)) return `--seconds takes a number from 2 to ${most}, not "${values.seconds}"`
+    return { url, monitor, seconds, help }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
@@ -206,7 +230,7 @@ const main =
     ? complain(2, `${flags}\n\n${usage}`)
     : flags.help
       ? Console.log(usage)
-      : demo(flags.url, flags.seconds * 1000).pipe(
+      : demo(flags).pipe(
           Effect.catchTag("ConnectionUnavailableError", "ConnectionClosedError", "ConnectionBusyError", onError),
           Effect.catchTag("PoolExhaustedError", "PoolClosedError", "NoEcho", onError),
           Effect.catchAll((badOption) => complain(2, `${badOption.toString()}\n\n${usage}`))
