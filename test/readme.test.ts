@@ -1,53 +1,43 @@
 /** What the README says is what there is. */
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
+import { resolve } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { PoolError, type WebSocketPool } from "effect-websocket-pool"
 import * as defaults from "../src/internal/defaults.js"
+import { deadLinksIn, deadScriptsIn, pagesIn, parse, read, root, sourceOf, tableBelow } from "./support/markdown.js"
 
-const read = (file: string): string => readFileSync(new URL(`../${file}`, import.meta.url), "utf8")
 const readme = read("README.md")
 
-/** The rows of the table below a heading, each a list of cells. */
-const table = (heading: string): ReadonlyArray<ReadonlyArray<string>> => {
-  const section = readme.split(/^## /m).find((section) => section.startsWith(`${heading}\n`)) ?? ""
-  const rows = section.split("\n").filter((line) => line.startsWith("|"))
-  return rows.slice(2).map((row) =>
-    row
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim())
-  )
-}
+const table = (heading: string) => tableBelow(readme, heading)
 
 describe("snippets", () => {
-  const fences = Array.from(
-    readme.matchAll(/(?:<!-- (examples\/[\w-]+\.ts) -->\n)?^```(?:ts|typescript)\n([\s\S]*?)^```$/gm)
-  )
-
-  /** The part between `// #region readme` and `// #endregion`, if there is one, else the whole file. */
-  const shown = (source: string): string =>
-    /^\/\/ #region readme\n([\s\S]*?)^\/\/ #endregion$/m.exec(source)?.[1] ?? source
+  const fences = parse(readme).fences.filter(({ language }) => language === "ts")
 
   it("each names its file", () => {
     assert.deepStrictEqual(
-      fences.filter(([, file]) => file === undefined).map(([fence]) => fence),
+      fences.filter((fence) => sourceOf(fence) === undefined).map(({ code }) => code),
       []
     )
   })
 
-  for (const [, file, code] of fences) {
-    if (file !== undefined) it(`${file} is shown word for word`, () => assert.strictEqual(code, shown(read(file))))
+  for (const fence of fences) {
+    const source = sourceOf(fence)
+    if (source === undefined) continue
+    it(`${source.file} is shown word for word`, () => assert.strictEqual(fence.code, source.code))
   }
 
-  it("shows every example, and each is run by the tests", () => {
-    const examples = readdirSync(new URL("../examples", import.meta.url)).filter((file) => /(?<!^demo)\.ts$/.test(file))
-    assert.sameMembers(
-      fences.map(([, file]) => file),
-      examples.map((file) => `examples/${file}`)
-    )
-    const tests = read("test/examples.integration.test.ts")
-    for (const example of examples) assert.include(tests, `../examples/${example.slice(0, -".ts".length)}.`)
+  it("with the docs, mentions every example, and each is run by the tests", () => {
+    const examples = readdirSync(resolve(root, "examples")).filter((file) => /(?<!^demo)\.ts$/.test(file))
+    const docs = [readme, ...pagesIn("docs").map(read)].join("\n")
+    const tests = readdirSync(resolve(root, "test"))
+      .filter((file) => file.endsWith(".test.ts"))
+      .map((file) => read(`test/${file}`))
+      .join("\n")
+    for (const example of examples) {
+      assert.include(docs, `examples/${example}`)
+      assert.include(tests, `../examples/${example.slice(0, -".ts".length)}.`)
+    }
   })
 })
 
@@ -82,6 +72,7 @@ describe("the table of options", () => {
     receiveBuffer: bytes(defaults.receiveBuffer),
     sendBuffer: bytes(defaults.sendBuffer),
     maxPayload: bytes(defaults.maxPayload),
+    leakThreshold: duration(defaults.leakThreshold),
     shutdownTimeout: duration(defaults.shutdownTimeout),
     closeTimeout: duration(defaults.closeTimeout)
   }
@@ -141,24 +132,9 @@ describe("the table of errors", () => {
 })
 
 describe("references", () => {
-  it("every relative link leads somewhere", () => {
-    const targets = Array.from(readme.matchAll(/\]\(([^)]+)\)/g), ([, target]) => target ?? "")
-    const headings = Array.from(readme.matchAll(/^#+ (.+)$/gm), ([, title]) =>
-      (title ?? "")
-        .toLowerCase()
-        .replace(/[^\w\s-]/g, "")
-        .replaceAll(" ", "-")
-    )
-    for (const target of targets) {
-      if (target.startsWith("#")) assert.include(headings, target.slice(1))
-      else if (!/^https?:/.test(target)) assert.isTrue(existsSync(new URL(`../${target}`, import.meta.url)), target)
-    }
-  })
+  it("every relative link leads somewhere", () => assert.deepStrictEqual(deadLinksIn("README.md"), []))
 
-  it("every script exists", () => {
-    const { scripts } = JSON.parse(read("package.json"))
-    for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.property(scripts, script ?? "")
-  })
+  it("every script exists", () => assert.deepStrictEqual(deadScriptsIn("README.md"), []))
 
   it("has the two commands on lines of their own", () => {
     assert.match(readme, /^```sh\nnpm ci && npm run demo\n```$/m)
