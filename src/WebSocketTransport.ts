@@ -129,6 +129,11 @@ export interface WebSocketTransport {
    * that the socket is the caller's.
    */
   readonly connect: (request: ConnectRequest, events: SocketEvents) => Effect.Effect<void, TransportError>
+  /**
+   * Calls a function later in the same turn of the event loop, once all that has arrived is told: what can be done for
+   * many messages at once waits for that. Without it, it is done at once.
+   */
+  readonly defer?: ((f: () => void) => void) | undefined
 }
 
 /**

@@ -397,9 +397,11 @@ describe("a long random run of interruptions", () => {
         const { acquired, closed, opened, released } = yield* pool.stats
         assert.strictEqual(acquired, released)
         assert.strictEqual(opened - closed, idle)
-        // And it still works.
-        yield* pool.use((connection) => connection.send("y"))
-      })
+        // And it still works, even if the server goes on refusing now and then: that is tried again in its time.
+        const use = yield* Effect.fork(pool.use((connection) => connection.send("y")))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(use)
+      }).pipe(Effect.withRandom(Random.make("interruptions")))
     )
 
   it.effect("leaves nothing, without hooks", () => storm(makeServer(), { maxConnections: 4 }))
@@ -425,7 +427,7 @@ describe("a long random run of interruptions", () => {
             if (yield* Random.nextBoolean) yield* peer.close()
           })
       }),
-      { maxConnections: 4, discardOn: () => false }
+      { maxConnections: 4, discardOn: () => false, retry: Schedule.spaced("1 second") }
     )
   )
 })

@@ -8,15 +8,15 @@ import * as Scope from "effect/Scope"
 import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
-import type { Message, WebSocketTransport } from "../WebSocketTransport.js"
-import { abandon, type ConnectorHost, Creation, closedEarly, establish, unavailable } from "./connector.js"
+import type { ConnectRequest, Message, WebSocketTransport } from "../WebSocketTransport.js"
+import { abandon, type ConnectorHost, Creation, closedEarly, establish, requestTo, unavailable } from "./connector.js"
 import * as defaults from "./defaults.js"
 import { Draining } from "./draining.js"
 import type { Driver } from "./driver.js"
 import type { Journal } from "./journal.js"
 import { Lease } from "./lease.js"
 import type { Link } from "./link.js"
-import type { Hook, Settings } from "./options.js"
+import { decodeHeaders, type Hook, type Settings } from "./options.js"
 import type { Slot, SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
 import type { Timers } from "./timers.js"
@@ -53,9 +53,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   private readonly creations = new Map<Place, Creation>()
   private readonly tasks = new Map<Place, Fiber.RuntimeFiber<void>>()
+  readonly request: ConnectRequest | undefined
   /** The URL as it may be shown, if it does not have to be computed. */
   private readonly knownUrl: string
   private ids = 0
+  /** Those whose readers have something to read. */
+  private awaited: Array<Link> = []
+  private readonly defer: WebSocketTransport["defer"]
 
   constructor(
     readonly settings: Settings,
@@ -66,13 +70,17 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     readonly fork: Fork,
     private readonly owner: Owner
   ) {
+    this.defer = transport.defer
     this.pingInterval = settings.pingInterval
     this.pingTimeout = settings.pingTimeout
     this.receiveBuffer = settings.receiveBuffer
     this.sendBuffer = settings.sendBuffer
     this.closeTimeout = settings.closeTimeout
     const target = Effect.isEffect(settings.url) ? url.unknown : url.parse(settings.url)
+    const headers = Effect.isEffect(settings.headers) ? undefined : decodeHeaders(settings.headers)
     this.knownUrl = typeof target === "string" ? target : url.redact(target)
+    this.request =
+      typeof target === "object" && typeof headers === "object" ? requestTo(settings, target, headers) : undefined
     this.pool = new SlotPool<Link, AcquireError>(
       {
         min: settings.minConnections,
@@ -247,6 +255,22 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.warn("drain.condition has thrown; the connection is closed", Cause.die(error))
       return false
     }
+  }
+
+  wakeLater(link: Link): void {
+    if (this.defer === undefined) {
+      link.wake()
+      return
+    }
+    // Fibers that run one after the other share much of what it costs to run one.
+    if (this.awaited.length === 0) this.defer(() => this.wakeAll())
+    this.awaited.push(link)
+  }
+
+  private wakeAll(): void {
+    const links = this.awaited
+    this.awaited = []
+    for (const link of links) link.wake()
   }
 
   onStray(link: Link, message: Message, bytes: number): void {

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import { type AcquireError, type ConnectFailureReason, ConnectionUnavailableError } from "../PoolError.js"
-import type { WebSocketTransport } from "../WebSocketTransport.js"
+import type { ConnectRequest, WebSocketTransport } from "../WebSocketTransport.js"
 import { Lease } from "./lease.js"
 import { Link, type LinkHost } from "./link.js"
 import { decodeHeaders, type Hook, type Settings } from "./options.js"
@@ -48,6 +48,8 @@ export class Creation {
 export interface ConnectorHost extends LinkHost {
   readonly settings: Settings
   readonly transport: WebSocketTransport
+  /** What every attempt asks for, unless it has to be computed. */
+  readonly request: ConnectRequest | undefined
   readonly fork: Fork
   readonly journal: { readonly tracing: Tracing }
   readonly nextId: () => string
@@ -96,11 +98,21 @@ const timedOut = (limit: Duration.Duration): AttemptFailed =>
  * Establishes a connection, retries included. Whatever it fails with, no socket is left, unless it is interrupted
  * when it is done already: then `abandon` is up to the caller.
  */
-export const establish = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.retry(
-    Effect.suspend(() => attempt(host, creation)),
-    { schedule: host.settings.retry, while: (error) => error.isRetryable && host.isWanted(creation) }
-  )
+export const establish = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> => {
+  const isWorthIt = (error: ConnectionUnavailableError): boolean => error.isRetryable && host.isWanted(creation)
+  return Effect.catchAll(attempt(host, creation), (error) => {
+    if (!isWorthIt(error)) return Effect.fail(error)
+    // The schedule hears of the first failure, too, and costs nothing as long as there is none.
+    let first: ConnectionUnavailableError | undefined = error
+    const again = Effect.suspend(() => {
+      if (first === undefined) return attempt(host, creation)
+      const failure = Effect.fail(first)
+      first = undefined
+      return failure
+    })
+    return Effect.retry(again, { schedule: host.settings.retry, while: isWorthIt })
+  })
+}
 
 const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> => {
   const { connectTimeout } = host.settings
@@ -154,19 +166,37 @@ export const unavailable = (
   new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause) })
 
 const connect = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> =>
-  Effect.gen(function* () {
-    const { closeTimeout, headers, maxPayload, protocols, url: given } = host.settings
-    const target = url.parse(
-      Effect.isEffect(given) ? yield* abandonable(host, below(span, Effect.scoped(given))) : given
-    )
-    if (typeof target === "string") return yield* badInput(target)
-    creation.url = url.redact(target)
-    const fields = decodeHeaders(
-      Effect.isEffect(headers) ? yield* abandonable(host, below(span, Effect.scoped(headers))) : headers
-    )
-    if (typeof fields === "string") return yield* badInput(fields)
-    yield* host.transport.connect({ url: target.href, protocols, headers: fields, maxPayload, closeTimeout }, link)
+  Effect.suspend(() => {
+    // Nothing has to be computed.
+    if (host.request !== undefined) return host.transport.connect(host.request, link)
+    const { headers, url: given } = host.settings
+    return withValue(host, span, given, (value) => {
+      const target = url.parse(value)
+      if (typeof target === "string") return badInput(target)
+      creation.url = url.redact(target)
+      return withValue(host, span, headers, (value) => {
+        const fields = decodeHeaders(value)
+        if (typeof fields === "string") return badInput(fields)
+        return host.transport.connect(requestTo(host.settings, target, fields), link)
+      })
+    })
   })
+
+/** What is asked of the transport. */
+export const requestTo = (
+  { closeTimeout, maxPayload, protocols }: Settings,
+  { href }: URL,
+  headers: Readonly<Record<string, string>>
+): ConnectRequest => ({ url: href, protocols, headers, maxPayload, closeTimeout })
+
+/** Goes on with an option, which may have to be computed first. */
+const withValue = <A>(
+  host: ConnectorHost,
+  span: Span,
+  given: A | Effect.Effect<A, unknown, Scope.Scope>,
+  then: (value: A) => Effect.Effect<void, unknown>
+): Effect.Effect<void, unknown> =>
+  Effect.isEffect(given) ? Effect.flatMap(abandonable(host, below(span, Effect.scoped(given))), then) : then(given)
 
 const setUp = (host: ConnectorHost, link: Link, span: Span): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {

@@ -1,13 +1,62 @@
+import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 import type { PoolEvent } from "../PoolEvent.js"
 import { eventBuffer } from "./defaults.js"
 
+/** Who listens, and what it has not heard yet: the latest, if it cannot keep up. */
+class Subscriber {
+  private events: Array<PoolEvent> = []
+  private head = 0
+  private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  push(event: PoolEvent): void {
+    const { events } = this
+    events.push(event)
+    if (events.length - this.head <= eventBuffer) return
+    this.head += 1
+    if (this.head < eventBuffer) return
+    this.events = events.slice(this.head)
+    this.head = 0
+  }
+
+  get isWaiting(): boolean {
+    return this.resume !== undefined
+  }
+
+  wake(): void {
+    const { resume } = this
+    this.resume = undefined
+    resume?.(Effect.void)
+  }
+
+  /** All there is, at least one. It is taken in the step that gives it on, so that no interruption can lose it. */
+  readonly take: Effect.Effect<Chunk.Chunk<PoolEvent>> = Effect.suspend(() => {
+    const take = Effect.sync(() => {
+      const events = this.head === 0 ? this.events : this.events.slice(this.head)
+      this.events = []
+      this.head = 0
+      return Chunk.unsafeFromArray(events)
+    })
+    if (this.events.length > 0) return take
+    const wait = Effect.async<void>((resume) => {
+      this.resume = resume
+    })
+    return Effect.zipRight(wait, take)
+  })
+}
+
 /** Hands events to whoever listens. While nobody does, none is made. */
 export class EventHub {
-  private readonly subscribers = new Set<Mailbox.Mailbox<PoolEvent>>()
+  private readonly subscribers = new Set<Subscriber>()
   private isOver = false
+  private isWaking = false
+
+  constructor(
+    /** Runs something at the end of the current turn of the event loop. */
+    private readonly defer: (f: () => void) => void
+  ) {}
 
   get isObserved(): boolean {
     return this.subscribers.size > 0
@@ -15,22 +64,48 @@ export class EventHub {
 
   emit(event: PoolEvent): void {
     if (event._tag === "PoolClosed") this.isOver = true
-    for (const subscriber of this.subscribers) subscriber.unsafeOffer(event)
+    let isAwaited = false
+    for (const subscriber of this.subscribers) {
+      subscriber.push(event)
+      isAwaited ||= subscriber.isWaiting
+    }
+    if (this.isOver) this.wake()
+    else if (isAwaited && !this.isWaking) {
+      // To wake a fiber costs far more than an event: what happens in one turn is told in one go.
+      this.isWaking = true
+      this.defer(() => {
+        this.isWaking = false
+        this.wake()
+      })
+    }
+  }
+
+  private wake(): void {
+    for (const subscriber of this.subscribers) subscriber.wake()
   }
 
   readonly stream: Stream.Stream<PoolEvent> = Stream.unwrapScoped(
-    Effect.suspend(() => {
-      if (this.isOver) return Effect.succeed(Stream.empty)
-      // Not a Queue: the `unsafeOffer` of one that slides drops the latest, the end of the pool included.
-      const subscribe = Effect.tap(Mailbox.make<PoolEvent>({ capacity: eventBuffer, strategy: "sliding" }), (mailbox) =>
+    Effect.map(
+      Effect.acquireRelease(
         Effect.sync(() => {
-          this.subscribers.add(mailbox)
-        })
-      )
-      return Effect.map(
-        Effect.acquireRelease(subscribe, (mailbox) => Effect.sync(() => this.subscribers.delete(mailbox))),
-        (mailbox) => Stream.takeUntil(Mailbox.toStream(mailbox), (event) => event._tag === "PoolClosed")
-      )
-    })
+          const subscriber = new Subscriber()
+          if (!this.isOver) this.subscribers.add(subscriber)
+          return subscriber
+        }),
+        (subscriber) => Effect.sync(() => this.subscribers.delete(subscriber))
+      ),
+      (subscriber) => (this.isOver ? Stream.empty : Stream.fromChannel(eventsOf(subscriber)))
+    )
   )
+}
+
+const eventsOf = (subscriber: Subscriber): Channel.Channel<Chunk.Chunk<PoolEvent>> => {
+  const all: Channel.Channel<Chunk.Chunk<PoolEvent>> = Channel.flatMap(
+    Channel.fromEffect(subscriber.take),
+    (events): Channel.Channel<Chunk.Chunk<PoolEvent>> => {
+      const isLast = Chunk.unsafeLast(events)._tag === "PoolClosed"
+      return isLast ? Channel.write(events) : Channel.flatMap(Channel.write(events), () => all)
+    }
+  )
+  return all
 }

@@ -45,7 +45,7 @@ interface Occupancy {
 
 /** Counts what happens, and tells those who want to know. While nobody listens to events, none is made. */
 export class Journal {
-  readonly hub = new EventHub()
+  readonly hub: EventHub
   readonly totals = {
     opened: 0,
     closed: 0,
@@ -70,8 +70,10 @@ export class Journal {
     { leakThreshold, maxConnections, minConnections, name }: Settings,
     private readonly timers: Timers,
     { logLevel, metrics, tracing }: Observers,
-    fork: Fork
+    fork: Fork,
+    defer: (f: () => void) => void
   ) {
+    this.hub = new EventHub(defer)
     this.pool = name
     this.metrics = metrics
     this.tracing = tracing

@@ -25,6 +25,8 @@ export interface LinkHost extends Rules {
   readonly receiveBuffer: number
   readonly sendBuffer: number
   readonly closeTimeout: number
+  /** Calls `wake` once all that arrives in this turn of the event loop is told. */
+  readonly wakeLater: (link: Link) => void
   /** To be counted: a message went out, or came in. */
   readonly onSent: (bytes: number) => void
   readonly onReceived: (bytes: number) => void
@@ -99,6 +101,7 @@ export class Link implements SocketEvents, Line, Timer {
   private greeting: Inbox | undefined = undefined
   isPaused = false
   private reader: Reader | undefined = undefined
+  private isWaking = false
   /** Who was told that there is a message, and has not taken it yet. */
   private claimant: Receiver | undefined = undefined
   private senders: Array<Sender> = none
@@ -151,7 +154,10 @@ export class Link implements SocketEvents, Line, Timer {
     if (this.end !== undefined) this.host.onDropped(this, bytes)
     else if (this.lease !== undefined || this.leases === 0) {
       this.inbox.push(message, bytes)
-      if (this.reader !== undefined) this.wakeReader()
+      if (this.reader !== undefined && !this.isWaking) {
+        this.isWaking = true
+        this.host.wakeLater(this)
+      }
       if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused) this.pause()
     } else this.host.onStray(this, message, bytes)
   }
@@ -232,6 +238,12 @@ export class Link implements SocketEvents, Line, Timer {
     const messages = this.inbox.takeAll()
     if (this.isPaused) this.unpause()
     return messages
+  }
+
+  /** Wakes who waits for what has arrived. */
+  wake(): void {
+    this.isWaking = false
+    this.wakeReader()
   }
 
   private wakeReader(): void {

@@ -1,9 +1,7 @@
 import { randomFillSync } from "node:crypto"
 import type { ClientRequest, ClientRequestArgs, IncomingMessage } from "node:http"
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import { WebSocket } from "ws"
 import type { Options } from "../NodeWebSocketTransport.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../WebSocketTransport.js"
@@ -125,13 +123,13 @@ const discard = (ws: WebSocket): Effect.Effect<void> =>
     ws.terminate()
   })
 
-/** Listens until the handshake has succeeded, or has failed and its socket is gone. */
-const handshake = (
+/** Listens until the handshake has succeeded, or has failed and its socket is gone; then it tells `done`. */
+const listen = (
   ws: WebSocket,
   events: SocketEvents,
-  secrets: () => ReadonlyArray<string>
-): Effect.Effect<void, Redirect | TransportError> => {
-  const opened = Deferred.unsafeMake<void, Redirect | TransportError>(FiberId.none)
+  secrets: () => ReadonlyArray<string>,
+  done: (opened: Effect.Effect<void, Redirect | TransportError>) => void
+): void => {
   let stage: failure.Stage = "Opening"
   let raw: RawSocket = {}
   let failed: Redirect | TransportError | undefined
@@ -152,14 +150,13 @@ const handshake = (
   })
   ws.on("close", () => {
     failed ??= failure.fromError(new Error("The connection was closed"), stage, [])
-    Deferred.unsafeDone(opened, Effect.fail(failed))
+    done(Effect.fail(failed))
   })
   ws.on("open", () => {
     ws.removeAllListeners()
     events.onOpen(new NodeSocket(ws, raw, events))
-    Deferred.unsafeDone(opened, Effect.void)
+    done(Effect.void)
   })
-  return Deferred.await(opened)
 }
 
 const attempt = (
@@ -178,7 +175,8 @@ const attempt = (
       } catch (error) {
         return Effect.fail(failure.fromError(error, "Setup", secrets()))
       }
-      return Effect.onError(restore(handshake(ws, events, secrets)), () => (isOwned(ws) ? Effect.void : discard(ws)))
+      const opened = Effect.async<void, Redirect | TransportError>((resume) => listen(ws, events, secrets, resume))
+      return Effect.onError(restore(opened), () => (isOwned(ws) ? Effect.void : discard(ws)))
     })
   )
 
@@ -236,6 +234,7 @@ const follow = (
 export const make = (options: Options): WebSocketTransport => {
   const settings = decode(options)
   return {
+    defer: setImmediate,
     connect: (request, events) =>
       follow(
         { url: request.url, headers: request.headers, number: 0, visited: [request.url] },

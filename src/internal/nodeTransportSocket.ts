@@ -50,18 +50,18 @@ const movedBytes = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength =
 let written: Array<NodeSocket> = []
 
 /**
- * What many sockets are given to write in one turn of the event loop, they write at its end, one after the other: the
+ * What many sockets are given to write in one go, they write at its end, before the event loop goes on: the
  * system wakes the server once instead of each time. Several messages of one socket become one write.
  */
 const writeLater = (socket: NodeSocket): void => {
-  if (written.length === 0) setImmediate(writeAll)
+  if (written.length === 0) process.nextTick(writeAll)
   written.push(socket)
 }
 
 const writeAll = (): void => {
   const sockets = written
   written = []
-  for (const socket of sockets) socket.uncork()
+  for (const socket of sockets) socket.endTurn()
 }
 
 const text = { binary: false }
@@ -78,6 +78,8 @@ export class NodeSocket implements TransportSocket {
   private isDestroyed = false
   private hasEnded = false
   private isGone = false
+  /** A short text that is written at the end of the turn. For one alone a cork would cost more than the write. */
+  private waiting: Buffer | undefined = undefined
   private isCorked = false
   /** One for all messages, since Node handles a row of equal callbacks together. */
   private flushed: ((error?: Error | null) => void) | undefined
@@ -103,7 +105,7 @@ export class NodeSocket implements TransportSocket {
   }
 
   get bufferedAmount(): number {
-    return this.ws.bufferedAmount
+    return this.ws.bufferedAmount + (this.waiting === undefined ? 0 : this.waiting.byteLength)
   }
 
   /** Only ever grows: what was heard counts too, for the sake of a stream that counts no bytes. */
@@ -113,22 +115,30 @@ export class NodeSocket implements TransportSocket {
 
   send(message: Message): number {
     if (typeof message !== "string") {
+      this.cork()
       // `ws` masks into a copy, at once; but what it compresses, it keeps until its turn comes.
       this.write(this.isCompressed ? new Uint8Array(message) : message, binary)
       return message.byteLength
     }
     if (message.length > shortText) {
+      this.cork()
       this.write(message, text)
       return Buffer.byteLength(message)
     }
     const bytes = Buffer.from(message)
-    this.write(bytes, text)
+    if (this.isCorked) this.write(bytes, text)
+    else if (this.waiting === undefined) {
+      this.waiting = bytes
+      writeLater(this)
+    } else {
+      this.cork()
+      this.write(bytes, text)
+    }
     return bytes.byteLength
   }
 
   private write(data: Message, options: { readonly binary: boolean }): void {
     if (!this.isOpen) return
-    this.cork()
     this.flushed ??= (error) => {
       // Node calls what waits on a destroyed socket written.
       if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
@@ -144,15 +154,26 @@ export class NodeSocket implements TransportSocket {
     if (this.isCorked) return
     this.isCorked = true
     this.raw.cork?.()
-    writeLater(this)
+    if (this.waiting === undefined) writeLater(this)
+    else this.writeWaiting()
   }
 
-  uncork(): void {
+  private writeWaiting(): void {
+    const { waiting } = this
+    if (waiting === undefined) return
+    this.waiting = undefined
+    this.write(waiting, text)
+  }
+
+  endTurn(): void {
+    this.writeWaiting()
+    if (!this.isCorked) return
     this.isCorked = false
     this.raw.uncork?.()
   }
 
   ping(payload: string): void {
+    this.writeWaiting()
     if (!this.isOpen) return
     try {
       this.ws.ping(payload)
@@ -170,6 +191,7 @@ export class NodeSocket implements TransportSocket {
   }
 
   close(code: number, reason: string): void {
+    this.writeWaiting()
     if (!this.isOpen) return
     this.isClosedByUs = true
     try {
@@ -181,6 +203,7 @@ export class NodeSocket implements TransportSocket {
 
   destroy(): void {
     this.isDestroyed = true
+    this.waiting = undefined
     this.stopReading()
     this.ws.terminate()
   }

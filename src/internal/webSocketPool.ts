@@ -73,7 +73,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       (effect) => fork(effect, { immediate: false }),
       (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
     )
-    this.journal = new Journal(settings, this.timers, observers, fork)
+    this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
     this.journal.leaks?.watch(this)
