@@ -154,7 +154,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   nextId(): string {
     this.ids += 1
-    return `${this.settings.name}-${this.ids}`
+    // One string, where a template would keep its parts.
+    return [this.settings.name, this.ids].join("-")
   }
 
   isWanted({ slot }: Creation): boolean {
@@ -437,7 +438,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   private gone(link: Link): void {
     const { slot } = link
     // Who was granted it, and has not begun, still gets what it holds.
-    if (link.lease === undefined && slot.leases === 0) link.drop()
+    if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
     this.undrained(link, link.closeReason ?? "Remote")
     // Nobody needs the outcome of a hook any more.
@@ -538,7 +539,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   warn(message: string, cause?: Cause.Cause<unknown>): void {
     const log = cause === undefined ? Effect.logWarning(message) : Effect.logWarning(message, cause)
-    this.fork(Effect.annotateLogs(log, "pool", this.settings.name))
+    this.fork(Effect.annotateLogs(log, "pool", this.settings.name), { immediate: false })
   }
 
   private interrupt(fiber: Fiber.RuntimeFiber<void> | undefined): void {

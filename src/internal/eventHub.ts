@@ -63,6 +63,7 @@ export class EventHub {
   }
 
   emit(event: PoolEvent): void {
+    if (this.isOver) return
     if (event._tag === "PoolClosed") this.isOver = true
     let isAwaited = false
     for (const subscriber of this.subscribers) {
@@ -85,17 +86,17 @@ export class EventHub {
   }
 
   readonly stream: Stream.Stream<PoolEvent> = Stream.unwrapScoped(
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const subscriber = new Subscriber()
-          if (!this.isOver) this.subscribers.add(subscriber)
-          return subscriber
-        }),
-        (subscriber) => Effect.sync(() => this.subscribers.delete(subscriber))
-      ),
-      (subscriber) => (this.isOver ? Stream.empty : Stream.fromChannel(eventsOf(subscriber)))
-    )
+    Effect.suspend(() => {
+      if (this.isOver) return Effect.succeed(Stream.empty)
+      const subscriber = new Subscriber()
+      return Effect.as(
+        Effect.acquireRelease(
+          Effect.sync(() => this.subscribers.add(subscriber)),
+          () => Effect.sync(() => this.subscribers.delete(subscriber))
+        ),
+        Stream.fromChannel(eventsOf(subscriber))
+      )
+    })
   )
 }
 

@@ -3,10 +3,13 @@ import type { Message } from "../WebSocketTransport.js"
 /** What a message counts beyond its bytes, so that many empty ones count, too. */
 export const messageOverhead = 64
 
+/** In place of arrays of its own, which most connections of a large pool do without most of the time. */
+const none: Array<never> = []
+
 /** Messages that have been read from a socket and not by its holder, in order. */
 export class Inbox {
-  private messages: Array<Message> = []
-  private sizes: Array<number> = []
+  private messages: Array<Message> = none
+  private sizes: Array<number> = none
   private head = 0
   /** What it holds, as `receiveBuffer` counts it. */
   weight = 0
@@ -16,6 +19,10 @@ export class Inbox {
   }
 
   push(message: Message, bytes: number): void {
+    if (this.messages === none) {
+      this.messages = []
+      this.sizes = []
+    }
     this.messages.push(message)
     this.sizes.push(bytes)
     this.weight += bytes + messageOverhead
@@ -53,8 +60,8 @@ export class Inbox {
 
   takeAll(): Array<Message> {
     const all = this.head === 0 ? this.messages : this.messages.slice(this.head)
-    this.messages = []
-    this.clear()
+    this.messages = this.sizes = none
+    this.head = this.weight = 0
     return all
   }
 

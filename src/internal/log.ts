@@ -35,6 +35,7 @@ export class Log {
   ): void {
     if (LogLevel.lessThan(level, this.least)) return
     const line = cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause)
-    this.fork(Effect.annotateLogs(line, { pool: this.pool, ...annotations }))
+    // In a turn of its own: the loggers are somebody else's, and this may be in the middle of a change of state.
+    this.fork(Effect.annotateLogs(line, { pool: this.pool, ...annotations }), { immediate: false })
   }
 }

@@ -6,13 +6,16 @@ import { WebSocket } from "ws"
 import type { Options } from "../NodeWebSocketTransport.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../WebSocketTransport.js"
 import * as failure from "./nodeTransportError.js"
-import { isOwned, NodeSocket, type RawSocket } from "./nodeTransportSocket.js"
+import { NodeSocket, OwnedWebSocket, type RawSocket } from "./nodeTransportSocket.js"
 import type { TransportError } from "./transportError.js"
 
 /** The largest delay of a timer, and the largest payload that `ws` takes for a number of its own. */
 const maxInt32 = 2 ** 31 - 1
 
 const defaultMaxRedirects = 10
+
+/** The real one, whatever a test puts in its place later. */
+const defer = setImmediate
 
 type ClientOptions = WebSocket.ClientOptions &
   ClientRequestArgs & { readonly closeTimeout: number; readonly secureContext?: SecureContext }
@@ -125,7 +128,7 @@ const discard = (ws: WebSocket): Effect.Effect<void> =>
 
 /** Listens until the handshake has succeeded, or has failed and its socket is gone; then it tells `done`. */
 const listen = (
-  ws: WebSocket,
+  ws: OwnedWebSocket,
   events: SocketEvents,
   secrets: () => ReadonlyArray<string>,
   done: (opened: Effect.Effect<void, Redirect | TransportError>) => void
@@ -169,14 +172,14 @@ const attempt = (
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const secrets = () => failure.secretsOf(hop.visited, request.headers)
-      let ws: WebSocket
+      let ws: OwnedWebSocket
       try {
-        ws = new WebSocket(hop.url, [...request.protocols], clientOptions(hop, request, settings))
+        ws = new OwnedWebSocket(hop.url, [...request.protocols], clientOptions(hop, request, settings))
       } catch (error) {
         return Effect.fail(failure.fromError(error, "Setup", secrets()))
       }
       const opened = Effect.async<void, Redirect | TransportError>((resume) => listen(ws, events, secrets, resume))
-      return Effect.onError(restore(opened), () => (isOwned(ws) ? Effect.void : discard(ws)))
+      return Effect.onError(restore(opened), () => (ws.owner === undefined ? discard(ws) : Effect.void))
     })
   )
 
@@ -234,7 +237,7 @@ const follow = (
 export const make = (options: Options): WebSocketTransport => {
   const settings = decode(options)
   return {
-    defer: setImmediate,
+    defer,
     connect: (request, events) =>
       follow(
         { url: request.url, headers: request.headers, number: 0, visited: [request.url] },

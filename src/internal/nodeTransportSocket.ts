@@ -1,14 +1,12 @@
 import { WebSocket } from "ws"
 import type { CloseInfo, Message, SocketEvents, TransportSocket } from "../WebSocketTransport.js"
 
-const owner: unique symbol = Symbol("effect-websocket-pool/NodeSocket")
-
 /** The listeners below are shared by all sockets: they find theirs here. */
-interface OwnedWebSocket extends WebSocket {
-  [owner]?: NodeSocket
+export class OwnedWebSocket extends WebSocket {
+  owner: NodeSocket | undefined = undefined
 }
 
-export const isOwned = (ws: WebSocket): boolean => owner in ws
+const ownerOf = (ws: WebSocket): NodeSocket | undefined => (ws instanceof OwnedWebSocket ? ws.owner : undefined)
 
 interface Handle {
   readonly bytesRead?: unknown
@@ -48,14 +46,22 @@ const movedBytes = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength =
 
 /** The sockets that were written to in this turn of the event loop. */
 let written: Array<NodeSocket> = []
+let isFlushedAtExit = false
+
+/** The real one, whatever a test puts in its place later. */
+const { nextTick } = process
 
 /**
  * What many sockets are given to write in one go, they write at its end, before the event loop goes on: the
  * system wakes the server once instead of each time. Several messages of one socket become one write.
  */
 const writeLater = (socket: NodeSocket): void => {
-  if (written.length === 0) process.nextTick(writeAll)
+  if (written.length === 0) nextTick(writeAll)
   written.push(socket)
+  if (isFlushedAtExit) return
+  isFlushedAtExit = true
+  // What was accepted goes out, too, when the program ends right after.
+  process.on("exit", writeAll)
 }
 
 const writeAll = (): void => {
@@ -93,7 +99,7 @@ export class NodeSocket implements TransportSocket {
   ) {
     this.protocol = ws.protocol
     this.isCompressed = ws.extensions !== ""
-    ws[owner] = this
+    ws.owner = this
     ws.on("message", onMessage)
     ws.on("pong", onPong)
     ws.on("error", onError)
@@ -169,7 +175,12 @@ export class NodeSocket implements TransportSocket {
     this.writeWaiting()
     if (!this.isCorked) return
     this.isCorked = false
-    this.raw.uncork?.()
+    try {
+      this.raw.uncork?.()
+    } catch {
+      // A stream that an agent has brought: its fault is no other socket's.
+      this.destroy()
+    }
   }
 
   ping(payload: string): void {
@@ -249,20 +260,20 @@ export class NodeSocket implements TransportSocket {
 const unshared = (data: Buffer): Uint8Array =>
   data.byteLength > 0 && data.byteLength === data.buffer.byteLength ? new Uint8Array(data.buffer) : new Uint8Array(data)
 
-function onMessage(this: OwnedWebSocket, data: Buffer, isBinary: boolean): void {
-  this[owner]?.received(isBinary ? unshared(data) : data.toString(), data.byteLength)
+function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
+  ownerOf(this)?.received(isBinary ? unshared(data) : data.toString(), data.byteLength)
 }
 
-function onPong(this: OwnedWebSocket, payload: Buffer): void {
-  this[owner]?.ponged(payload.toString())
+function onPong(this: WebSocket, payload: Buffer): void {
+  ownerOf(this)?.ponged(payload.toString())
 }
 
-function onError(this: OwnedWebSocket, error: Error & { readonly code?: unknown }): void {
-  this[owner]?.violated(violationCode(String(error.code)))
+function onError(this: WebSocket, error: Error & { readonly code?: unknown }): void {
+  ownerOf(this)?.violated(violationCode(String(error.code)))
 }
 
-function onClose(this: OwnedWebSocket, code: number, reason: Buffer): void {
-  this[owner]?.closed(code, reason.toString())
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  ownerOf(this)?.closed(code, reason.toString())
 }
 
 const violationCode = (errorCode: string): number => {

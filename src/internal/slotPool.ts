@@ -499,10 +499,10 @@ export class SlotPool<A, E> {
       this.close(slot, reason)
       return
     }
-    const { idleTimeout } = this.limits
     if (event === "checked") this.shelf.putBack(slot)
     else this.shelf.putIdle(slot, now)
-    if (idleTimeout !== Number.POSITIVE_INFINITY) this.armIdle(slot.idleSince + idleTimeout)
+    // One that is kept for `min` may have been idle for longer than this one.
+    if (this.kept > this.min) this.armIdle((this.shelf.oldest ?? slot).idleSince + this.limits.idleTimeout)
   }
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {

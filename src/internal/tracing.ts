@@ -37,6 +37,15 @@ const link = (span: Tracer.AnySpan): Tracer.SpanLink => ({ _tag: "SpanLink", spa
 const known = (spans: ReadonlyArray<Tracer.AnySpan | undefined>): ReadonlyArray<Tracer.SpanLink> =>
   spans.flatMap((span) => (span === undefined ? [] : [link(span)]))
 
+/** A tracer is somebody else's: what it throws costs a span, and nothing else. */
+const guarded = (f: () => void): Effect.Effect<void> => Effect.sync(() => attempt(f))
+
+const attempt = (f: () => void): void => {
+  try {
+    f()
+  } catch {}
+}
+
 /** What may be shown of a server from its URL: never a user, a path or a query string. */
 const serverOf = (input: unknown): Attributes => {
   const target = url.parse(input)
@@ -111,7 +120,7 @@ export class Tracing {
     const attributes = { ...this.own, ...countsOf(stats()) }
     return Effect.flatMap(Effect.makeSpan("WebSocketPool.acquire", { attributes, captureStackTrace: false }), (span) =>
       Effect.onExit(wait(span), (exit) =>
-        Effect.sync(() => {
+        guarded(() => {
           if (Exit.isSuccess(exit)) {
             const { item } = exit.value
             span.attribute("websocket.connection.id", item.id)
@@ -135,8 +144,9 @@ export class Tracing {
     return Effect.suspend(() => {
       const span = this.start("WebSocketPool.connect", { links: known([asked]) })
       opening.span = span
+      if (span === undefined) return establish()
       return Effect.onExit(establish(), (exit) =>
-        Effect.sync(() => {
+        guarded(() => {
           this.describe(span, { ...serverOf(opening.url), "websocket.connect.attempts": opening.attempts })
           if (Exit.isSuccess(exit)) {
             span.attribute("websocket.connection.id", exit.value.id)
@@ -153,16 +163,17 @@ export class Tracing {
   attempting<A>(
     opening: Opening,
     { id }: Subject,
-    attempt: (span: Tracer.Span | undefined) => Effect.Effect<A, ConnectionUnavailableError>
+    run: (span: Tracer.Span | undefined) => Effect.Effect<A, ConnectionUnavailableError>
   ): Effect.Effect<A, ConnectionUnavailableError> {
-    if (this.tracer === undefined) return attempt(undefined)
+    if (this.tracer === undefined) return run(undefined)
     const span = this.start("WebSocketPool.connect.attempt", {
       parent: opening.span,
       kind: "client",
       attributes: { "websocket.connection.id": id, "websocket.connect.attempt": opening.attempts }
     })
-    return Effect.onExit(attempt(span), (exit) =>
-      Effect.sync(() => {
+    if (span === undefined) return run(undefined)
+    return Effect.onExit(run(span), (exit) =>
+      guarded(() => {
         this.describe(span, serverOf(opening.url))
         this.endConnect(span, exit)
       })
@@ -181,11 +192,13 @@ export class Tracing {
   /** A wait for a connection to fall quiet is over; `reason` says that it was closed instead. */
   drained(subject: Subject, elapsed: number, dropped: number, reason?: CloseReason): void {
     if (this.tracer === undefined || elapsed <= 0) return
+    const links = known([this.openings.get(subject)])
     const span = this.start("WebSocketPool.drain", {
-      links: known([this.openings.get(subject)]),
+      links,
       attributes: { "websocket.connection.id": subject.id, "websocket.messages.dropped": dropped },
       since: this.nanos() - BigInt(Math.round(elapsed * 1e6))
     })
+    if (span === undefined) return
     if (reason !== undefined) this.describe(span, { "websocket.close.reason": reason })
     this.end(span)
   }
@@ -198,7 +211,7 @@ export class Tracing {
       links: known([this.openings.get(subject)]),
       attributes: { "websocket.connection.id": subject.id, "websocket.close.reason": reason }
     })
-    this.closings.set(subject, span)
+    if (span !== undefined) this.closings.set(subject, span)
   }
 
   closed(subject: Subject, code: number): void {
@@ -206,7 +219,7 @@ export class Tracing {
     const span = this.closings.get(subject)
     if (span === undefined) return
     this.closings.delete(subject)
-    span.attribute("websocket.close.code", code)
+    this.describe(span, { "websocket.close.code": code })
     this.end(span)
   }
 
@@ -223,28 +236,35 @@ export class Tracing {
   private start(
     name: string,
     options: Pick<Tracer.SpanOptions, "attributes" | "kind" | "links" | "parent"> & { readonly since?: bigint }
-  ): Tracer.Span {
+  ): Tracer.Span | undefined {
     const { attributes = {}, kind = "internal", links = [], parent, since } = options
-    const span = this.tracer!.span(
-      name,
-      Option.fromNullable(parent),
-      Context.empty(),
-      [...this.links, ...links],
-      since ?? this.nanos(),
-      kind,
-      // Not below what happens to be active when a timer or a socket wakes the pool.
-      { root: parent === undefined }
-    )
+    let span: Tracer.Span
+    try {
+      span = this.tracer!.span(
+        name,
+        Option.fromNullable(parent),
+        Context.empty(),
+        [...this.links, ...links],
+        since ?? this.nanos(),
+        kind,
+        // Not below what happens to be active when a timer or a socket wakes the pool.
+        { root: parent === undefined }
+      )
+    } catch {
+      return undefined
+    }
     this.describe(span, { ...this.annotations, ...this.own, ...attributes })
     return span
   }
 
   private describe(span: Tracer.Span, attributes: Attributes): void {
-    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+    attempt(() => {
+      for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+    })
   }
 
   /** A tracer learns how it ended, and not the value, behind which there are secrets. */
   private end(span: Tracer.Span, exit: Exit.Exit<unknown, unknown> = Exit.void): void {
-    span.end(this.nanos(), Exit.asVoid(exit))
+    attempt(() => span.end(this.nanos(), Exit.asVoid(exit)))
   }
 }

@@ -82,11 +82,12 @@ export class WaitingLine<A, E> {
 
   private expire(): void {
     const now = this.timers.now()
-    let { first } = this
-    while (first !== undefined && first.request.deadline <= now) {
+    for (let { first } = this; first !== undefined; { first } = this) {
+      if (first.request.deadline > now) {
+        this.timers.set(this.deadline, first.request.deadline)
+        return
+      }
       this.onOverdue(first)
-      first = this.first
     }
-    if (first !== undefined) this.timers.set(this.deadline, first.request.deadline)
   }
 }

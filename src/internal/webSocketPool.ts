@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -188,10 +190,23 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     const deadline = since + this.settings.acquireTimeout
     if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, deadline }, lend)
     // The lease itself is no part of the span.
-    const traced = tracing.acquiring(this.tell, (span) =>
-      acquire(this.pool, restore, { fresh, deadline, span }, Effect.succeed)
-    )
-    return Effect.flatMap(traced, lend)
+    let hasBegun = false
+    let granted: Place | undefined
+    const traced = tracing.acquiring(this.tell, (span) => {
+      hasBegun = true
+      return acquire(this.pool, restore, { fresh, deadline, span }, (slot) => {
+        granted = slot
+        return Effect.succeed(slot)
+      })
+    })
+    return Effect.matchCauseEffect(traced, {
+      onFailure: (cause) => {
+        // The tracer is somebody else's: what it fails with costs the span, and nothing else.
+        if (granted !== undefined) return lend(granted)
+        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, deadline }, lend)
+      },
+      onSuccess: lend
+    })
   }
 
   private begin(slot: Place, since: number, now: number): Lease {
@@ -348,7 +363,8 @@ export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
         transport,
         clock,
         () => Runtime.runSync(runtime)(random.next),
-        Runtime.runFork(runtime),
+        // What fails in here is told by the pool, or to whoever waits for it.
+        Runtime.runFork(Runtime.setFiberRef(runtime, FiberRef.unhandledErrorLogLevel, Option.none())),
         yield* observe(settings, clock)
       )
       yield* Effect.addFinalizer(() => pool.close)

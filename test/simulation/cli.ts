@@ -1,13 +1,13 @@
 import { parseArgs } from "node:util"
-import fc from "fast-check"
-import { program } from "./program.js"
-import { simulate, type Tally } from "./run.js"
+import { type Kind, kinds, type Tally } from "./kinds.js"
 
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "200" },
     steps: { type: "string", default: "300" },
     first: { type: "string", default: "1" },
+    /** One kind of pool. */
+    only: { type: "string" },
     quiet: { type: "boolean", default: false },
     /** Do not look for the shortest program. */
     brief: { type: "boolean", default: false }
@@ -17,36 +17,42 @@ const seeds = Number(values.seeds)
 const steps = Number(values.steps)
 const first = Number(values.first)
 
-const total = { leases: 0, messages: 0, sockets: 0, seconds: 0 }
-const add = (tally: Tally): void => {
-  total.leases += tally.leases
-  total.messages += tally.messages
-  total.sockets += tally.sockets
-  total.seconds += tally.seconds
+const chosen = kinds.filter(({ name }) => values.only === undefined || name === values.only)
+if (chosen.length === 0) {
+  console.error(`--only takes ${kinds.map(({ name }) => name).join(" or ")}`)
+  process.exit(2)
 }
 
-const startedAt = performance.now()
-const summary = (): string => {
-  const took = ((performance.now() - startedAt) / 1000).toFixed(1)
-  const { leases, messages, seconds, sockets } = total
-  return `${leases} leases, ${messages} messages, ${sockets} sockets, ${Math.round(seconds)} simulated seconds in ${took} s`
-}
-
-for (let seed = first; seed < first + seeds; seed++) {
-  const result = fc.check(
-    fc.property(program(steps), (one) => add(simulate(one))),
-    { seed, numRuns: 1, endOnFailure: values.brief, maxSkipsPerRun: 0, interruptAfterTimeLimit: 60_000 }
-  )
-  if (result.failed) {
-    console.log(
-      `seed ${seed} fails: ${result.errorInstance instanceof Error ? result.errorInstance.message : result.errorInstance}`
-    )
-    process.exitCode = 1
-    if (values.brief) break
-    console.log(`the shortest program that still does, after ${result.numShrinks} cuts:`)
-    console.log(JSON.stringify(result.counterexample?.[0], undefined, 1))
-    break
+/** Whether all seeds hold. */
+const check = ({ name, run }: Kind): boolean => {
+  const total: { [what: string]: number } = {}
+  const add = (tally: Tally): void => {
+    for (const [what, count] of Object.entries(tally)) total[what] = (total[what] ?? 0) + count
   }
-  if (!values.quiet && (seed - first) % 100 === 99) console.log(`${seed - first + 1} of ${seeds} seeds: ${summary()}`)
+  const startedAt = performance.now()
+  const summary = (): string => {
+    const took = ((performance.now() - startedAt) / 1000).toFixed(1)
+    const { seconds = 0, ...counts } = total
+    const done = Object.entries(counts).map(([what, count]) => `${count} ${what}`)
+    return `${done.join(", ")}, ${Math.round(seconds)} simulated seconds in ${took} s`
+  }
+
+  for (let seed = first; seed < first + seeds; seed++) {
+    const { failure, tally } = run({ seed, steps, programs: 1, brief: values.brief })
+    if (failure !== undefined) {
+      console.log(`${name}: seed ${seed} fails: ${failure.message}`)
+      if (!values.brief) {
+        console.log(`the shortest program that still does, after ${failure.cuts} cuts:`)
+        console.log(JSON.stringify(failure.shortest, undefined, 1))
+      }
+      return false
+    }
+    add(tally)
+    const done = seed - first + 1
+    if (!values.quiet && done % 100 === 0) console.log(`${name}: ${done} of ${seeds} seeds: ${summary()}`)
+  }
+  console.log(`${name}: all ${seeds} seeds of up to ${steps} steps hold: ${summary()}`)
+  return true
 }
-if (process.exitCode !== 1) console.log(`all ${seeds} seeds of up to ${steps} steps hold: ${summary()}`)
+
+if (chosen.map(check).includes(false)) process.exitCode = 1

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { kinds } from "./kinds.js"
 
 /** One way to break the pool: a text of a file in src/internal, and what to put in its place. */
 interface Mutation {
@@ -11,20 +12,22 @@ interface Mutation {
   readonly file: string
   readonly from: string
   readonly to: string
+  /** Whether it is made wherever the text is, and not in the only place. */
+  readonly everywhere?: boolean
 }
 
 const mutations: ReadonlyArray<Mutation> = [
   {
     name: "forget what a cancelled waiter was given",
     file: "slotPool.ts",
-    from: "} else if (waiter.granted !== undefined) this.release(waiter.granted, true)",
-    to: "}"
+    from: "if (waiter.granted !== undefined)",
+    to: "if (waiter.granted === null)"
   },
   {
     name: "free a slot before its socket is gone",
     file: "connections.ts",
-    from: '    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n',
-    to: '    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)\n    this.pool.closed(slot)\n'
+    from: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)',
+    to: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason); this.pool.closed(slot)'
   },
   {
     name: "ignore discard and discardOn",
@@ -35,116 +38,329 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "reuse a connection with an unread message",
     file: "connections.ts",
-    from: 'return link.inbox.length === 0 ? "Reuse" : "Dirty"',
-    to: 'return "Reuse"'
+    from: 'link.inbox.length === 0 ? "Reuse" : "Dirty"',
+    to: '"Reuse"'
   },
   {
     name: "keep a message that comes between two leases",
     file: "link.ts",
-    from: "else if (this.lease !== undefined || this.leases === 0) {",
-    to: "else if (this.lease !== undefined || this.leases >= 0) {"
+    from: "this.lease !== undefined || this.leases === 0",
+    to: "this.lease !== undefined || this.leases >= 0"
   },
   {
     name: "drop an unread message without counting it",
     file: "link.ts",
-    from: "      this.inbox.take()\n      this.host.onDropped(this, bytes)\n",
-    to: "      this.inbox.take()\n"
+    from: "const bytes = this.inbox.nextBytes",
+    to: "const bytes = this.inbox.nextBytes; if (bytes !== undefined) { this.inbox.take(); continue }"
   },
   {
     name: "leave the slot of a failed creation taken",
     file: "slotPool.ts",
-    from: '    this.move(slot, "failed")\n    this.slots.delete(slot)\n',
-    to: '    this.move(slot, "failed")\n'
+    from: "const waiter = slot.starter ?? slot.heldFor",
+    to: "const waiter = slot.starter ?? slot.heldFor; this.slots.add(slot)"
   },
   {
     name: "do not serve when a slot becomes free",
     file: "slotPool.ts",
-    from: '    if (this.state === "open") this.serve()\n    else if (this.slots.size === 0)',
-    to: '    if (this.state !== "open" && this.slots.size === 0)'
+    from: 'if (this.state === "open") this.serve()',
+    to: 'if (this.state === "open") return'
   },
   {
     name: "do not serve when a lease ends",
     file: "slotPool.ts",
-    from: '    if (this.state !== "open" && this.count.leased === 0) this.driver.vacated()\n    this.serve()\n',
-    to: '    if (this.state !== "open" && this.count.leased === 0) this.driver.vacated()\n'
+    from: "this.count.leased === 0) this.driver.vacated()",
+    to: "this.count.leased === 0) this.driver.vacated(); if (slot.uses > 0) return"
   },
   {
     name: "let newcomers overtake",
-    file: "slotPool.ts",
-    from: "      this.line.push(waiter.place)\n",
-    to: "      this.line.unshift(waiter.place)\n"
+    file: "waitingLine.ts",
+    from: "this.all.push(waiter.place)",
+    to: "this.all.unshift(waiter.place)"
   },
   {
     name: "serve the last in line first",
-    file: "slotPool.ts",
-    from: "      const waiter = this.line.first\n      if (waiter === undefined) return\n",
-    to: "      const waiter = this.line.last\n      if (waiter === undefined) return\n"
+    file: "waitingLine.ts",
+    from: "return this.all.first",
+    to: "return this.all.last"
   },
   {
     name: "open one more than the limit",
     file: "slotPool.ts",
-    from: "while (this.slots.size < this.max) {\n      const wanted",
-    to: "while (this.slots.size <= this.max) {\n      const wanted"
+    from: "while (this.slots.size < this.max &&",
+    to: "while (this.slots.size <= this.max &&"
   },
   {
     name: "give getNew an idle connection",
     file: "webSocketPool.ts",
-    from: "const slot = fresh ? undefined : this.pool.tryLease()",
-    to: "const slot = fresh && this.timers.now() < 0 ? undefined : this.pool.tryLease()"
+    from: "const slot = fresh ?",
+    to: "const slot = fresh && this.timers.now() < 0 ?",
+    everywhere: true
   },
   {
     name: "leave waiters waiting when the pool closes",
     file: "slotPool.ts",
-    from: "for (let waiter = this.line.first; waiter !== undefined; waiter = this.line.first) {",
-    to: "for (let waiter = undefined as Waiter<A, E> | undefined; waiter !== undefined; waiter = undefined) {"
+    from: "waiter !== undefined; waiter = this.line.first",
+    to: "waiter === null; waiter = this.line.first"
   },
   {
     name: "do not give up connects when the pool closes",
     file: "connections.ts",
-    from: "    this.interrupt(this.tasks.get(slot))\n  }\n\n  nextId",
-    to: "  }\n\n  nextId"
+    from: "creation.isAborted = true",
+    to: "creation.isAborted = true; return"
   },
   {
     name: "wait for leases for ever when the pool closes",
     file: "webSocketPool.ts",
-    from: "    this.timers.set(this.patience, now + shutdownTimeout)\n",
-    to: ""
+    from: "this.timers.set(this.patience,",
+    to: "this.timers.clear(this.patience,"
   },
   {
     name: "wait for a closing handshake for ever",
     file: "link.ts",
-    from: "      this.socket.close(code, reason)\n      this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)\n",
-    to: "      this.socket.close(code, reason)\n      this.host.timers.clear(this)\n"
+    from: "this.socket.close(code, reason)",
+    to: "this.socket.close(code, reason); return"
   },
   {
     name: "count a release twice",
     file: "webSocketPool.ts",
-    from: "    this.journal.released(link, lease.since)\n",
-    to: "    this.journal.released(link, lease.since)\n    this.journal.totals.released += 1\n"
+    from: "this.journal.released(link",
+    to: "this.journal.totals.released += 1; this.journal.released(link"
   },
   {
     name: "lease a connection while it is being drained",
     file: "connections.ts",
-    from: '    if (drain.quietPeriod > 0) return "Settle"\n',
+    from: 'if (drain.quietPeriod > 0) return "Settle"',
     to: ""
   },
   {
     name: "take a failed hook for a success",
     file: "connections.ts",
-    from: "    return Exit.isSuccess(exit)\n  }\n\n  // Closing",
-    to: '    return Exit.isSuccess(exit) || hook !== ""\n  }\n\n  // Closing'
+    from: "return Exit.isSuccess(exit)",
+    to: 'return Exit.isSuccess(exit) || hook !== ""'
   },
   {
     name: "leave the timers of a closed pool running",
     file: "webSocketPool.ts",
-    from: "    this.timers.stop()\n",
+    from: "this.timers.stop()",
     to: ""
   },
   {
     name: "lose a message when receive is interrupted",
     file: "link.ts",
-    from: "      this.claimant = fiber\n      return take\n",
-    to: "      this.claimant = fiber\n      return Effect.zipLeft(take, Effect.yieldNow())\n"
+    from: "return take",
+    to: "return Effect.zipLeft(take, Effect.yieldNow())"
+  },
+
+  // The generic pool, and what only it reaches
+  {
+    name: "skip the finaliser of an item",
+    file: "resourcePool.ts",
+    from: "this.finalise(slot, slot.item.scope, Exit.void)",
+    to: "Effect.sync(() => this.pool.closed(slot))"
+  },
+  {
+    name: "free a place before its item is finalised",
+    file: "resourcePool.ts",
+    from: "Scope.close(scope, exit)",
+    to: "Effect.forkDaemon(Scope.close(scope, exit))"
+  },
+  {
+    name: "keep what a failed creation had acquired",
+    file: "resourcePool.ts",
+    from: "return this.finalise(slot, scope, exit)",
+    to: "return Effect.sync(() => this.pool.closed(slot))"
+  },
+  {
+    name: "finalise what a failed creation had acquired before its failure is told",
+    file: "resourcePool.ts",
+    from: "this.pool.failed(slot, Effect.failCause(exit.cause), false)",
+    to: "const tell = Effect.sync(() => this.pool.failed(slot, Effect.failCause(exit.cause)))\nif (exit) return Effect.zipRight(Scope.close(scope, exit), tell)"
+  },
+  {
+    name: "start a spare creation in the name of who was given an item",
+    file: "slotPool.ts",
+    from: " && !this.again",
+    to: ""
+  },
+  {
+    name: "lose a place to a finaliser that dies",
+    file: "resourcePool.ts",
+    from: "Effect.catchAllCause(Scope.close(scope, exit)",
+    to: "Effect.tapErrorCause(Scope.close(scope, exit)"
+  },
+  {
+    name: "wait for creations in flight when the pool closes",
+    file: "resourcePool.ts",
+    from: "if (fiber !== undefined) this.interrupt(fiber)",
+    to: ""
+  },
+  {
+    name: "say that it is closed while items are left",
+    file: "resourcePool.ts",
+    from: "if (this.pool.slots.size > 0) return",
+    to: ""
+  },
+  {
+    name: "leave the sleep of a closed pool running",
+    file: "resourcePool.ts",
+    from: "this.timers.stop()",
+    to: ""
+  },
+  {
+    name: "invalidate nothing that is leased",
+    file: "resourcePool.ts",
+    from: 'slot.state === "closing" ||',
+    to: 'slot.state === "closing" || slot.state === "leased" ||'
+  },
+  {
+    name: "give back only what was used with success",
+    file: "resourcePool.ts",
+    from: "Effect.onExit(restore(Effect.suspend(() => f(slot.item.value)))",
+    to: "Effect.tap(restore(Effect.suspend(() => f(slot.item.value)))"
+  },
+  {
+    name: "replace what was closed on purpose through the back-off",
+    file: "resourcePool.ts",
+    from: "replaceAtOnce: true",
+    to: "replaceAtOnce: false"
+  },
+  {
+    name: "ignore targetUtilization",
+    file: "resourcePool.ts",
+    from: "options.targetUtilization ?? 1",
+    to: "1"
+  },
+  {
+    name: "ignore concurrency",
+    file: "resourcePool.ts",
+    from: "options.concurrency ?? 1",
+    to: "1"
+  },
+  {
+    name: "let no item grow old",
+    file: "resourcePool.ts",
+    from: "byCreation ? timeToLive : Number.POSITIVE_INFINITY",
+    to: "Number.POSITIVE_INFINITY"
+  },
+  {
+    name: "let items idle for ever",
+    file: "resourcePool.ts",
+    from: "byCreation ? Number.POSITIVE_INFINITY : timeToLive",
+    to: "Number.POSITIVE_INFINITY"
+  },
+  {
+    name: "lend an item once more than concurrency says",
+    file: "slotPool.ts",
+    from: "slot.leases < this.limits.concurrency",
+    to: "slot.leases <= this.limits.concurrency"
+  },
+  {
+    name: "start a creation for each waiter, whatever concurrency is",
+    file: "slotPool.ts",
+    from: " / this.limits.concurrency) - this.sound",
+    to: ") - this.sound"
+  },
+  {
+    name: "start no creation while one is under way",
+    file: "slotPool.ts",
+    from: "- this.sound - this.shared",
+    to: "- this.sound - this.shared * 100"
+  },
+  {
+    name: "make no spare item when one is leased at once",
+    file: "slotPool.ts",
+    from: "if (this.limits.targetUtilization < 1) this.serve()",
+    to: ""
+  },
+  {
+    name: "close the spare items that targetUtilization calls for",
+    file: "slotPool.ts",
+    from: "if (this.wanted >= 0) {",
+    to: "if (this.wanted > 100) {"
+  },
+  {
+    name: "close idle items below min",
+    file: "slotPool.ts",
+    from: "oldest === undefined || this.kept <= this.min",
+    to: "oldest === undefined"
+  },
+  {
+    name: "count the time without use from the creation",
+    file: "slotPool.ts",
+    from: "oldest.idleSince + this.limits.idleTimeout",
+    to: "oldest.createdAt + this.limits.idleTimeout"
+  },
+  {
+    name: "do not serve when one of an item's leases ends",
+    file: "slotPool.ts",
+    from: "if (slot.leases > 0) {",
+    to: "if (slot.leases > 0 && slot.doom === undefined) return this.shelf.putInUse(slot)\nif (slot.leases > 0) {"
+  },
+  {
+    name: "finalise an invalidated item when the first of its holders lets go",
+    file: "slotPool.ts",
+    from: "if (slot.leases > 0) {",
+    to: "if (slot.leases > 0 && slot.doom === undefined) {"
+  },
+  {
+    name: "accept what was invalidated after the hand-off",
+    file: "leasing.ts",
+    from: "if (slot.doom === undefined || ",
+    to: "if (slot.doom !== null || "
+  },
+  {
+    name: "go on counting an invalidated item that is leased",
+    file: "slotPool.ts",
+    from: "        slot.doom = reason\n",
+    to: "        slot.doom = reason\n        this.sound += 1\n"
+  },
+  {
+    name: "fail the first in line when a creation fails",
+    file: "slotPool.ts",
+    from: "const waiter = slot.starter ?? slot.heldFor",
+    to: "const waiter = this.line.first ?? slot.heldFor"
+  },
+  {
+    name: "give up a creation with the waiter that started it",
+    file: "slotPool.ts",
+    from: "if (waiter.creation !== undefined) waiter.creation.starter = undefined",
+    to: "if (waiter.creation !== undefined) this.driver.abort(waiter.creation)"
+  },
+  {
+    name: "do not pause after a failure to keep min",
+    file: "slotPool.ts",
+    from: 'if (slot.background && this.state === "open") this.upkeep.failed()',
+    to: ""
+  },
+  {
+    name: "do not try again to keep min when the pause is over",
+    file: "upkeep.ts",
+    from: "makeTimer(resume)",
+    to: "makeTimer(() => {})"
+  },
+  {
+    name: "lend the emptiest item first",
+    file: "shelf.ts",
+    from: "const { partial } = this",
+    to: "const partial = this.partial.filter(({ length }) => length > 0).reverse()"
+  },
+  {
+    name: "lend items in rotation",
+    file: "shelf.ts",
+    from: "return this.used.first ?? this.unused.first",
+    to: "return this.used.last ?? this.unused.first"
+  },
+  {
+    name: "lend what was never used first",
+    file: "shelf.ts",
+    from: "return this.used.first ?? this.unused.first",
+    to: "return this.unused.first ?? this.used.first"
+  },
+  {
+    name: "sleep on when something falls due earlier",
+    file: "timers.ts",
+    from: "first.due >= this.wakeAt",
+    to: "this.sleeper !== undefined"
   }
 ]
 
@@ -152,63 +368,103 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "600" },
     steps: { type: "string", default: "80" },
-    only: { type: "string" }
+    /** Part of a name. */
+    only: { type: "string" },
+    /** Only see that every mutation can be made. */
+    dry: { type: "boolean", default: false }
   }
 })
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** A loop without end is found, too: by this many milliseconds. */
-const patience = 60_000
+/** A loop without end is found, too: by so many milliseconds without any progress. */
+const patience = 120_000
 
-const run = (mutation: Mutation): Promise<string | undefined> => {
-  const folder = mkdtempSync(join(tmpdir(), "mutation-"))
-  const file = join(folder, "src/internal", mutation.file)
-  for (const name of ["src", "test/simulation", "tsconfig.json", "package.json"]) {
-    cpSync(join(root, name), join(folder, name), { recursive: true })
+const sourceOf = (file: string): string => join("src/internal", file)
+
+/** The source with the mutation made, or why it cannot be. */
+const mutate = ({
+  everywhere = false,
+  file,
+  from,
+  to
+}: Mutation): { readonly source: string } | { readonly problem: string } => {
+  const parts = readFileSync(join(root, sourceOf(file)), "utf8").split(from)
+  if (parts.length === 2 || (everywhere && parts.length > 1)) return { source: parts.join(to) }
+  return {
+    problem: `${JSON.stringify(from)} is ${parts.length === 1 ? "not" : `${parts.length - 1} times`} in ${file}`
   }
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
-  const source = readFileSync(file, "utf8")
-  if (!source.includes(mutation.from))
-    throw new Error(`"${mutation.name}" is out of date: its text is not in ${mutation.file}`)
-  writeFileSync(file, source.replace(mutation.from, mutation.to))
-  return new Promise((resolve) => {
+}
+
+/** How a simulation of this kind finds that something is broken, if it does. */
+const simulate = (folder: string, kind: string): Promise<string | undefined> =>
+  new Promise((resolve) => {
     // Not through the tsx command: that starts a process of its own, which would outlive it.
-    const args = [
-      "--import",
-      "tsx",
-      "test/simulation/cli.ts",
-      "--quiet",
-      "--brief",
-      "--seeds",
-      values.seeds,
-      "--steps",
-      values.steps
-    ]
+    const command = ["--import", "tsx", "test/simulation/cli.ts", "--brief", "--only", kind]
+    const args = [...command, "--seeds", values.seeds, "--steps", values.steps]
     const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
     let output = ""
-    child.stdout.on("data", (chunk: Buffer) => {
-      output += chunk.toString()
-    })
-    child.stderr.on("data", (chunk: Buffer) => {
-      output += chunk.toString()
-    })
     const timer = setTimeout(() => child.kill("SIGKILL"), patience)
+    const add = (chunk: Buffer): void => {
+      output += chunk.toString()
+      timer.refresh()
+    }
+    child.stdout.on("data", add)
+    child.stderr.on("data", add)
     child.on("close", (code, signal) => {
       clearTimeout(timer)
-      rmSync(folder, { recursive: true, force: true })
-      const told = output.split("\n").find((line) => /^seed|Error/.test(line))
-      resolve(signal !== null ? "a loop without end" : code === 0 ? undefined : (told ?? "the run broke"))
+      const told = output.split("\n").find((line) => /: seed \d+ fails|Error/.test(line))
+      resolve(signal !== null ? `${kind}: a loop without end` : code === 0 ? undefined : (told ?? `${kind}: it broke`))
     })
   })
+
+/** How each kind of pool finds it; without a mutation, what is wrong with them. */
+const run = async (mutation?: Mutation): Promise<ReadonlyArray<string>> => {
+  const folder = mkdtempSync(join(tmpdir(), "mutation-"))
+  try {
+    for (const name of ["src", "test/simulation", "tsconfig.json", "package.json"]) {
+      cpSync(join(root, name), join(folder, name), { recursive: true })
+    }
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    if (mutation !== undefined) {
+      const mutated = mutate(mutation)
+      if ("problem" in mutated) throw new Error(mutated.problem)
+      writeFileSync(join(folder, sourceOf(mutation.file)), mutated.source)
+    }
+    const found = await Promise.all(kinds.map(({ name }) => simulate(folder, name)))
+    return found.filter((one) => one !== undefined)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
-const chosen = mutations.filter(({ name }) => values.only === undefined || name.includes(values.only))
-let found = 0
+const { only } = values
+const chosen = mutations.filter(({ name }) => only === undefined || name.includes(only))
+
+const outdated = chosen.flatMap((mutation) => {
+  const mutated = mutate(mutation)
+  return "problem" in mutated ? [`out of date: "${mutation.name}": ${mutated.problem}`] : []
+})
+if (outdated.length > 0 || chosen.length === 0) {
+  console.error(outdated.length > 0 ? outdated.join("\n") : "no mutation has this name")
+  process.exit(2)
+}
+if (values.dry) {
+  console.log(`all ${chosen.length} mutations can be made`)
+  process.exit()
+}
+
+const wrong = await run()
+if (wrong.length > 0) {
+  console.error(["it fails without any mutation", ...wrong].join("\n  "))
+  process.exit(2)
+}
+
+let missed = 0
 for (const mutation of chosen) {
   const how = await run(mutation)
-  if (how !== undefined) found += 1
-  console.log(`${how === undefined ? "MISSED" : "found "}  ${mutation.name}${how === undefined ? "" : `: ${how}`}`)
+  if (how.length === 0) missed += 1
+  console.log(`${how.length === 0 ? "MISSED" : "found "}  ${[mutation.name, ...how].join("\n          ")}`)
 }
-console.log(`${found} of ${chosen.length} mutations found`)
-if (found < chosen.length) process.exitCode = 1
+console.log(`${chosen.length - missed} of ${chosen.length} mutations found`)
+if (missed > 0) process.exitCode = 1

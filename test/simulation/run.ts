@@ -23,7 +23,7 @@ const shutdownTimeout = 1000
 const closeTimeout = 500
 
 /** What a run has seen. */
-export interface Tally {
+export type Tally = {
   readonly leases: number
   readonly messages: number
   readonly sockets: number
@@ -223,7 +223,11 @@ class Simulation {
   // The holders of leases
 
   receive(connection: WebSocketConnection, user: User, since: number): Effect.Effect<void, PoolError.ConnectionError> {
-    return Effect.map(connection.receive, (message) => this.got(connection, user, since, String(message)))
+    // Not with `map`: a fiber may yield, and be interrupted, between what it maps and the function.
+    return Effect.flatMap(connection.receive, (message) => {
+      this.got(connection, user, since, String(message))
+      return Effect.void
+    })
   }
 
   got(connection: WebSocketConnection, user: User, since: number, message: string): void {
@@ -257,8 +261,9 @@ class Simulation {
       case "receive":
         return patiently(
           act.all
-            ? Effect.map(connection.receiveChunk, (messages) => {
+            ? Effect.flatMap(connection.receiveChunk, (messages) => {
                 for (const one of messages) this.got(connection, user, since, String(one))
+                return Effect.void
               })
             : this.receive(connection, user, since),
           act.patience

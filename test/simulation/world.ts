@@ -39,6 +39,8 @@ export class World {
   readonly random: () => number
   private tasks: Array<() => void> = []
   private readonly sleeps = new Set<Sleep>()
+  /** What happens each time that everybody waits. */
+  onSettled: () => void = () => {}
 
   constructor(
     seed: number,
@@ -93,6 +95,7 @@ export class World {
       steps += tasks.length
       if (steps > longestSettling) throw new Violation("a loop: steps without end while no time passes")
     }
+    this.onSettled()
   }
 
   /** Lets time pass, and everything that is due happen at its time. */
