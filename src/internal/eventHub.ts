@@ -43,7 +43,8 @@ class Subscriber {
     const wait = Effect.async<void>((resume) => {
       this.resume = resume
     })
-    return Effect.zipRight(wait, take)
+    // It may be woken for what it has taken already.
+    return Effect.flatMap(wait, () => this.take)
   })
 }
 
@@ -70,9 +71,10 @@ export class EventHub {
       subscriber.push(event)
       isAwaited ||= subscriber.isWaiting
     }
-    if (this.isOver) this.wake()
-    else if (isAwaited && !this.isWaking) {
-      // To wake a fiber costs far more than an event: what happens in one turn is told in one go.
+    if (!isAwaited) return
+    if (!isFrequent(event)) this.wake()
+    else if (!this.isWaking) {
+      // To wake a fiber costs far more than an event: what a busy pool tells all the time is told once per turn.
       this.isWaking = true
       this.defer(() => {
         this.isWaking = false
@@ -99,6 +101,9 @@ export class EventHub {
     })
   )
 }
+
+const isFrequent = ({ _tag }: PoolEvent): boolean =>
+  _tag === "Acquired" || _tag === "Released" || _tag === "MessageDropped"
 
 const eventsOf = (subscriber: Subscriber): Channel.Channel<Chunk.Chunk<PoolEvent>> => {
   const all: Channel.Channel<Chunk.Chunk<PoolEvent>> = Channel.flatMap(
