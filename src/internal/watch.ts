@@ -62,7 +62,9 @@ export class Watch implements Timer {
 
   heard(now: number): void {
     this.heardAt = now
+    if (!this.isAwaiting) return
     this.isAwaiting = false
+    this.unwatch()
   }
 
   ponged(payload: string, now: number): void {
@@ -76,6 +78,18 @@ export class Watch implements Timer {
       pingers.delete(id)
       pinger.resume(Effect.succeed(Duration.nanos(this.rules.timers.nanos() - pinger.since)))
     }
+    this.unwatch()
+  }
+
+  /** Once it has answered all, it is left alone until it has been silent again. */
+  private unwatch(): void {
+    if (!this.isWatched || this.isAwaited) return
+    this.isWatched = false
+    this.rest()
+  }
+
+  private get isAwaited(): boolean {
+    return this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
   }
 
   flushed(): void {
@@ -97,6 +111,7 @@ export class Watch implements Timer {
   }
 
   stop(): void {
+    this.isWatched = false
     this.rules.timers.clear(this)
   }
 
@@ -158,9 +173,8 @@ export class Watch implements Timer {
   private look(): void {
     const { pingTimeout, timers } = this.rules
     const now = timers.now()
-    const isAwaited = this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
     const { socket } = this.line
-    if (this.isWatched && isAwaited && pingTimeout !== Number.POSITIVE_INFINITY && socket !== undefined) {
+    if (this.isWatched && this.isAwaited && pingTimeout !== Number.POSITIVE_INFINITY && socket !== undefined) {
       const { progress } = socket
       if (progress !== this.progress) {
         this.progress = progress

@@ -1,0 +1,155 @@
+import { Effect, Fiber } from "effect"
+import { WebSocketPool } from "../../src/index.js"
+import {
+  type Case,
+  type Contender,
+  type Measured,
+  measure,
+  median,
+  number,
+  of,
+  type Report,
+  ratio,
+  turns
+} from "../harness.js"
+import { instant } from "../instant.js"
+
+const connections = [1, 100, 10_000]
+const waiters = [0, 1000, 100_000]
+
+const poolOf = (count: number) =>
+  Effect.tap(
+    WebSocketPool.make({
+      url: "ws://instant",
+      minConnections: count,
+      maxConnections: count,
+      // It has to be armed, but nobody is to run into it while another contender has its turn.
+      acquireTimeout: "1 hour"
+    }),
+    (pool) => pool.ready
+  ).pipe(Effect.provide(instant))
+
+const doNothing = () => Effect.void
+
+const idle = (count: number) =>
+  Effect.map(poolOf(count), (pool): Contender => {
+    const use = pool.use(doNothing)
+    return {
+      name: `connections ${count}`,
+      label: `\`use\`, ${number(count)} ${count === 1 ? "connection" : "connections"}`,
+      isOurs: true,
+      run: (count) => Effect.runPromise(turns(count, use))
+    }
+  })
+
+/** The holder of the only connection passes it on, or keeps it until there is more to do. */
+class Baton {
+  private left = 0
+  private resume: (() => void) | undefined
+  private done = () => {}
+
+  readonly hold = Effect.suspend(() => {
+    this.left -= 1
+    if (this.left >= 0) return Effect.void
+    return Effect.async<void>((resume) => {
+      this.resume = () => resume(Effect.void)
+      this.done()
+    })
+  })
+
+  readonly run = (count: number): Promise<void> =>
+    new Promise((resolve) => {
+      this.left = count
+      this.done = resolve
+      this.resume?.()
+    })
+}
+
+/** Two fibers hand the connection to each other; the others stand in line between them. */
+const parked = (count: number) =>
+  Effect.gen(function* () {
+    const pool = yield* poolOf(1)
+    const baton = new Baton()
+    const use = pool.use(() => baton.hold)
+    for (let n = 0; n < count + 2; n++) yield* Effect.forkScoped(turns(Number.POSITIVE_INFINITY, use))
+    while ((yield* pool.stats).waiting < count + 1) yield* Effect.yieldNow()
+    const contender: Contender = {
+      name: `waiters ${count}`,
+      label: `\`use\` by hand-off, ${number(count)} other waiters`,
+      isOurs: true,
+      run: baton.run
+    }
+    return contender
+  })
+
+/** One joins the line, and gives up. */
+const givenUp = (count: number) =>
+  Effect.gen(function* () {
+    const pool = yield* poolOf(1)
+    const use = pool.use(() => Effect.never)
+    for (let n = 0; n < count + 1; n++) yield* Effect.forkScoped(use)
+    while ((yield* pool.stats).waiting < count) yield* Effect.yieldNow()
+    const turn = Effect.flatMap(Effect.fork(use), (fiber) => Effect.zipRight(Effect.yieldNow(), Fiber.interrupt(fiber)))
+    const contender: Contender = {
+      name: `given up ${count}`,
+      label: `fork, wait, interrupt, ${number(count)} other waiters`,
+      isOurs: true,
+      run: (count) => Effect.runPromise(turns(count, turn))
+    }
+    return contender
+  })
+
+export const scaling: Case = {
+  name: "scaling",
+  about: "what a lease costs as the pool and its line grow; a transport without a network",
+  run: (settings) =>
+    Effect.gen(function* () {
+      // One kind after the other: those who wait in one are not to fill the heap of the next.
+      const measured: Array<Measured> = []
+      for (const kind of [
+        Effect.forEach(connections, idle),
+        Effect.forEach(waiters, parked),
+        Effect.forEach(waiters, givenUp)
+      ]) {
+        const some = yield* Effect.scoped(Effect.flatMap(kind, (contenders) => measure(contenders, settings, 100)))
+        measured.push(...some)
+      }
+      // There is nothing to wait for, so the process's own time is what it costs; others disturb it less.
+      const cpu = (name: string) => of(measured, name).cpu
+      const first = (name: string) => measured.find((one) => one.name.split(" ")[0] === name.split(" ")[0])!
+      const target = (what: string, name: string, counts: ReadonlyArray<number>) => {
+        const ends = [cpu(`${name} ${counts[0]}`), cpu(`${name} ${counts.at(-1)}`)] as const
+        return {
+          what,
+          measured: `${number(median(ends[1]) * 1000)} ns`,
+          against: `with ${number(counts[0]!)}: ${number(median(ends[0]) * 1000)} ns`,
+          ratio: ratio(ends[1], ends[0]),
+          better: "less" as const,
+          least: 1.5,
+          aim: 1.1
+        }
+      }
+      const report: Report = {
+        name: "scaling",
+        tables: [
+          {
+            title: "What a lease costs as the pool and its line grow",
+            columns: ["", "CPU, ns", "the first of its kind = 1", "elapsed, ns"],
+            rows: measured.map(({ cpu, label, name, nanos }) => [
+              label,
+              number(median(cpu) * 1000),
+              ratio(cpu, first(name).cpu).toFixed(2),
+              number(median(nanos))
+            ])
+          }
+        ],
+        targets: [
+          target(`lease, ${number(connections.at(-1)!)} connections`, "connections", connections),
+          target(`lease by hand-off, ${number(waiters.at(-1)!)} other waiters`, "waiters", waiters)
+        ],
+        drawings: [],
+        samples: measured
+      }
+      return report
+    })
+}

@@ -1,0 +1,112 @@
+/** What opens connections, 100 at a time, and keeps them without using them. */
+import { Effect, Pool, type Scope } from "effect"
+import type { WebSocket } from "ws"
+import { makePool, open, openUndici, pooledSocket } from "./peers.js"
+
+export type Hold = (url: string, count: number) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+const atATime = 100
+
+const eachOf = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
+  Effect.forEach(Array.from({ length: count }), () => effect, { concurrency: atATime })
+
+const promised = <A>(count: number, make: () => Promise<A>): Promise<Array<A>> => {
+  const made: Array<A> = []
+  let begun = 0
+  const worker = async () => {
+    while (begun < count) {
+      begun += 1
+      made.push(await make())
+    }
+  }
+  return Promise.all(Array.from({ length: atATime }, worker)).then(() => made)
+}
+
+const ignore = () => {}
+
+/** The listeners that a program needs; all sockets share them. */
+const listening = async (url: string): Promise<WebSocket> => {
+  const socket = await open(url)
+  socket.on("message", ignore)
+  socket.on("close", ignore)
+  return socket
+}
+
+const bareSockets = (url: string, count: number) =>
+  Effect.acquireRelease(
+    Effect.promise(() => promised(count, () => listening(url))),
+    (sockets) =>
+      Effect.promise(() =>
+        Promise.all(
+          sockets.map((socket) => {
+            const closed = new Promise((resolve) => socket.once("close", resolve))
+            socket.close()
+            return closed
+          })
+        )
+      )
+  )
+
+const bare: Hold = bareSockets
+
+const pingInterval = 30_000
+
+/** The heartbeat that one adds to notice dead lines. */
+const barePings: Hold = (url, count) =>
+  Effect.flatMap(bareSockets(url, count), (sockets) =>
+    Effect.acquireRelease(
+      Effect.sync(() =>
+        setInterval(() => {
+          for (const socket of sockets) socket.ping()
+        }, pingInterval)
+      ),
+      (timer) => Effect.sync(() => clearInterval(timer))
+    )
+  )
+
+const pool: Hold = (url, count) =>
+  Effect.gen(function* () {
+    const pool = yield* makePool({ url, maxConnections: count })
+    // All are leased at once, so each is another one; then they idle.
+    yield* Effect.scoped(eachOf(count, pool.get))
+    return pool
+  })
+
+/** With default options what idles is closed after a minute, unless it is kept open. */
+const keptPool: Hold = (url, count) => makePool({ url, minConnections: count, maxConnections: count })
+
+const effectPool: Hold = (url, count) =>
+  Effect.gen(function* () {
+    const pool = yield* Pool.makeWithTTL({ acquire: pooledSocket(url), min: 0, max: count, timeToLive: "1 hour" })
+    yield* Effect.scoped(eachOf(count, Pool.get(pool)))
+    return pool
+  })
+
+const undici: Hold = (url, count) =>
+  Effect.acquireRelease(
+    Effect.promise(() => promised(count, () => openUndici(url))),
+    (sockets) =>
+      Effect.promise(() =>
+        Promise.all(
+          sockets.map((socket) => {
+            const closed = new Promise((resolve) => {
+              socket.onclose = resolve
+            })
+            socket.close()
+            return closed
+          })
+        )
+      )
+  )
+
+export const holders = {
+  nothing: { label: "a process without connections", hold: () => Effect.void },
+  bare: { label: "bare `ws`, no pool", hold: bare },
+  "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
+  pool: { label: "`WebSocketPool`", hold: pool },
+  "kept-pool": { label: "`WebSocketPool`, default options", hold: keptPool },
+  undici: { label: "undici's `WebSocket`, no pool", hold: undici },
+  "effect-pool": { label: "Effect's `Pool` and platform's `Socket`", hold: effectPool }
+} as const satisfies Record<string, { readonly label: string; readonly hold: Hold }>
+
+export type HolderName = keyof typeof holders
