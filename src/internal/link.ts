@@ -158,7 +158,9 @@ export class Link implements SocketEvents, Line, Timer {
         this.isWaking = true
         this.host.wakeLater(this)
       }
-      if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused) this.pause()
+      // One message that is waited for is as good as read, however large it is.
+      const isAwaited = this.isWaking && this.inbox.length === 1
+      if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused && !isAwaited) this.pause()
     } else this.host.onStray(this, message, bytes)
   }
 

@@ -76,6 +76,9 @@ const binary = { binary: true }
 /** A short text is cheaper as bytes: header and payload become one write. A long one would be copied once more. */
 const shortText = 1024
 
+/** A long message is a burst of its own: it is written at once, behind what waits. */
+const longMessage = 16_384
+
 export class NodeSocket implements TransportSocket {
   readonly protocol: string
   private readonly isCompressed: boolean
@@ -121,13 +124,15 @@ export class NodeSocket implements TransportSocket {
 
   send(message: Message): number {
     if (typeof message !== "string") {
-      this.cork()
+      if (message.byteLength > longMessage) this.endTurn()
+      else this.cork()
       // `ws` masks into a copy, at once; but what it compresses, it keeps until its turn comes.
       this.write(this.isCompressed ? new Uint8Array(message) : message, binary)
       return message.byteLength
     }
     if (message.length > shortText) {
-      this.cork()
+      if (message.length > longMessage) this.endTurn()
+      else this.cork()
       this.write(message, text)
       return Buffer.byteLength(message)
     }
