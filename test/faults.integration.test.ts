@@ -165,7 +165,7 @@ const assertOutcome = (actual: Report["outcome"], expected: Outcome): void => {
     return
   }
   assert.isTrue(PoolError.isPoolError(actual))
-  const fields = Object.keys(expected).map((field) => [field, (actual as unknown as Record<string, unknown>)[field]])
+  const fields = Object.keys(expected).map((field) => [field, Reflect.get(actual, field)])
   assert.deepStrictEqual(Object.fromEntries(fields), expected)
 }
 
