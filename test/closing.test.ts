@@ -190,6 +190,21 @@ describe("close", () => {
     )
   })
 
+  it.effect("ends leases with 1001 when no time is left for a closing handshake, too", () => {
+    const server = makeServer()
+    // Other timers stir the order of those that are due at once.
+    const options = { shutdownTimeout: "5 seconds", closeTimeout: 0, idleTimeout: "1 second" } as const
+    return scenario(server, options, (pool) =>
+      Effect.gen(function* () {
+        const connections = [yield* pool.get, yield* pool.get]
+        yield* takes(pool, 5000)
+        for (const connection of connections) {
+          assert.deepStrictEqual(closed(yield* Effect.flip(connection.receive)), byPool)
+        }
+      })
+    )
+  })
+
   it.effect("takes shutdownTimeout and closeTimeout when the server of a lease is silent", () => {
     const server = makeServer()
     return scenario(server, { shutdownTimeout: "5 seconds", closeTimeout: "2 seconds" }, (pool) =>

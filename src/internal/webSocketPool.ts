@@ -81,6 +81,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal.leaks?.watch(this)
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
+      // Without a closeTimeout both are due at once, in any order.
+      this.sever()
       this.isOverdue = true
       this.connections.destroyAll()
       this.onVacated()
