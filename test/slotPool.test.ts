@@ -1731,7 +1731,7 @@ class Model {
   }
 
   get inLine(): Array<Waiter> {
-    return this.waiters.filter((waiter) => waiter.place.list !== undefined).sort((a, b) => a.turn - b.turn)
+    return this.waiters.filter((waiter) => waiter.list !== undefined).sort((a, b) => a.turn - b.turn)
   }
 
   run(step: Step): void {
@@ -1872,7 +1872,7 @@ class Model {
 
     assert.strictEqual(pool.waiting, this.waiters.filter((waiter) => !waiter.done).length)
     for (const waiter of this.waiters) {
-      const isInLine = waiter.place.list !== undefined
+      const isInLine = waiter.list !== undefined
       if (waiter.done) {
         assert.isFalse(isInLine)
         assert.strictEqual(waiter.position, -1, "a waiter that is done has no deadline")
@@ -1922,7 +1922,7 @@ class Model {
       if (waitsStill === undefined) continue
       for (const waiter of before) {
         const wasServed = waiter.granted !== undefined || waiter.held !== undefined
-        if (waiter.request.fresh !== fresh || waiter.place.list !== undefined || !wasServed) continue
+        if (waiter.request.fresh !== fresh || waiter.list !== undefined || !wasServed) continue
         assert.isBelow(waiter.turn, waitsStill.turn, "a waiter was overtaken")
       }
     }

@@ -35,8 +35,8 @@ const states: { readonly [S in SlotState]: ConnectionState } = {
 export const infoOf = (link: Link): ConnectionInfo => ({
   id: link.id,
   state: link.isGone ? "closed" : link.isEnding ? "closing" : states[link.slot.state],
-  openedAt: link.openedAt,
-  lastActivityAt: link.activeAt,
+  openedAt: link.onClock(link.openedAt),
+  lastActivityAt: link.onClock(link.activeAt),
   leases: link.leases,
   messagesSent: link.messagesSent,
   messagesReceived: link.messagesReceived,
@@ -57,7 +57,7 @@ export class Lease implements WebSocketConnection {
 
   constructor(
     private readonly link: Link,
-    /** When it began, in milliseconds of the clock. */
+    /** When it began. */
     readonly since = 0
   ) {}
 

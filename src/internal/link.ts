@@ -127,6 +127,11 @@ export class Link implements SocketEvents, Line, Timer {
     return this.watch.heardAt
   }
 
+  /** What the clock shows at a time; 0 if it was never open. */
+  onClock(time: number): number {
+    return this.socket === undefined ? 0 : this.host.timers.onClock(time)
+  }
+
   get isOpen(): boolean {
     return this.end === undefined && this.closing === undefined && this.socket?.isOpen === true
   }

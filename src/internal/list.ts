@@ -1,49 +1,40 @@
-/** A place in a `List`. */
-export class Place<T> {
+/** What can stand in a list, in one at a time. It links itself, so that to come and go allocates nothing. */
+export class Place<T extends Place<T>> {
   list: List<T> | undefined = undefined
-  before: Place<T> | undefined = undefined
-  after: Place<T> | undefined = undefined
-  constructor(readonly value: T) {}
+  before: T | undefined = undefined
+  after: T | undefined = undefined
 }
 
-/** A doubly linked list whose places are made once and linked in and out at constant cost. */
-export class List<T> {
+/** A doubly linked list that is entered and left at constant cost. */
+export class List<T extends Place<T>> {
   length = 0
-  private head: Place<T> | undefined = undefined
-  private tail: Place<T> | undefined = undefined
+  first: T | undefined = undefined
+  last: T | undefined = undefined
 
-  get first(): T | undefined {
-    return this.head?.value
-  }
-
-  get last(): T | undefined {
-    return this.tail?.value
-  }
-
-  unshift(place: Place<T>): void {
+  unshift(place: T): void {
     place.list = this
     place.before = undefined
-    place.after = this.head
-    if (this.head === undefined) this.tail = place
-    else this.head.before = place
-    this.head = place
+    place.after = this.first
+    if (this.first === undefined) this.last = place
+    else this.first.before = place
+    this.first = place
     this.length += 1
   }
 
-  push(place: Place<T>): void {
+  push(place: T): void {
     place.list = this
     place.after = undefined
-    place.before = this.tail
-    if (this.tail === undefined) this.head = place
-    else this.tail.after = place
-    this.tail = place
+    place.before = this.last
+    if (this.last === undefined) this.first = place
+    else this.last.after = place
+    this.last = place
     this.length += 1
   }
 
-  /** Links a place in before the first value that satisfies `isAfter`. */
-  insert(place: Place<T>, isAfter: (value: T) => boolean): void {
-    let next = this.head
-    while (next !== undefined && !isAfter(next.value)) next = next.after
+  /** Links one in before the first that satisfies `isAfter`. */
+  insert(place: T, isAfter: (other: T) => boolean): void {
+    let next = this.first
+    while (next !== undefined && !isAfter(next)) next = next.after
     if (next === undefined) {
       this.push(place)
       return
@@ -60,15 +51,15 @@ export class List<T> {
     this.length += 1
   }
 
-  remove(place: Place<T>): void {
-    if (place.before === undefined) this.head = place.after
+  remove(place: T): void {
+    if (place.before === undefined) this.first = place.after
     else place.before.after = place.after
-    if (place.after === undefined) this.tail = place.before
+    if (place.after === undefined) this.last = place.before
     else place.after.before = place.before
     place.list = place.before = place.after = undefined
     this.length -= 1
   }
 }
 
-/** Takes a place out of the list that it is in, if any. */
-export const unlink = <T>(place: Place<T>): void => place.list?.remove(place)
+/** Takes one out of the list that it is in, if any. */
+export const unlink = <T extends Place<T>>(place: T): void => place.list?.remove(place)

@@ -41,18 +41,18 @@ export class Shelf<A, E> {
 
   putInUse(slot: Slot<A, E>): void {
     while (this.partial.length <= slot.leases) this.partial.push(new List())
-    this.partial[slot.leases]!.push(slot.place)
+    this.partial[slot.leases]!.push(slot)
   }
 
   putIdle(slot: Slot<A, E>, now: number): void {
     slot.idleSince = now
-    if (slot.uses === 0) this.unused.push(slot.place)
-    else this.used.unshift(slot.place)
+    if (slot.uses === 0) this.unused.push(slot)
+    else this.used.unshift(slot)
   }
 
   /** A check is no use: its slot comes back to where it was, and is as old. */
   putBack(slot: Slot<A, E>): void {
-    if (slot.uses === 0) this.unused.insert(slot.place, (other) => other.idleSince > slot.idleSince)
-    else this.used.insert(slot.place, (other) => other.idleSince <= slot.idleSince)
+    if (slot.uses === 0) this.unused.insert(slot, (other) => other.idleSince > slot.idleSince)
+    else this.used.insert(slot, (other) => other.idleSince <= slot.idleSince)
   }
 }

@@ -59,7 +59,7 @@ export const transitions: { readonly [S in SlotState]: { readonly [E in SlotEven
 }
 
 /** One of the `max` places for an item. */
-export class Slot<A, E> implements Timer {
+export class Slot<A, E> extends Place<Slot<A, E>> implements Timer {
   state: SlotState = "creating"
   /** How many leases are out, the one a check is made for included. */
   leases = 0
@@ -75,7 +75,6 @@ export class Slot<A, E> implements Timer {
   heldFor: Waiter<A, E> | undefined = undefined
   createdAt = 0
   idleSince = 0
-  readonly place: Place<Slot<A, E>> = new Place<Slot<A, E>>(this)
 
   // Its timer is the end of its life.
   due = 0
@@ -88,7 +87,9 @@ export class Slot<A, E> implements Timer {
     /** Whether it is made to keep `min`, so that its failure slows that down. */
     readonly background: boolean,
     private readonly expire: (slot: Slot<A, E>) => void
-  ) {}
+  ) {
+    super()
+  }
 
   onDue(): void {
     this.expire(this)

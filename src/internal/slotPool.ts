@@ -82,7 +82,7 @@ export class SlotPool<A, E> {
   /** Ends a lease. `refused` says that it never began. */
   release(slot: Slot<A, E>, refused = false, now: number = this.timers.now()): void {
     if (slot.state !== "leased") return
-    unlink(slot.place)
+    unlink(slot)
     slot.leases -= 1
     if (slot.doom === undefined) this.lent -= 1
     if (slot.leases > 0) {
@@ -97,7 +97,7 @@ export class SlotPool<A, E> {
     else if (verdict === "Settle") {
       this.tally(slot, -1)
       this.move(slot, "settle")
-      this.releasing.push(slot.place)
+      this.releasing.push(slot)
       this.driver.settle(slot)
     } else this.close(slot, verdict)
     if (this.state !== "open" && this.count.leased === 0) this.driver.vacated()
@@ -131,7 +131,7 @@ export class SlotPool<A, E> {
   }
 
   private lease(slot: Slot<A, E>): void {
-    unlink(slot.place)
+    unlink(slot)
     // A slot that was checked is leased already, to the waiter that it was checked for.
     if (slot.state !== "checking") {
       slot.leases += 1
@@ -157,7 +157,7 @@ export class SlotPool<A, E> {
     this.line.enter(waiter)
     this.serve()
     // Who had a turn already has been let in before.
-    const isNew = before === undefined && waiter.place.list !== undefined
+    const isNew = before === undefined && waiter.list !== undefined
     if (isNew && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
       this.fail(waiter, this.driver.tooManyWaiters())
     }
@@ -299,7 +299,7 @@ export class SlotPool<A, E> {
   /** Takes an idle item out of circulation, to be checked. */
   checkOut(slot: Slot<A, E>): void {
     this.tally(slot, -1)
-    unlink(slot.place)
+    unlink(slot)
     slot.leases = 1
     this.move(slot, "check")
     this.tally(slot, 1)
@@ -376,7 +376,7 @@ export class SlotPool<A, E> {
       case "leased":
         if (slot.doom !== undefined) return
         this.tally(slot, -1)
-        unlink(slot.place)
+        unlink(slot)
         slot.doom = reason
         this.loses(slot)
         break
@@ -490,7 +490,7 @@ export class SlotPool<A, E> {
     now: number = this.timers.now()
   ): void {
     this.tally(slot, -1)
-    unlink(slot.place)
+    unlink(slot)
     slot.leases = 0
     this.move(slot, event)
     this.tally(slot, 1)
@@ -507,7 +507,7 @@ export class SlotPool<A, E> {
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {
     this.tally(slot, -1)
-    unlink(slot.place)
+    unlink(slot)
     this.timers.clear(slot)
     this.move(slot, "close")
     this.loses(slot)
@@ -516,7 +516,7 @@ export class SlotPool<A, E> {
 
   private remove(slot: Slot<A, E>, event: "lost" | "closed"): void {
     this.tally(slot, -1)
-    unlink(slot.place)
+    unlink(slot)
     this.timers.clear(slot)
     this.move(slot, event)
     this.slots.delete(slot)

@@ -5,7 +5,7 @@ import type * as Fiber from "effect/Fiber"
 
 /** Something to do at a time. Whoever waits for it implements it, so that waiting allocates nothing. */
 export interface Timer {
-  /** When it is due, in milliseconds of the clock. */
+  /** When it is due. */
   due: number
   /** Where it stands in the heap; -1 when it is not armed. */
   position: number
@@ -21,6 +21,12 @@ const longestSleep = 2 ** 31 - 1
 /** Sleeps are rounded to nanoseconds. One may end this many milliseconds too early, which another would not mend. */
 const slack = 1e-6
 
+/** The same number, as an integer if it is one: what is computed from large numbers is kept as a large one. */
+const compact = (n: number): number => {
+  const floor = Math.floor(n)
+  return floor === n ? floor : n
+}
+
 /**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
@@ -33,26 +39,36 @@ export class Timers {
   private stopped = false
   /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
   private floor = 0
+  /** What the clock showed at the start. */
+  private readonly origin: number
   /** The latest reading of the clock, and by how much it has been set back since the start. */
-  private latest = Number.NEGATIVE_INFINITY
+  private latest = 0
   private setBack = 0
 
   constructor(
     private readonly clock: Clock.Clock,
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
     private readonly interrupt: (fiber: Fiber.RuntimeFiber<void>) => void
-  ) {}
+  ) {
+    this.origin = clock.unsafeCurrentTimeMillis()
+  }
 
   /**
-   * The time on which all deadlines stand. It never runs backwards: set back with the clock, it would hold every
-   * deadline up until the clock has made up for it.
+   * The time on which all deadlines stand, in milliseconds since the start: a number so small that it takes no memory
+   * of its own for weeks, and every connection keeps some. It never runs backwards: set back with the clock, it would
+   * hold every deadline up until the clock has made up for it.
    */
   now(): number {
-    const time = this.clock.unsafeCurrentTimeMillis()
+    const time = compact(this.clock.unsafeCurrentTimeMillis() - this.origin)
     if (time < this.latest) this.setBack += this.latest - time
     this.latest = time
     const now = time + this.setBack
     return now < this.floor ? this.floor : now
+  }
+
+  /** What the clock shows at a time. */
+  onClock(time: number): number {
+    return this.origin + time
   }
 
   nanos(): bigint {

@@ -17,12 +17,16 @@ export interface Request {
   readonly span?: AnySpan | undefined
 }
 
-/** A `get` that could not be served at once. */
-export class Waiter<A, E> implements Timer {
-  /** Its place in the line. Out of line it waits for a slot that is held for it. */
-  readonly place: Place<Waiter<A, E>> = new Place<Waiter<A, E>>(this)
-  /** Its place among those in line who have started no creation that is still under way. */
-  readonly bare: Place<Waiter<A, E>> = new Place<Waiter<A, E>>(this)
+/** The place of a waiter among those in line who have started no creation that is still under way. */
+export class Bare<A, E> extends Place<Bare<A, E>> {
+  constructor(readonly waiter: Waiter<A, E>) {
+    super()
+  }
+}
+
+/** A `get` that could not be served at once. Out of line it waits for a slot that is held for it. */
+export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
+  readonly bare: Bare<A, E> = new Bare<A, E>(this)
   /** The creation that it started. */
   creation: Slot<A, E> | undefined = undefined
   /** The slot that is held for it. */
@@ -45,7 +49,9 @@ export class Waiter<A, E> implements Timer {
     private readonly expire: (waiter: Waiter<A, E>) => void,
     /** Whether an item was checked for it already: once is enough. */
     public checked: boolean
-  ) {}
+  ) {
+    super()
+  }
 
   /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */
   readonly wait: Outcome<A, E> = Effect.async((resume) => {

@@ -1,6 +1,6 @@
 import { List, unlink } from "./list.js"
 import { makeTimer, type Timer, type Timers } from "./timers.js"
-import type { Waiter } from "./waiter.js"
+import type { Bare, Waiter } from "./waiter.js"
 
 /**
  * Those who wait, first come, first served.
@@ -10,8 +10,8 @@ import type { Waiter } from "./waiter.js"
  */
 export class WaitingLine<A, E> {
   private readonly all = new List<Waiter<A, E>>()
-  private readonly bare = new List<Waiter<A, E>>()
-  private readonly own = new List<Waiter<A, E>>()
+  private readonly bare = new List<Bare<A, E>>()
+  private readonly own = new List<Bare<A, E>>()
   /** Due no later than anybody in line: it looks again when it is. */
   private readonly deadline: Timer
 
@@ -32,12 +32,12 @@ export class WaitingLine<A, E> {
 
   /** The first who wants any item, and has started no creation that is still under way. */
   get firstBare(): Waiter<A, E> | undefined {
-    return this.bare.first
+    return this.bare.first?.waiter
   }
 
   /** The first who wants an item made for it. */
   get firstOwn(): Waiter<A, E> | undefined {
-    return this.own.first
+    return this.own.first?.waiter
   }
 
   /** How many want any item. */
@@ -50,19 +50,18 @@ export class WaitingLine<A, E> {
     const { last } = this.all
     const own = waiter.request.fresh ? this.own : this.bare
     if (last === undefined || last.turn < waiter.turn) {
-      this.all.push(waiter.place)
+      this.all.push(waiter)
       own.push(waiter.bare)
     } else {
-      const isLater = (other: Waiter<A, E>): boolean => other.turn > waiter.turn
-      this.all.insert(waiter.place, isLater)
-      own.insert(waiter.bare, isLater)
+      this.all.insert(waiter, (other) => other.turn > waiter.turn)
+      own.insert(waiter.bare, (other) => other.waiter.turn > waiter.turn)
     }
     const { deadline } = waiter.request
     if (this.deadline.position === -1 || deadline < this.deadline.due) this.timers.set(this.deadline, deadline)
   }
 
   leave(waiter: Waiter<A, E>): void {
-    unlink(waiter.place)
+    unlink(waiter)
     unlink(waiter.bare)
   }
 
@@ -73,7 +72,7 @@ export class WaitingLine<A, E> {
 
   /** What it has started is under way no more. */
   unstarted(waiter: Waiter<A, E>): void {
-    this.bare.insert(waiter.bare, (other) => other.turn > waiter.turn)
+    this.bare.insert(waiter.bare, (other) => other.waiter.turn > waiter.turn)
   }
 
   stop(): void {

@@ -74,8 +74,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "let newcomers overtake",
     file: "waitingLine.ts",
-    from: "this.all.push(waiter.place)",
-    to: "this.all.unshift(waiter.place)"
+    from: "this.all.push(waiter)",
+    to: "this.all.unshift(waiter)"
   },
   {
     name: "serve the last in line first",
