@@ -23,18 +23,19 @@ export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   readonly pool: string
   /** `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. */
   readonly reason: "AcquireTimeout" | "TooManyWaiters"
-  /** The pool at that moment. */
+  /** The pool at that moment; `waiting` counts this `get`, too. */
   readonly stats: PoolStats
   /** The latest failed connect, if none has succeeded since. */
   readonly lastFailure?: ConnectionUnavailableError | undefined
 }> {
   override get message(): string {
     const { busy, draining, maxConnections, waiting } = this.stats
-    const counts = `${busy} of ${maxConnections} leased, ${draining} draining, ${waiting} waiting`
+    const others = count(Math.max(waiting - 1, 0), "other")
+    const counts = `${busy} of ${maxConnections} leased, ${draining} draining, ${others} waiting`
     const advice =
       this.reason === "AcquireTimeout"
         ? "none came free within acquireTimeout. Hold leases for a shorter time, or raise maxConnections or acquireTimeout"
-        : "maxWaiters are waiting already. Hold leases for a shorter time, or raise maxConnections or maxWaiters"
+        : "maxWaiters lets no more wait. Hold leases for a shorter time, or raise maxConnections or maxWaiters"
     const failure = this.lastFailure === undefined ? "" : `. The latest connect failed: ${this.lastFailure.message}`
     return `Pool "${this.pool}" is exhausted (${counts}): ${advice}${failure}`
   }
@@ -142,8 +143,11 @@ export class ConnectionClosedError extends Data.TaggedError("ConnectionClosedErr
   readonly initiator: CloseInitiator
 }> {
   override get message(): string {
-    const reason = this.reason === "" ? "" : ` "${this.reason}"`
-    return `Connection ${this.connectionId} is closed: ${whoClosed[this.initiator]} with code ${this.code}${reason}`
+    const { code, connectionId, initiator, reason } = this
+    const why = whyClosed[initiator][code]
+    // What somebody has said of a close goes before what its code stands for.
+    const detail = reason !== "" ? ` "${reason}"` : why === undefined ? "" : `, ${why}`
+    return `Connection ${connectionId} is closed: ${whoClosed[initiator]} with code ${code}${detail}`
   }
 }
 
@@ -151,6 +155,23 @@ const whoClosed: Record<CloseInitiator, string> = {
   Remote: "the server or the network ended it",
   Local: "this program ended it",
   Pool: "the pool ended it"
+}
+
+/** A holder may close with most of the local codes, too: so they tell what they stand for, not what has happened. */
+const whyClosed: Record<CloseInitiator, { readonly [code: number]: string }> = {
+  Remote: {
+    1006: "which stands for a line that was reset or lost"
+  },
+  Local: {
+    1002: "which stands for a server that broke the protocol",
+    1006: "which stands for a close that nobody answered",
+    1007: "which stands for text that is not UTF-8, or data that cannot be inflated",
+    1009: "which stands for an incoming message larger than maxPayload"
+  },
+  Pool: {
+    1001: "since it was closing and the lease was not given back within shutdownTimeout",
+    1006: "since a ping was not answered, and nothing else moved, within pingTimeout"
+  }
 }
 
 /**

@@ -148,6 +148,10 @@ const messages: Readonly<Record<string, Fails>> = {
     {},
     WebSocketPool.use((connection) => Effect.zipRight(connection.close(), connection.receive))
   ),
+  closeUnanswered: scene(
+    { server: (peer) => Effect.zipRight(peer.silence, Effect.never) },
+    WebSocketPool.use((connection) => Effect.zipRight(connection.close(), connection.receive))
+  ),
   shutDown: scene(
     { server: listen },
     Effect.gen(function* () {

@@ -45,6 +45,22 @@ const unavailable = (...pool: Parameters<typeof poolWith>) =>
 const fields = (error: PoolError.PoolError) => Object.keys(error).sort()
 
 describe("PoolExhaustedError", () => {
+  // The stats count the get that fails: with maxWaiters 0 it said that 1 was waiting, where nobody was.
+  for (const maxWaiters of [0, 1, 2]) {
+    it.effect(`says how many others wait when maxWaiters is ${maxWaiters}`, () =>
+      Effect.gen(function* () {
+        yield* WebSocketPool.get
+        yield* Effect.replicateEffect(failing, maxWaiters)
+        yield* settle
+        const error = yield* failure
+        expectTag(error, "PoolExhaustedError")
+        const others = maxWaiters === 1 ? "1 other" : `${maxWaiters} others`
+        assert.include(error.message, `(1 of 1 leased, 0 draining, ${others} waiting)`)
+        assert.notInclude(error.message, "already")
+      }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters })))
+    )
+  }
+
   it.effect("has the pool's name, the reason and the stats of that moment", () =>
     Effect.gen(function* () {
       yield* WebSocketPool.get
@@ -65,6 +81,7 @@ describe("PoolExhaustedError", () => {
       expectTag(late, "PoolExhaustedError")
       assert.strictEqual(late.reason, "AcquireTimeout")
       assert.include(late.message, "acquireTimeout")
+      assert.include(late.message, "0 others waiting")
       assert.strictEqual((yield* WebSocketPool.stats).exhausted, 2)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 1 })))
   )
@@ -301,9 +318,11 @@ describe("ConnectionClosedError", () => {
   const codes: ReadonlyArray<
     readonly [
       string,
-      (connection: { close: (code?: number) => Effect.Effect<void> }) => Ending,
+      (connection: { close: (code?: number, reason?: string) => Effect.Effect<void> }) => Ending,
       number,
-      PoolError.CloseInitiator
+      PoolError.CloseInitiator,
+      /** What the message says of it, if the code alone would not do. */
+      string?
     ]
   > = [
     ["closed by the server", () => Effect.flatMap(peer, (peer) => peer.close(1000)), 1000, "Remote"],
@@ -314,12 +333,13 @@ describe("ConnectionClosedError", () => {
       4000,
       "Remote"
     ],
-    ["lost", () => Effect.flatMap(peer, (peer) => peer.destroy), 1006, "Remote"],
+    ["lost", () => Effect.flatMap(peer, (peer) => peer.destroy), 1006, "Remote", "reset or lost"],
     [
       "dead by ping",
       () => Effect.flatMap(peer, (peer) => Effect.zipRight(peer.silence, wait("40 seconds"))),
       1006,
-      "Pool"
+      "Pool",
+      "a ping was not answered, and nothing else moved, within pingTimeout"
     ],
     ["closed by its holder", (connection) => Effect.zipRight(connection.close(), settle), 1000, "Local"],
     [
@@ -333,13 +353,22 @@ describe("ConnectionClosedError", () => {
       (connection) =>
         Effect.flatMap(peer, (peer) => Effect.all([peer.silence, connection.close(4000), wait("2 seconds")])),
       1006,
-      "Local"
+      "Local",
+      "a close that nobody answered"
     ],
     [
       "sent a message that is too large",
       () => Effect.flatMap(peer, (peer) => peer.send("x".repeat(101))),
       1009,
-      "Local"
+      "Local",
+      "an incoming message larger than maxPayload"
+    ],
+    [
+      "closed by its holder with the code of a message that is too large",
+      (connection) => Effect.zipRight(connection.close(1009, "enough"), settle),
+      1009,
+      "Local",
+      'this program ended it with code 1009 "enough"'
     ],
     [
       "closed by the shutdown",
@@ -348,11 +377,12 @@ describe("ConnectionClosedError", () => {
           Effect.zipRight(Effect.forkDaemon(pool.close), wait("5 seconds"))
         ),
       1001,
-      "Pool"
+      "Pool",
+      "was closing and the lease was not given back within shutdownTimeout"
     ]
   ]
 
-  for (const [what, ending, code, initiator] of codes) {
+  for (const [what, ending, code, initiator, says] of codes) {
     it.effect(`says ${code} and "${initiator}" of a connection ${what}`, () =>
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
@@ -361,6 +391,8 @@ describe("ConnectionClosedError", () => {
           const error = yield* Effect.flip(operation)
           expectTag(error, "ConnectionClosedError")
           assert.deepInclude(error, { code, initiator })
+          if (says === undefined) assert.match(error.message, new RegExp(`with code ${code}$`))
+          else assert.isTrue(error.message.endsWith(says), error.message)
         }
       }).pipe(Effect.scoped, Effect.provide(poolWith({ maxPayload: 100 }, () => Effect.never)))
     )
@@ -390,7 +422,11 @@ describe("ConnectionClosedError", () => {
             events.onOpen(socket)
           })
       })
-    return Effect.forEach([1002, 1007], (code) =>
+    const broken = [
+      [1002, "a server that broke the protocol"],
+      [1007, "text that is not UTF-8"]
+    ] as const
+    return Effect.forEach(broken, ([code, says]) =>
       Effect.gen(function* () {
         const events = yield* collect(yield* WebSocketPool.WebSocketPool)
         const connection = yield* WebSocketPool.get
@@ -398,6 +434,7 @@ describe("ConnectionClosedError", () => {
         const error = yield* Effect.flip(connection.receive)
         expectTag(error, "ConnectionClosedError")
         assert.deepInclude(error, { code, initiator: "Local" })
+        assert.include(error.message, says)
         yield* settle
         const closed = events.find((event) => event._tag === "ConnectionClosed")
         assert.deepInclude(closed, { code, reason: "Protocol" })
