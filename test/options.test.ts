@@ -223,6 +223,15 @@ describe("durations", () => {
     )
   }
 
+  it.effect("that cannot be read are a ConfigError that says how to write one", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ pingInterval: "30s", drain: {} })
+      const allowed = 'Expected a duration that is not negative, such as "5 seconds" or a number of milliseconds'
+      assert.include(String(error), `pingInterval: "${allowed}, got "30s""`)
+      assert.include(String(error), `drain.quietPeriod: "${allowed}, got undefined"`)
+    })
+  )
+
   it.effect("may be zero or infinite", () =>
     Effect.gen(function* () {
       for (const value of [0, "0 millis", Duration.infinity, Number.POSITIVE_INFINITY] as const) {
@@ -309,6 +318,7 @@ describe("url", () => {
         assert.match(String(error), /ws/)
         assert.notInclude(String(error), "secret")
         assert.notInclude(JSON.stringify(error), "secret")
+        if (input === undefined) assert.include(String(error), "got none")
       })
     )
   }
@@ -412,6 +422,34 @@ describe("a ConfigError", () => {
         ]
       )
       for (const value of ["1.5", "-7", "-5", "whenever", "-1", "-3"]) assert.include(String(error), value)
+    })
+  )
+
+  // It said "[object Object]", or nothing at all: some objects cannot be made a string.
+  for (const [what, input, shown] of [
+    ["an object", { seconds: 5, token: "secret" }, "{ seconds: …, token: … }"],
+    ["an object in an array", [{ seconds: 5 }], "[{ seconds: … }]"],
+    ["an object without a prototype", Object.assign(Object.create(null), { seconds: 5 }), "{ seconds: … }"],
+    ["an object that shows no keys", Redacted.make("secret"), "an object"],
+    ["an Effect", Effect.succeed("secret"), "an Effect"],
+    ["a Config", Config.succeed(5), "an Effect"],
+    ["a symbol", Symbol("five"), "Symbol(five)"]
+  ] as const) {
+    it.effect(`shows ${what} on one line, and nothing that it holds`, () =>
+      Effect.gen(function* () {
+        for (const name of ["maxConnections", "maxWaiters", "acquireTimeout", "retry", "onConnect", "protocols"]) {
+          const error = yield* errorWith({ [name]: input })
+          assert.deepStrictEqual(namesIn(error), [name])
+          assert.isTrue(String(error).endsWith(`, got ${shown}")`), String(error))
+        }
+        assert.include(String(yield* errorWith({ drain: [input] })), `got [${shown}]`)
+      })
+    )
+  }
+
+  it.effect("shows no function's text", () =>
+    Effect.gen(function* () {
+      assert.include(String(yield* errorWith({ acquireTimeout: () => "secret" })), "got a function")
     })
   )
 

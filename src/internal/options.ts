@@ -65,15 +65,17 @@ class Problems {
     return this.error === undefined ? Effect.succeed(value) : Effect.fail(this.error)
   }
 
-  duration(path: ReadonlyArray<string>, input: unknown, fallback: Duration.Duration): Duration.Duration {
-    if (input === undefined) return fallback
+  /** Without a fallback it is required. */
+  duration(path: ReadonlyArray<string>, input: unknown, fallback?: Duration.Duration): Duration.Duration {
+    if (input === undefined && fallback !== undefined) return fallback
     const decoded = isNegative(input) ? Option.none() : Duration.decodeUnknown(input)
     if (Option.isSome(decoded)) return decoded.value
-    this.add(path, `Expected a duration that is not negative, got ${show(input)}`)
-    return fallback
+    const allowed = 'a duration that is not negative, such as "5 seconds" or a number of milliseconds'
+    this.add(path, `Expected ${allowed}, got ${show(input)}`)
+    return fallback ?? Duration.zero
   }
 
-  millis(path: ReadonlyArray<string>, input: unknown, fallback: Duration.Duration): number {
+  millis(path: ReadonlyArray<string>, input: unknown, fallback?: Duration.Duration): number {
     return Duration.toMillis(this.duration(path, input, fallback))
   }
 
@@ -107,10 +109,16 @@ class Problems {
   }
 }
 
+/** On one line. Of an object only the keys: who has mistaken one option for another may have put a secret there. */
 const show = (input: unknown): string => {
   if (typeof input === "string") return JSON.stringify(input)
   if (typeof input === "bigint") return `${input}n`
-  return Array.isArray(input) ? `[${input.map(show).join(", ")}]` : String(input)
+  if (typeof input === "function") return "a function"
+  if (Effect.isEffect(input)) return "an Effect"
+  if (Array.isArray(input)) return `[${input.map(show).join(", ")}]`
+  if (typeof input !== "object" || input === null) return String(input)
+  const keys = Object.keys(input).map((key) => `${key}: …`)
+  return keys.length === 0 ? "an object" : `{ ${keys.join(", ")} }`
 }
 
 /** `Duration` takes what is negative for zero. */
@@ -209,7 +217,7 @@ export const decode = (
         drain === undefined
           ? undefined
           : {
-              quietPeriod: problems.millis(["drain", "quietPeriod"], drain.quietPeriod ?? null, Duration.zero),
+              quietPeriod: problems.millis(["drain", "quietPeriod"], drain.quietPeriod),
               timeout: problems.millis(["drain", "timeout"], drain.timeout, defaults.drainTimeout),
               condition: problems.hook(["drain", "condition"], drain.condition) ?? (() => true)
             },

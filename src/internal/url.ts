@@ -6,6 +6,7 @@ export type UrlInput = string | URL | Redacted.Redacted<string>
 /** The URL, or what is wrong with it: never the URL itself, which may hold secrets. */
 export const parse = (input: unknown): URL | string => {
   const value = Redacted.isRedacted(input) ? Redacted.value(input) : input
+  if (value === undefined || value === null) return "Expected a URL that begins with ws: or wss:, got none"
   let url: URL
   try {
     url = new URL(value instanceof URL ? value.href : String(value))
