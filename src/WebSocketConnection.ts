@@ -171,7 +171,7 @@ export const toSocket: (self: WebSocketConnection) => Socket.Socket = socket.toS
  * **Errors** A `ParseError` shows where a value does not match and what was expected there. It shows no value, for
  * payloads hold secrets: `<string>` stands for a string, `<key>` for a key that the schema does not name, and the
  * texts with which `JSON.parse` and schemas complain about a value are left out. Annotations such as `message` are
- * shown; they are given the placeholder. What a schema throws is a `ParseError`, too.
+ * shown; they are given the placeholder. A schema that throws, dies, or interrupts itself is a `ParseError`, too.
  *
  * **Gotchas** What it has taken from the connection and not delivered is for it alone: the `receive` of `untyped` goes
  * on behind that. This is so after a `receive` that was interrupted while it decoded, and after a `receiveChunk`

@@ -79,6 +79,13 @@ const yielding = (n: number) => Effect.as(Effect.repeatN(Effect.yieldNow(), 3), 
 /** Decodes and encodes in several steps. */
 const stepwise = Schema.transformOrFail(Schema.Number, Schema.Number, { decode: yielding, encode: yielding })
 
+/** Interrupts itself over zero. */
+const interruptsItself = (n: number) => (n === 0 ? Effect.zipRight(Effect.yieldNow(), Effect.interrupt) : yielding(n))
+const notZero = Schema.transformOrFail(Schema.Number, Schema.Number, {
+  decode: interruptsItself,
+  encode: interruptsItself
+})
+
 /** Interrupts a fiber after its nth operation. */
 const interruptingAt = (n: number): Scheduler.Scheduler => {
   let operations = 0
@@ -279,6 +286,21 @@ describe("a message that does not match", () => {
     )
   )
 
+  // It stayed at the head for ever: every receive was interrupted.
+  it.effect("is one, too, whose schema interrupts itself", () =>
+    withLease(json(0, 1, 0, 2))((connection) =>
+      Effect.gen(function* () {
+        const typed = WebSocketConnection.schema(connection, { send: notZero, receive: notZero })
+        const error = yield* Effect.flip(typed.receive)
+        assert.strictEqual(error._tag, "ParseError")
+        assert.include(error.message, "Decoding <number> interrupted itself")
+        assert.deepStrictEqual(Chunk.toArray(yield* typed.receiveChunk), [1])
+        assert.strictEqual(yield* tagOf(typed.receiveChunk), "ParseError")
+        assert.strictEqual(yield* typed.receive, 2)
+      })
+    )
+  )
+
   it.effect("leaves the rest of a chunk for any view of the lease", () =>
     withLease(bad)((connection) =>
       Effect.gen(function* () {
@@ -322,6 +344,7 @@ describe("a value that cannot be encoded", () => {
     { name: "has no word in JSON", schema: Schema.Unknown, value: undefined },
     { name: "is a function", schema: Schema.Unknown, value: () => "secret" },
     { name: "is circular", schema: Schema.Unknown, value: circular },
+    { name: "makes its schema interrupt itself", schema: notZero as Schema.Schema<unknown>, value: 0 },
     { name: "is a bigint", schema: Schema.Unknown, value: 12345678901234567890n }
   ])("is a ParseError and is not sent: it $name", ({ schema, value }) =>
     withLease(echo)((connection) =>
@@ -601,6 +624,22 @@ describe("an interrupted receive", () => {
     )
   )
 
+  it.effect("loses nothing where only the decoding can be interrupted", () =>
+    withLease(json(1))((connection) =>
+      Effect.gen(function* () {
+        const pause = (n: number) => Effect.interruptible(Effect.delay(Effect.succeed(n), "1 second"))
+        const schema = Schema.transformOrFail(Schema.Number, Schema.Number, { decode: pause, encode: pause })
+        const typed = WebSocketConnection.schema(connection, { send: schema, receive: schema })
+        const first = yield* Effect.fork(Effect.uninterruptible(typed.receive))
+        yield* settle
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(first)))
+        const second = yield* Effect.fork(typed.receive)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* now(second), 1)
+      })
+    )
+  )
+
   it.effect("loses nothing of a chunk", () =>
     withLease(json(1, 2, 3))((connection) =>
       Effect.gen(function* () {
@@ -689,19 +728,10 @@ describe("two fibers that receive", () => {
   )
 
   it.effect("the second goes on when the schema has interrupted itself", () =>
-    withLease(json(1))((connection) =>
+    withLease(json(0, 1))((connection) =>
       Effect.gen(function* () {
-        let attempts = 0
-        const Once = Schema.transformOrFail(Schema.Number, Schema.Number, {
-          decode: (n) => {
-            attempts += 1
-            return attempts === 1 ? Effect.zipRight(Effect.yieldNow(), Effect.interrupt) : ParseResult.succeed(n)
-          },
-          encode: ParseResult.succeed
-        })
-        const typed = WebSocketConnection.schema(connection, { send: Once, receive: Once })
-        const exit = yield* Effect.exit(typed.receive)
-        assert.isTrue(Exit.isInterrupted(exit))
+        const typed = WebSocketConnection.schema(connection, { send: notZero, receive: notZero })
+        assert.strictEqual(yield* tagOf(typed.receive), "ParseError")
         assert.strictEqual(yield* Fiber.join(yield* Effect.fork(typed.receive)), 1)
       })
     )

@@ -1,11 +1,12 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type { Schemas } from "../WebSocketConnection.js"
 import type { Message } from "../WebSocketTransport.js"
-import { failure, mismatch, thrown } from "./parseFailure.js"
+import { failure, interrupted, mismatch, thrown } from "./parseFailure.js"
 
 /** How values become messages, and messages values. What needs no effect gives an `Either`. */
 export interface Codec<in Send, out Receive, out RSend, out RReceive> {
@@ -54,13 +55,17 @@ const guarded = <V, A, R>(
     const either = ParseResult.eitherOrUndefined(result)
     return either !== undefined
       ? Either.mapLeft(either, (issue) => mismatch(schema.ast, issue))
-      : Effect.catchAllCause(result, (cause) => {
-          if (Cause.isInterrupted(cause)) return Effect.interrupt
-          const found = Cause.failureOrCause(cause)
-          return Either.isLeft(found)
-            ? Effect.fail(mismatch(schema.ast, found.left))
-            : Effect.fail(thrown(what, value, Cause.squash(cause)))
-        })
+      : Effect.catchAllCause(result, (cause) =>
+          Effect.flatMap(FiberRef.get(FiberRef.interruptedCause), (interruption) => {
+            // Only if somebody has interrupted this fiber: a schema that interrupts itself has failed.
+            if (Cause.isInterrupted(cause) && !Cause.isEmpty(interruption)) return Effect.interrupt
+            const found = Cause.failureOrCause(cause)
+            if (Either.isLeft(found)) return Effect.fail(mismatch(schema.ast, found.left))
+            return Effect.fail(
+              Cause.isInterruptedOnly(cause) ? interrupted(what, value) : thrown(what, value, Cause.squash(cause))
+            )
+          })
+        )
   } catch (error) {
     return Either.left(thrown(what, value, error))
   }

@@ -159,3 +159,7 @@ export const failure = (actual: unknown, message: string): ParseResult.ParseErro
 /** The error for a function that has thrown. Its message may quote the value, so only the kind of error is told. */
 export const thrown = (what: string, actual: unknown, error: unknown): ParseResult.ParseError =>
   failure(actual, `${what} ${hide(actual)} threw ${error instanceof Error ? error.constructor.name : kindOf(error)}`)
+
+/** The error for a schema whose effect has interrupted itself. */
+export const interrupted = (what: string, actual: unknown): ParseResult.ParseError =>
+  failure(actual, `${what} ${hide(actual)} interrupted itself`)

@@ -222,7 +222,7 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
     })
   }
 
-  /** Passes the next message over if it does not match. One whose decoding gave up is kept. */
+  /** Passes the next message over if it does not match. One whose receiver was interrupted is kept. */
   private refuse(cause: Cause.Cause<ParseResult.ParseError>): Effect.Effect<never, ParseResult.ParseError> {
     this.undelivered.reader = undefined
     if (!Cause.isInterrupted(cause)) this.undelivered.drop(1)
