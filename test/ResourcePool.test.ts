@@ -1728,6 +1728,15 @@ describe("ResourcePool", () => {
     expectTypeOf<ResourcePool.ResourcePool<number>>().not.toExtend<ResourcePool.ResourcePool<1>>()
   })
 
+  it.scoped("can be piped, as Effect's Pool can", () =>
+    Effect.gen(function* () {
+      const pool = yield* makePool(items(), { max: 1 })
+      assert.strictEqual(yield* pool.pipe(ResourcePool.get, Effect.scoped), 1)
+      assert.strictEqual(yield* pool.pipe(ResourcePool.use(Effect.succeed)), 1)
+      assert.strictEqual(pool.pipe(), pool)
+    })
+  )
+
   it("is marked with TypeId", () => {
     assert.strictEqual<symbol>(ResourcePool.TypeId, Symbol.for("effect-websocket-pool/ResourcePool"))
     expectTypeOf<ResourcePool.TypeId>().toEqualTypeOf<typeof ResourcePool.TypeId>()

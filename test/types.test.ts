@@ -200,6 +200,7 @@ describe("ResourcePool", () => {
       type Used = Effect.Effect<string, "no" | "f" | PoolError.PoolClosedError, B>
       expectTypeOf(ResourcePool.use(pool, f)).toEqualTypeOf<Used>()
       expectTypeOf(ResourcePool.use(f)(pool)).toEqualTypeOf<Used>()
+      expectTypeOf(pool.pipe(ResourcePool.use(f))).toEqualTypeOf<Used>()
       expectTypeOf(pool).toExtend<ResourcePool.ResourcePool<number, "no">>()
       expectTypeOf(ResourcePool.invalidate(pool, 1)).toEqualTypeOf<Effect.Effect<void>>()
       expectTypeOf(ResourcePool.invalidate(1)(pool)).toEqualTypeOf<Effect.Effect<void>>()

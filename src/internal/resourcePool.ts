@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Inspectable from "effect/Inspectable"
+import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -46,7 +47,10 @@ const variance = {
   _E: (_: never) => _
 }
 
-class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | PoolClosedError> {
+class ResourcePoolImpl<A, E>
+  extends Pipeable.Class()
+  implements ResourcePool<A, E>, Driver<Item<A>, E | PoolClosedError>
+{
   readonly [TypeId] = variance
   private readonly pool: SlotPool<Item<A>, E | PoolClosedError>
   private readonly timers: Timers
@@ -59,6 +63,7 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
     readonly random: () => number,
     private readonly fork: (effect: Effect.Effect<void>, options?: Runtime.RunForkOptions) => Fiber.RuntimeFiber<void>
   ) {
+    super()
     this.timers = new Timers(
       clock,
       (effect) => this.fork(effect, { immediate: false }),
@@ -90,7 +95,7 @@ class ResourcePoolImpl<A, E> implements ResourcePool<A, E>, Driver<Item<A>, E | 
     return { _id: "ResourcePool" }
   }
 
-  toString(): string {
+  override toString(): string {
     return Inspectable.format(this.toJSON())
   }
 
