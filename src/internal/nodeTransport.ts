@@ -20,12 +20,10 @@ const defer = setImmediate
 type ClientOptions = WebSocket.ClientOptions &
   ClientRequestArgs & { readonly closeTimeout: number; readonly secureContext?: SecureContext }
 
-/** The options, picked and completed once for all connections. */
+/** The options, picked and completed. */
 interface Settings {
   readonly maxRedirects: number
-  readonly origin: string | undefined
-  readonly connection: object
-  readonly secure: () => object
+  readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
 }
 
 /** One request of a chain of redirects. */
@@ -53,24 +51,44 @@ const decode = (options: Options): Settings => {
   // A key that is there but undefined would hide the default that Node has for it.
   const tls: SecureContextOptions = defined({ ca, cert, ciphers, key, maxVersion, minVersion, passphrase, pfx })
   let context: SecureContext | undefined
+  // One context for all connections spares each of them tens of kilobytes. It would overrule the certificates
+  // that an agent was made with, though.
+  const secure = (): object => {
+    if (agent !== undefined) return tls
+    try {
+      context ??= createSecureContext(tls)
+    } catch (error) {
+      throw failure.badContext(error)
+    }
+    return { secureContext: context }
+  }
+  const connection: object = {
+    perMessageDeflate: options.perMessageDeflate ?? false,
+    ...defined({ agent, family, localAddress, lookup, rejectUnauthorized, servername }),
+    ...(checkServerIdentity && { checkServerIdentity: failure.identityCheck(checkServerIdentity) })
+  }
+  const optionsOf = ({ headers, url }: Hop, { closeTimeout, maxPayload }: ConnectRequest): ClientOptions => {
+    const hasOrigin = Object.keys(headers).some((name) => name.toLowerCase() === "origin")
+    return {
+      ...connection,
+      ...(/^(wss|https):/i.test(url) ? secure() : undefined),
+      ...(options.origin !== undefined && !hasOrigin ? { origin: options.origin } : undefined),
+      headers,
+      maxPayload: clamp(maxPayload),
+      closeTimeout: clamp(closeTimeout),
+      // Redirects are followed below: `ws` would take every header but two to any other server.
+      followRedirects: false,
+      generateMask
+    }
+  }
+  // A pool asks for the same each time, unless it computes something for each attempt.
+  let latest: { readonly request: ConnectRequest; readonly options: ClientOptions } | undefined
   return {
     maxRedirects: options.followRedirects === true ? (options.maxRedirects ?? defaultMaxRedirects) : 0,
-    origin: options.origin,
-    connection: {
-      perMessageDeflate: options.perMessageDeflate ?? false,
-      ...defined({ agent, family, localAddress, lookup, rejectUnauthorized, servername }),
-      ...(checkServerIdentity && { checkServerIdentity: failure.identityCheck(checkServerIdentity) })
-    },
-    // One context for all connections spares each of them tens of kilobytes. It would overrule the certificates
-    // that an agent was made with, though.
-    secure: () => {
-      if (agent !== undefined) return tls
-      try {
-        context ??= createSecureContext(tls)
-      } catch (error) {
-        throw failure.badContext(error)
-      }
-      return { secureContext: context }
+    optionsOf: (hop, request) => {
+      if (hop.number > 0) return optionsOf(hop, request)
+      if (latest?.request !== request) latest = { request, options: optionsOf(hop, request) }
+      return latest.options
     }
   }
 }
@@ -93,21 +111,6 @@ const generateMask = (mask: Buffer): void => {
 }
 
 const clamp = (n: number): number => Math.max(1, Math.min(maxInt32, Math.floor(n)))
-
-const clientOptions = (hop: Hop, request: ConnectRequest, settings: Settings): ClientOptions => {
-  const hasOrigin = Object.keys(hop.headers).some((name) => name.toLowerCase() === "origin")
-  return {
-    ...settings.connection,
-    ...(/^(wss|https):/i.test(hop.url) ? settings.secure() : undefined),
-    ...(settings.origin !== undefined && !hasOrigin ? { origin: settings.origin } : undefined),
-    headers: hop.headers,
-    maxPayload: clamp(request.maxPayload),
-    closeTimeout: clamp(request.closeTimeout),
-    // Redirects are followed below: `ws` would take every header but two to any other server.
-    followRedirects: false,
-    generateMask
-  }
-}
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400
 
@@ -169,19 +172,21 @@ const attempt = (
   settings: Settings
 ): Effect.Effect<void, Redirect | TransportError> =>
   // Only the waiting can be interrupted, not the cleaning up. A socket that has opened is the caller's.
-  Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      const secrets = () => failure.secretsOf(hop.visited, request.headers)
-      let ws: OwnedWebSocket
-      try {
-        ws = new OwnedWebSocket(hop.url, [...request.protocols], clientOptions(hop, request, settings))
-      } catch (error) {
-        return Effect.fail(failure.fromError(error, "Setup", secrets()))
-      }
-      const opened = Effect.async<void, Redirect | TransportError>((resume) => listen(ws, events, secrets, resume))
-      return Effect.onError(restore(opened), () => (ws.owner === undefined ? discard(ws) : Effect.void))
+  Effect.uninterruptibleMask((restore) => {
+    const secrets = () => failure.secretsOf(hop.visited, request.headers)
+    let ws: OwnedWebSocket
+    try {
+      ws = new OwnedWebSocket(hop.url, [...request.protocols], settings.optionsOf(hop, request))
+    } catch (error) {
+      return Effect.fail(failure.fromError(error, "Setup", secrets()))
+    }
+    const opened = Effect.async<void, Redirect | TransportError>((resume) => listen(ws, events, secrets, resume))
+    return Effect.matchCauseEffect(restore(opened), {
+      onFailure: (cause) =>
+        Effect.zipRight(ws.owner === undefined ? discard(ws) : Effect.void, Effect.failCause(cause)),
+      onSuccess: () => Effect.void
     })
-  )
+  })
 
 /**
  * The request that a redirect asks for. To another host, and from a secure line to an open one, it takes
