@@ -9,7 +9,16 @@ import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExh
 import type { CloseReason } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { ConnectRequest, Message, WebSocketTransport } from "../WebSocketTransport.js"
-import { abandon, type ConnectorHost, Creation, closedEarly, establish, requestTo, unavailable } from "./connector.js"
+import {
+  abandon,
+  begin,
+  type ConnectorHost,
+  Creation,
+  closedEarly,
+  recover,
+  requestTo,
+  unavailable
+} from "./connector.js"
 import * as defaults from "./defaults.js"
 import { Draining } from "./draining.js"
 import type { Driver } from "./driver.js"
@@ -22,7 +31,7 @@ import { SlotPool } from "./slotPool.js"
 import type { Timers } from "./timers.js"
 import * as url from "./url.js"
 import type { Outcome, Waiter } from "./waiter.js"
-import { abandonable, type Fork, within } from "./within.js"
+import { abandonable, type Fork, Limit, within } from "./within.js"
 
 export type Place = Slot<Link, AcquireError>
 
@@ -101,18 +110,30 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   create(slot: Place): void {
     const creation = new Creation(slot, this.timers.now(), this.knownUrl)
     this.creations.set(slot, creation)
-    const establishing = this.journal.tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span, () =>
-      establish(this, creation)
-    )
-    this.task(slot, establishing, (exit) => {
-      if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
-      else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
-      else {
-        const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value)))
-        this.onAttemptFailed(error)
-        this.unopened(creation, Exit.fail(error))
+    const { tracing } = this.journal
+    tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span)
+    const attempt = begin(this, creation)
+    // Most often it is the only one: then its fiber is, too.
+    const onAttempted = (exit: Exit.Exit<void, unknown>): void => {
+      if (Exit.isFailure(exit)) {
+        this.task(slot, recover(this, creation, attempt, exit.cause), (exit) => this.established(creation, exit))
+        return
       }
-    })
+      tracing.attempted(creation, attempt.span, Exit.void)
+      this.established(creation, Exit.succeed(attempt.link))
+    }
+    this.task(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
+  }
+
+  private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
+    this.journal.tracing.connected(creation, exit)
+    if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
+    else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
+    else {
+      const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value)))
+      this.onAttemptFailed(error)
+      this.unopened(creation, Exit.fail(error))
+    }
   }
 
   private opened({ attempts, slot, startedAt }: Creation, link: Link): void {
@@ -142,7 +163,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       if (slot.background) this.owner.onReady(error)
     }
     if (link === undefined || link.isGone || link.socket === undefined) failed()
-    else this.task(slot, Effect.uninterruptible(abandon(link, false)), failed)
+    else this.task(slot, abandon(link, false), failed)
   }
 
   abort(slot: Place): void {
@@ -306,14 +327,15 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.checkWith(slot, healthCheck, limit)
       return
     }
-    const ping = within(this, link.ping(undefined), limit, () => "no answer in time")
-    this.task(slot, ping, (exit) => {
+    const onPinged = (exit: Exit.Exit<unknown, unknown>): void => {
       // One that has ended meanwhile is not unhealthy, but lost.
       const isDead = Exit.isFailure(exit) && link.end === undefined
       if (isDead) this.kill(link)
       this.pool.checked(slot, Exit.isSuccess(exit))
       if (isDead) this.checkSilent()
-    })
+    }
+    const late = new Limit(this.timers, limit, () => "no answer in time")
+    this.task(slot, Effect.interruptible(link.ping(undefined)), onPinged, late)
   }
 
   private checkWith(slot: Place, healthCheck: Hook, limit: number): void {
@@ -366,8 +388,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
         lease.isDiscarded ? Effect.fail(new Error("the hook called discard")) : Effect.void
       )
       const late = () => new Error(`no end within ${Duration.format(Duration.millis(limit))}`)
-      return within(this, abandonable(this, run), limit, late).pipe(
+      return within(this.fork, abandonable(this.fork, run), new Limit(this.timers, limit, late)).pipe(
         Effect.zipRight(outcome),
+        Effect.interruptible,
         Effect.ensuring(Effect.sync(() => link.endLease()))
       )
     })
@@ -515,24 +538,31 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   // Fibers
 
-  /** Runs what a slot waits for. What follows from it happens in the same step, so no interruption can lose it. */
-  private task<A, E>(slot: Place, body: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void): void {
+  /**
+   * Runs what a slot waits for. What follows from it happens in the same step, so no interruption can lose it. The
+   * body says itself which parts of it can be interrupted.
+   */
+  private task<A, E, E2 = never>(
+    slot: Place,
+    body: Effect.Effect<A, E>,
+    onExit: (exit: Exit.Exit<A, E | E2>) => void,
+    limit?: Limit<E2>
+  ): void {
     let isOver = false
     const over = (exit: Exit.Exit<A, E>): void => {
       isOver = true
       this.tasks.delete(slot)
-      onExit(exit)
+      onExit(limit === undefined ? exit : limit.end(exit))
     }
     const fiber = this.fork(
-      Effect.uninterruptible(
-        Effect.matchCause(Effect.interruptible(body), {
-          onFailure: (cause) => over(Exit.failCause(cause)),
-          onSuccess: (value) => over(Exit.succeed(value))
-        })
-      )
+      Effect.matchCause(body, {
+        onFailure: (cause) => over(Exit.failCause(cause)),
+        onSuccess: (value) => over(Exit.succeed(value))
+      })
     )
     if (isOver) return
     this.tasks.set(slot, fiber)
+    limit?.start(fiber)
     // It may be a hook of this very fiber, at its start, that closes the pool.
     if (this.creations.get(slot)?.isAborted === true) this.interrupt(fiber)
   }

@@ -1,6 +1,8 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
@@ -13,7 +15,7 @@ import type { Slot } from "./slot.js"
 import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
-import { abandonable, type Fork, within } from "./within.js"
+import { abandonable, type Fork, Limit, within } from "./within.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
@@ -94,64 +96,88 @@ const timedOut = (limit: Duration.Duration): AttemptFailed =>
     isRetryable: true
   })
 
-/**
- * Establishes a connection, retries included. Whatever it fails with, no socket is left, unless it is interrupted
- * when it is done already: then `abandon` is up to the caller.
- */
-export const establish = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> => {
-  const isWorthIt = (error: ConnectionUnavailableError): boolean => error.isRetryable && host.isWanted(creation)
-  return Effect.catchAll(attempt(host, creation), (error) => {
-    if (!isWorthIt(error)) return Effect.fail(error)
-    // The schedule hears of the first failure, too, and costs nothing as long as there is none.
-    let first: ConnectionUnavailableError | undefined = error
-    const again = Effect.suspend(() => {
-      if (first === undefined) return attempt(host, creation)
-      const failure = Effect.fail(first)
-      first = undefined
-      return failure
-    })
-    return Effect.retry(again, { schedule: host.settings.retry, while: isWorthIt })
-  })
+type Span = Tracer.Span | undefined
+
+/** An attempt to open a connection. */
+export interface Attempt {
+  readonly link: Link
+  readonly span: Span
+  /** To be run within `connectTimeout`. */
+  readonly open: Effect.Effect<void, unknown>
+  readonly limit: Limit<AttemptFailed>
 }
 
-const attempt = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> => {
+export const begin = (host: ConnectorHost, creation: Creation): Attempt => {
   const { connectTimeout } = host.settings
   creation.attempts += 1
   const link = new Link(host.nextId(), creation.slot, host)
   creation.link = link
-  return host.journal.tracing.attempting(creation, link, (span) => {
-    const open = Effect.zipRight(connect(host, creation, link, span), setUp(host, link, span))
-    const bounded = within(host, open, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
-    return conclude(host, creation, link, bounded)
+  const span = host.journal.tracing.attempting(creation, link)
+  return {
+    link,
+    span,
+    open: open(host, creation, link, span),
+    limit: new Limit(host.timers, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
+  }
+}
+
+/**
+ * What follows a first attempt that has failed: it is given up, and there are others, as `retry` says. Whatever it
+ * fails with, no socket is left, unless it is interrupted when it is done already: then `abandon` is up to the caller.
+ * It is to be run where nothing can be interrupted.
+ */
+export const recover = (
+  host: ConnectorHost,
+  creation: Creation,
+  attempt: Attempt,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<Link, ConnectionUnavailableError> => {
+  const isWorthIt = (error: ConnectionUnavailableError): boolean => error.isRetryable && host.isWanted(creation)
+  return Effect.catchAll(giveUp(host, creation, attempt, cause), (error) => {
+    if (!isWorthIt(error)) return Effect.fail(error)
+    // The schedule hears of the first failure, too.
+    let first: ConnectionUnavailableError | undefined = error
+    const again = Effect.suspend(() => {
+      if (first === undefined) return tryAgain(host, creation)
+      const failure = Effect.fail(first)
+      first = undefined
+      return failure
+    })
+    return Effect.interruptible(Effect.retry(again, { schedule: host.settings.retry, while: isWorthIt }))
   })
 }
 
-const conclude = (
+const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.uninterruptibleMask((restore) => {
+    const attempt = begin(host, creation)
+    return Effect.matchCauseEffect(restore(within(host.fork, attempt.open, attempt.limit)), {
+      onFailure: (cause) => giveUp(host, creation, attempt, cause),
+      onSuccess: () => {
+        host.journal.tracing.attempted(creation, attempt.span, Exit.void)
+        return Effect.succeed(attempt.link)
+      }
+    })
+  })
+
+const giveUp = (
   host: ConnectorHost,
   creation: Creation,
-  link: Link,
-  bounded: Effect.Effect<void, unknown>
-): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(restore(bounded), {
-      onFailure: (cause) => {
-        const error = unavailable(host, creation, cause)
-        // After connectTimeout no time is left for a closing handshake.
-        return Effect.zipRight(
-          abandon(link, !creation.isAborted && error.reason !== "Timeout"),
-          Effect.suspend(() => {
-            link.drop()
-            if (creation.isAborted) return Effect.interrupt
-            host.onAttemptFailed(error)
-            return Effect.fail(error)
-          })
-        )
-      },
-      onSuccess: () => Effect.succeed(link)
-    })
+  { link, span }: Attempt,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<never, ConnectionUnavailableError> => {
+  const error = unavailable(host, creation, cause)
+  return Effect.flatMap(
+    // After connectTimeout no time is left for a closing handshake.
+    abandon(link, !creation.isAborted && error.reason !== "Timeout"),
+    () => {
+      link.drop()
+      const exit = creation.isAborted ? Exit.interrupt(FiberId.none) : Exit.fail(error)
+      if (!creation.isAborted) host.onAttemptFailed(error)
+      host.journal.tracing.attempted(creation, span, exit)
+      return exit
+    }
   )
-
-type Span = Tracer.Span | undefined
+}
 
 /** The spans of a hook belong to the attempt. */
 const below = <A, E>(span: Span, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -164,6 +190,14 @@ export const unavailable = (
   cause: Cause.Cause<unknown>
 ): ConnectionUnavailableError =>
   new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause) })
+
+const open = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> => {
+  const { onConnect } = host.settings
+  const connected = connect(host, creation, link, span)
+  // A transport without a network may open at once: whoever has asked goes on first.
+  const next = onConnect === undefined ? Effect.yieldNow() : setUp(host, link, onConnect, span)
+  return Effect.zipRight(connected, next)
+}
 
 const connect = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
@@ -196,14 +230,10 @@ const withValue = <A>(
   given: A | Effect.Effect<A, unknown, Scope.Scope>,
   then: (value: A) => Effect.Effect<void, unknown>
 ): Effect.Effect<void, unknown> =>
-  Effect.isEffect(given) ? Effect.flatMap(abandonable(host, below(span, Effect.scoped(given))), then) : then(given)
+  Effect.isEffect(given) ? Effect.flatMap(abandonable(host.fork, below(span, Effect.scoped(given))), then) : then(given)
 
-const setUp = (host: ConnectorHost, link: Link, span: Span): Effect.Effect<void, unknown> =>
-  Effect.suspend(() => {
-    const { onConnect } = host.settings
-    if (onConnect === undefined) return Effect.void
-    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
-  })
+const setUp = (host: ConnectorHost, link: Link, onConnect: Hook, span: Span): Effect.Effect<void, unknown> =>
+  Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
 
 /** Some servers accept everybody and close the door at once: then there is nothing to set up. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
@@ -221,7 +251,7 @@ const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook, span: Sp
       scope
     )
     return Effect.ensuring(
-      abandonable(host, below(span, run)),
+      abandonable(host.fork, below(span, run)),
       Effect.sync(() => link.endLease())
     )
   })

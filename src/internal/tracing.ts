@@ -134,50 +134,45 @@ export class Tracing {
 
   // In fibers of the pool
 
-  /** Runs all the attempts to open a connection, for the `get` whose span is given, if for any. */
-  connecting<A extends Subject>(
-    opening: Opening,
-    asked: Tracer.AnySpan | undefined,
-    establish: () => Effect.Effect<A, ConnectionUnavailableError>
-  ): Effect.Effect<A, ConnectionUnavailableError> {
-    if (this.tracer === undefined) return establish()
-    return Effect.suspend(() => {
-      const span = this.start("WebSocketPool.connect", { links: known([asked]) })
-      opening.span = span
-      if (span === undefined) return establish()
-      return Effect.onExit(establish(), (exit) =>
-        guarded(() => {
-          this.describe(span, { ...serverOf(opening.url), "websocket.connect.attempts": opening.attempts })
-          if (Exit.isSuccess(exit)) {
-            span.attribute("websocket.connection.id", exit.value.id)
-            const { sampled, spanId, traceId } = span
-            this.openings.set(exit.value, Tracer.externalSpan({ spanId, traceId, sampled }))
-          }
-          this.endConnect(span, exit)
-        })
-      )
+  /** A connection is to be opened, for the `get` whose span is given, if for any. */
+  connecting(opening: Opening, asked: Tracer.AnySpan | undefined): void {
+    if (this.tracer !== undefined) opening.span = this.start("WebSocketPool.connect", { links: known([asked]) })
+  }
+
+  connected(opening: Opening, exit: Exit.Exit<Subject, ConnectionUnavailableError>): void {
+    const { span } = opening
+    if (span === undefined) return
+    attempt(() => {
+      this.describe(span, { ...serverOf(opening.url), "websocket.connect.attempts": opening.attempts })
+      if (Exit.isSuccess(exit)) {
+        span.attribute("websocket.connection.id", exit.value.id)
+        const { sampled, spanId, traceId } = span
+        this.openings.set(exit.value, Tracer.externalSpan({ spanId, traceId, sampled }))
+      }
+      this.endConnect(span, exit)
     })
   }
 
-  /** Runs one attempt. What it makes of its span is for the hooks that it runs. */
-  attempting<A>(
-    opening: Opening,
-    { id }: Subject,
-    run: (span: Tracer.Span | undefined) => Effect.Effect<A, ConnectionUnavailableError>
-  ): Effect.Effect<A, ConnectionUnavailableError> {
-    if (this.tracer === undefined) return run(undefined)
-    const span = this.start("WebSocketPool.connect.attempt", {
+  /** The span of an attempt, for the hooks that it runs. */
+  attempting(opening: Opening, { id }: Subject): Tracer.Span | undefined {
+    if (this.tracer === undefined) return undefined
+    return this.start("WebSocketPool.connect.attempt", {
       parent: opening.span,
       kind: "client",
       attributes: { "websocket.connection.id": id, "websocket.connect.attempt": opening.attempts }
     })
-    if (span === undefined) return run(undefined)
-    return Effect.onExit(run(span), (exit) =>
-      guarded(() => {
-        this.describe(span, serverOf(opening.url))
-        this.endConnect(span, exit)
-      })
-    )
+  }
+
+  attempted(
+    opening: Opening,
+    span: Tracer.Span | undefined,
+    exit: Exit.Exit<unknown, ConnectionUnavailableError>
+  ): void {
+    if (span === undefined) return
+    attempt(() => {
+      this.describe(span, serverOf(opening.url))
+      this.endConnect(span, exit)
+    })
   }
 
   private endConnect(span: Tracer.Span, exit: Exit.Exit<unknown, ConnectionUnavailableError>): void {

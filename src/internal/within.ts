@@ -2,49 +2,61 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import { makeTimer, type Timers } from "./timers.js"
+import type { Timer, Timers } from "./timers.js"
 
-/** How a fiber of the pool is started. */
+/** How a fiber of the pool is started: where it cannot be interrupted, until it says that it can be. */
 export type Fork = <A, E>(
   effect: Effect.Effect<A, E>,
   options?: { readonly immediate?: boolean }
 ) => Fiber.RuntimeFiber<A, E>
 
 /**
- * Bounds an effect by a timer of the pool: past it the effect is interrupted, and once it has ended the whole
- * fails. One fiber, and no race that could leave a sleeper behind.
+ * How long a fiber may take, by a timer of the pool: past it the fiber is interrupted, and once it has ended the whole
+ * has failed. There is no race that could leave a sleeper behind.
  */
-export const within = <A, E, E2>(
-  { fork, timers }: { readonly fork: Fork; readonly timers: Timers },
-  effect: Effect.Effect<A, E>,
-  millis: number,
-  onTimeout: () => E2
-): Effect.Effect<A, E | E2> => {
-  if (millis === Number.POSITIVE_INFINITY) return effect
-  return Effect.async((resume) => {
-    let isLate = false
-    const fiber = fork(Effect.interruptible(effect))
-    const timer = makeTimer(() => {
-      isLate = true
-      fiber.unsafeInterruptAsFork(FiberId.none)
-    })
-    timers.set(timer, timers.now() + millis)
-    fiber.addObserver((exit) => {
-      timers.clear(timer)
-      resume(isLate && Exit.isInterrupted(exit) ? Effect.fail(onTimeout()) : exit)
-    })
-    return Effect.suspend(() => {
-      timers.clear(timer)
-      return Fiber.interrupt(fiber)
-    })
-  })
+export class Limit<E> implements Timer {
+  due = 0
+  position = -1
+  private isPast = false
+  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+
+  constructor(
+    private readonly timers: Timers,
+    private readonly millis: number,
+    private readonly onTimeout: () => E
+  ) {}
+
+  start(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
+    this.fiber = fiber
+    this.timers.set(this, this.timers.now() + this.millis)
+  }
+
+  onDue(): void {
+    this.isPast = true
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  /** What the end of the fiber comes to. */
+  end<A, E2>(exit: Exit.Exit<A, E2>): Exit.Exit<A, E | E2> {
+    this.timers.clear(this)
+    return this.isPast && Exit.isInterrupted(exit) ? Exit.fail(this.onTimeout()) : exit
+  }
 }
+
+/** Bounds an effect. */
+export const within = <A, E, E2>(fork: Fork, effect: Effect.Effect<A, E>, limit: Limit<E2>): Effect.Effect<A, E | E2> =>
+  Effect.async((resume) => {
+    const fiber = fork(Effect.interruptible(effect))
+    limit.start(fiber)
+    fiber.addObserver((exit) => resume(limit.end(exit)))
+    return Fiber.interrupt(fiber)
+  })
 
 /**
  * Runs a hook so that it can be abandoned at once, even one that cannot be interrupted: then it goes on by itself,
  * and only the pool's own end waits for it.
  */
-export const abandonable = <A, E>({ fork }: { readonly fork: Fork }, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+export const abandonable = <A, E>(fork: Fork, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.async((resume) => {
     const fiber = fork(Effect.interruptible(hook))
     fiber.addObserver(resume)
