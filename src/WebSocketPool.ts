@@ -104,7 +104,10 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   readonly idleTimeout?: Duration.DurationInput | undefined
   /** The oldest age for reuse; each connection's own lies 0 to 10 % below. Default: infinity. */
   readonly connectionTTL?: Duration.DurationInput | undefined
-  /** A connection that has heard nothing for so long is pinged, leased or idle. Default: 30 seconds. */
+  /**
+   * A connection that has heard nothing for so long is pinged, leased or idle. When it pings another one, the pool
+   * pings those along that would be due within 1 % of it. Default: 30 seconds.
+   */
   readonly pingInterval?: Duration.DurationInput | undefined
   /** A line on which nothing moves for so long after a ping is dead, and closed. Default: 10 seconds. */
   readonly pingTimeout?: Duration.DurationInput | undefined

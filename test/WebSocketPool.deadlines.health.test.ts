@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import { type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import { collect, greet, notYet, now, peers, poolWith, settle } from "./support/memoryPool.js"
 
 /** Leases so many connections at once and gives them back. */
@@ -217,6 +217,43 @@ describe("pingInterval", () => {
       yield* TestClock.setTime(50_000)
       assert.strictEqual(yield* lastActivityAt, 50_000)
     }).pipe(Effect.scoped, Effect.provide(poolWith()))
+  )
+
+  it.effect("is up to 1 % shorter for one that would follow the ping of another", () =>
+    Effect.gen(function* () {
+      const opened: Array<WebSocketConnection.WebSocketConnection> = []
+      for (const millis of [0, 200, 100, 1]) {
+        yield* TestClock.adjust(millis)
+        opened.push(yield* WebSocketPool.get)
+      }
+      const heardAt = Effect.forEach(opened, ({ info }) => Effect.map(info, ({ lastActivityAt }) => lastActivityAt))
+      assert.deepStrictEqual(yield* heardAt, [0, 200, 300, 301])
+      yield* TestClock.setTime(29_999)
+      assert.deepStrictEqual(yield* heardAt, [0, 200, 300, 301])
+      yield* TestClock.setTime(30_000)
+      assert.deepStrictEqual(yield* heardAt, [30_000, 30_000, 30_000, 301])
+      // The last is alone. What it hears meanwhile counts as ever.
+      yield* TestClock.setTime(30_050)
+      yield* (yield* peers)[3]!.send("here I am")
+      yield* TestClock.setTime(59_999)
+      assert.deepStrictEqual(yield* heardAt, [30_000, 30_000, 30_000, 30_050])
+      yield* TestClock.setTime(60_000)
+      assert.deepStrictEqual(yield* heardAt, [60_000, 60_000, 60_000, 60_000])
+    }).pipe(Effect.scoped, Effect.provide(poolWith()))
+  )
+
+  it.effect("is exact beside whatever else is due", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust(100)
+      const connection = yield* WebSocketPool.get
+      // Somebody gives up at 30 seconds.
+      yield* Effect.fork(WebSocketPool.get)
+      const heardAt = Effect.map(connection.info, ({ lastActivityAt }) => lastActivityAt)
+      yield* TestClock.setTime(30_099)
+      assert.strictEqual(yield* heardAt, 100)
+      yield* TestClock.setTime(30_100)
+      assert.strictEqual(yield* heardAt, 30_100)
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, acquireTimeout: "29900 millis" })))
   )
 
   it.effect("does not count what is sent as heard", () =>

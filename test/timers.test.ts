@@ -369,6 +369,40 @@ describe("Timers", () => {
       })
     )
 
+    it.scoped("takes those along that may come early, if it may itself, and no others", () =>
+      Effect.gen(function* () {
+        const { timers, timer, fired } = yield* setup
+        const early = (name: string, due: number): void => timers.set({ ...timer(name), leeway: 10 }, due)
+        timers.set(timer("exact"), 95)
+        early("first", 100)
+        early("second", 110)
+        early("third", 110.5)
+        yield* TestClock.adjust(99)
+        assert.deepStrictEqual(fired, ["exact"])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(fired, ["exact", "first", "second"])
+        timers.set(timer("before"), 110.2)
+        early("fourth", 110.4)
+        yield* TestClock.setTime(110.3)
+        assert.deepStrictEqual(fired.slice(3), ["before"])
+        yield* TestClock.setTime(110.4)
+        assert.deepStrictEqual(fired.slice(4), ["fourth", "third"])
+      })
+    )
+
+    it.scoped("does not run ahead of the clock when it comes early", () =>
+      Effect.gen(function* () {
+        const { timers, timer } = yield* setup
+        const times: Array<number> = []
+        const early = (due: number): void =>
+          timers.set({ ...timer("early", () => times.push(timers.now())), leeway: 10 }, due)
+        early(100)
+        early(110)
+        yield* TestClock.adjust(100)
+        assert.deepStrictEqual(times, [100, 100])
+      })
+    )
+
     it.scoped("may arm others, due earlier than those that wait", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup

@@ -90,7 +90,7 @@ const writeAll = (): void => {
 const text = { binary: false }
 const binary = { binary: true }
 
-/** A short text is cheaper as bytes: header and payload become one write. A long one would be copied once more. */
+/** A short text, as a ping, is cheaper as bytes: header and payload become one write. A long one would be copied once more. */
 const shortText = 1024
 
 /** A long message is a burst of its own: it is written at once, behind what waits. */
@@ -207,7 +207,7 @@ export class NodeSocket implements TransportSocket {
     this.writeWaiting()
     if (!this.isOpen) return
     try {
-      this.ws.ping(payload)
+      this.ws.ping(Buffer.from(payload))
     } catch {
       this.destroy()
     }

@@ -9,6 +9,11 @@ export interface Timer {
   due: number
   /** Where it stands in the heap; -1 when it is not armed. */
   position: number
+  /**
+   * By how much it may come early along with another one that may, if it may at all: to wake a process that does
+   * nothing costs more than what is done then.
+   */
+  readonly leeway?: number
   readonly onDue: () => void
 }
 
@@ -144,12 +149,17 @@ export class Timers {
     // What a timer sets anew for this very moment waits for the next round, so that a round ends.
     const now = this.now()
     let rounds = this.heap.length
+    let hasCompany = false
     try {
       while (rounds-- > 0) {
         const first = this.heap[0]
-        if (first === undefined || first.due - now > slack) break
+        if (first === undefined) break
+        const { due, leeway = 0 } = first
+        const isDue = due - now <= slack
+        if (!isDue && !(hasCompany && due - now <= leeway)) break
+        if (isDue) this.floor = due
+        hasCompany ||= leeway > 0
         this.clear(first)
-        this.floor = first.due
         first.onDue()
       }
     } finally {

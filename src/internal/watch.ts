@@ -33,6 +33,9 @@ interface Pinger {
 /** How often a line is looked at while a ping is out: the part of `pingTimeout` by which its end may be noticed late. */
 const looks = 4
 
+/** The part of `pingInterval` by which a ping may come early, in company of another line's. */
+const leewayOfSilence = 0.01
+
 /** Pings a line, and watches whether it lives. Its timer is the next look. */
 export class Watch implements Timer {
   due = 0
@@ -188,8 +191,14 @@ export class Watch implements Timer {
       return
     }
     this.isWatched = false
-    if (now >= this.silentAt) this.line.onSilent()
+    const isEarly = this.due > now
+    if (this.silentAt - now <= (isEarly ? this.leeway : 0)) this.line.onSilent()
     else this.rest()
+  }
+
+  /** Lines that fall silent at about the same time are pinged together. */
+  get leeway(): number {
+    return this.isWatched ? 0 : this.rules.pingInterval * leewayOfSilence
   }
 
   /** How long until the next look at a line that has yet to answer. */
