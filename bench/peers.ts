@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
-import { Deferred, Effect, FiberSet, Mailbox, Pool, Queue, type Scope } from "effect"
+import { Deferred, Effect, FiberSet, identity, Mailbox, Pool, Queue, type Scope } from "effect"
 import genericPool from "generic-pool"
 import * as tarn from "tarn"
 import { WebSocket as UndiciWebSocket } from "undici"
@@ -10,6 +10,7 @@ import { WebSocket } from "ws"
 import { type WebSocketConnection, WebSocketPool } from "../src/index.js"
 import { NodeWebSocketTransport } from "../src/node.js"
 import { fibers, promises, turns } from "./harness.js"
+import { Line } from "./line.js"
 
 export interface Setting {
   readonly url: string
@@ -97,10 +98,10 @@ export const bare: Peer = (setting) =>
       })
   })
 
-/** A fiber per socket that waits for each echo: what it costs at the least to answer a fiber. */
-export const fiberPerSocket: Peer = (setting) =>
-  Effect.map(sockets(setting), (sockets) => {
-    const asks = sockets.map((socket) => {
+/** For each socket an effect that asks. */
+const questions = (setting: Setting) =>
+  Effect.map(sockets(setting), (sockets) =>
+    sockets.map((socket) => {
       let answer = (_reply: Effect.Effect<unknown>) => {}
       socket.on("message", (data, isBinary) => answer(Effect.succeed(read(data, isBinary))))
       return Effect.async<unknown>((resume) => {
@@ -108,14 +109,29 @@ export const fiberPerSocket: Peer = (setting) =>
         socket.send(setting.message)
       })
     })
-    return (times) =>
+  )
+
+/** A fiber per socket that waits for each echo: what it costs at the least to answer a fiber. */
+export const fiberPerSocket: Peer = (setting) =>
+  Effect.map(
+    questions(setting),
+    (asks) => (times) =>
       Effect.runPromise(
         Effect.forEach(asks, (ask) => turns(Math.round(times / asks.length), ask), {
           concurrency: "unbounded",
           discard: true
         })
       )
-  })
+  )
+
+/** Fibers that share the sockets, with nothing around it: what it costs at the least to lease one to a fiber. */
+const inLine =
+  (around: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Peer =>
+  (setting) =>
+    Effect.map(questions(setting), (asks) => {
+      const ask = around(new Line(asks).use((ask) => ask))
+      return (times, workers) => fibers(times, workers, ask)
+    })
 
 /** The same without keeping a connection. */
 export const connectionPerRequest: Peer = ({ message, url }) =>
@@ -287,6 +303,8 @@ const effectPoolOf =
 export const peers = {
   bare: { label: "bare `ws`, no pool", peer: bare, isOurs: false },
   fiber: { label: "bare `ws`, a fiber per socket, no pool", peer: fiberPerSocket, isOurs: false },
+  line: { label: "bare `ws`, fibers in line, no pool", peer: inLine(identity), isOurs: false },
+  "scoped-line": { label: "the same, each turn in an empty scope", peer: inLine(Effect.scoped), isOurs: false },
   use: { label: "`WebSocketPool.use`", peer: use, isOurs: true },
   get: { label: "`WebSocketPool.get`, scoped", peer: get, isOurs: true },
   undici: { label: "undici's `WebSocket`, no pool", peer: undici, isOurs: false },

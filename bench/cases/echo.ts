@@ -145,7 +145,7 @@ export const waiters: Case = {
   run: (settings) =>
     Effect.gen(function* () {
       const setting = { url: `${settings.url}/echo`, connections, message: small }
-      const names = ["bare", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
+      const names = ["bare", "line", "scoped-line", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
       const measured = yield* measure(yield* contenders(names, setting, manyWorkers), settings, 250)
       const bare = of(measured, "bare")
       const use = of(measured, "use")

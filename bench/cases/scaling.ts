@@ -13,6 +13,7 @@ import {
   turns
 } from "../harness.js"
 import { instant } from "../instant.js"
+import { Line } from "../line.js"
 
 const connections = [1, 100, 10_000]
 const waiters = [0, 1000, 100_000]
@@ -65,20 +66,38 @@ class Baton {
     })
 }
 
-/** Two fibers hand the connection to each other; the others stand in line between them. */
-const parked = (count: number) =>
+/** Two fibers hand something to each other; the others stand in line between them. */
+const parked = (
+  count: number,
+  use: (hold: Effect.Effect<void>) => Effect.Effect<void, unknown>,
+  waiting: Effect.Effect<number>
+) =>
+  Effect.gen(function* () {
+    const baton = new Baton()
+    const turn = use(baton.hold)
+    for (let n = 0; n < count + 2; n++) yield* Effect.forkScoped(turns(Number.POSITIVE_INFINITY, turn))
+    while ((yield* waiting) < count + 1) yield* Effect.yieldNow()
+    return baton.run
+  })
+
+const waitingForPool = (count: number) =>
   Effect.gen(function* () {
     const pool = yield* poolOf(1)
-    const baton = new Baton()
-    const use = pool.use(() => baton.hold)
-    for (let n = 0; n < count + 2; n++) yield* Effect.forkScoped(turns(Number.POSITIVE_INFINITY, use))
-    while ((yield* pool.stats).waiting < count + 1) yield* Effect.yieldNow()
-    const contender: Contender = {
-      name: `waiters ${count}`,
-      label: `\`use\` by hand-off, ${number(count)} other waiters`,
-      isOurs: true,
-      run: baton.run
-    }
+    const waiting = Effect.map(pool.stats, (stats) => stats.waiting)
+    const run = yield* parked(count, (hold) => pool.use(() => hold), waiting)
+    const label = `\`use\` by hand-off, ${number(count)} other waiters`
+    const contender: Contender = { name: `waiters ${count}`, label, isOurs: true, run }
+    return contender
+  })
+
+/** Without a pool: what the fibers cost that wait. */
+const waitingInLine = (count: number) =>
+  Effect.gen(function* () {
+    const line = new Line([undefined])
+    const waiting = Effect.sync(() => line.length)
+    const run = yield* parked(count, (hold) => line.use(() => hold), waiting)
+    const label = `fibers in line, no pool, ${number(count)} others`
+    const contender: Contender = { name: `line ${count}`, label, run }
     return contender
   })
 
@@ -108,7 +127,8 @@ export const scaling: Case = {
       const measured: Array<Measured> = []
       for (const kind of [
         Effect.forEach(connections, idle),
-        Effect.forEach(waiters, parked),
+        Effect.forEach(waiters, waitingForPool),
+        Effect.forEach(waiters, waitingInLine),
         Effect.forEach(waiters, givenUp)
       ]) {
         const some = yield* Effect.scoped(Effect.flatMap(kind, (contenders) => measure(contenders, settings, 100)))
