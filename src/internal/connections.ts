@@ -2,8 +2,6 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
@@ -20,20 +18,20 @@ import {
   unavailable
 } from "./connector.js"
 import * as defaults from "./defaults.js"
-import { Draining } from "./draining.js"
 import type { Driver } from "./driver.js"
+import { Health } from "./health.js"
+import { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
-import { Lease } from "./lease.js"
 import type { Link } from "./link.js"
-import { decodeHeaders, type Hook, type Settings } from "./options.js"
-import type { Slot, SlotState } from "./slot.js"
+import { decodeHeaders, type Settings } from "./options.js"
+import { Settling } from "./settling.js"
+import type { SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
+import { type Place, Tasks } from "./tasks.js"
 import type { Timers } from "./timers.js"
 import * as url from "./url.js"
 import type { Outcome, Waiter } from "./waiter.js"
-import { abandonable, type Fork, Limit, within } from "./within.js"
-
-export type Place = Slot<Link, AcquireError>
+import type { Fork } from "./within.js"
 
 /** What its owner is told. */
 export interface Owner {
@@ -61,7 +59,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   lastFailure: ConnectionUnavailableError | undefined
 
   private readonly creations = new Map<Place, Creation>()
-  private readonly tasks = new Map<Place, Fiber.RuntimeFiber<void>>()
+  private readonly tasks: Tasks
+  private readonly health: Health
+  private readonly settling: Settling
   readonly request: ConnectRequest | undefined
   /** The URL as it may be shown, if it does not have to be computed. */
   private readonly knownUrl: string
@@ -103,6 +103,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this,
       timers
     )
+    const warn = (message: string, cause: Cause.Cause<unknown>): void => this.warn(message, cause)
+    const hooks = new Hooks(fork, timers, warn)
+    this.tasks = new Tasks(fork, (slot) => this.creations.get(slot)?.isAborted === true)
+    this.settling = new Settling(settings, this.pool, timers, journal, this.tasks, hooks, warn)
+    this.health = new Health(settings, this.pool, timers, journal, this.tasks, hooks, this.settling)
   }
 
   // Connecting
@@ -116,13 +121,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // Most often it is the only one: then its fiber is, too.
     const onAttempted = (exit: Exit.Exit<void, unknown>): void => {
       if (Exit.isFailure(exit)) {
-        this.task(slot, recover(this, creation, attempt, exit.cause), (exit) => this.established(creation, exit))
+        this.tasks.run(slot, recover(this, creation, attempt, exit.cause), (exit) => this.established(creation, exit))
         return
       }
       tracing.attempted(creation, attempt.span, Exit.void)
       this.established(creation, Exit.succeed(attempt.link))
     }
-    this.task(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
+    this.tasks.run(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
   }
 
   private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
@@ -163,14 +168,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       if (slot.background) this.owner.onReady(error)
     }
     if (link === undefined || link.isGone || link.socket === undefined) failed()
-    else this.task(slot, abandon(link, false), failed)
+    else this.tasks.run(slot, abandon(link, false), failed)
   }
 
   abort(slot: Place): void {
     const creation = this.creations.get(slot)
     if (creation === undefined) return
     creation.isAborted = true
-    this.interrupt(this.tasks.get(slot))
+    this.tasks.interrupt(slot)
   }
 
   nextId(): string {
@@ -197,7 +202,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     if (link.isUnfit) return "Discarded"
     // A doomed one will be closed whatever is said here.
     if (slot.doom !== undefined) return "Reuse"
-    return this.settings.onRelease === undefined ? this.tidy(link) : "Settle"
+    return this.settings.onRelease === undefined ? this.settling.tidy(link) : "Settle"
   }
 
   refused({ item }: Place): "Reuse" | CloseReason {
@@ -207,76 +212,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   }
 
   settle(slot: Place): void {
-    const { onRelease } = this.settings
-    if (onRelease === undefined) {
-      slot.item.draining?.start()
-      return
-    }
-    const hook = this.runHook(slot.item, onRelease, this.closeTimeout)
-    this.task(slot, hook, (exit) => {
-      if (slot.state !== "releasing") return
-      if (!this.isHealthy("onRelease", exit)) {
-        this.pool.doom(slot, "Unhealthy")
-        return
-      }
-      const verdict = this.tidy(slot.item)
-      if (verdict === "Reuse") this.pool.settled(slot)
-      else if (verdict === "Settle") slot.item.draining?.start()
-      else this.pool.doom(slot, verdict)
-    })
+    this.settling.settle(slot)
   }
 
-  /** Deals with what has arrived already, and says whether to wait for more. */
-  private tidy(link: Link): "Reuse" | "Settle" | "Dirty" {
-    const { drain } = this.settings
-    if (drain === undefined) return link.inbox.length === 0 ? "Reuse" : "Dirty"
-    const { slot } = link
-    const draining = new Draining(
-      this.timers.now(),
-      drain,
-      this.timers,
-      () => {
-        this.drained(link, draining)
-        this.pool.settled(slot)
-      },
-      () => {
-        this.journal.totals.drainTimeouts += 1
-        this.pool.doom(slot, "DrainTimeout")
-      }
-    )
-    link.draining = draining
-    this.journal.drainStarted(link)
-    const unread = link.inbox.length
-    if (!link.drop((message) => this.mayDrop(message))) return "Dirty"
-    draining.dropped = unread
-    if (drain.quietPeriod > 0) return "Settle"
-    this.drained(link, draining)
-    return "Reuse"
-  }
-
-  private drained(link: Link, draining: Draining): void {
-    draining.stop()
-    link.draining = undefined
-    this.journal.drainCompleted(link, draining.since, draining.dropped)
-  }
-
-  private undrained(link: Link, reason: CloseReason): void {
-    const { draining } = link
-    if (draining === undefined) return
-    draining.stop()
-    link.draining = undefined
-    this.journal.drainEnded(link, draining.since, draining.dropped, reason)
-  }
-
-  private mayDrop(message: Message): boolean {
-    const { drain } = this.settings
-    if (drain === undefined) return false
-    try {
-      return drain.condition(message)
-    } catch (error) {
-      this.warn("drain.condition has thrown; the connection is closed", Cause.die(error))
-      return false
-    }
+  onStray(link: Link, message: Message, bytes: number): void {
+    this.settling.onStray(link, message, bytes)
   }
 
   wakeLater(link: Link): void {
@@ -295,13 +235,6 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     for (const link of links) link.wake()
   }
 
-  onStray(link: Link, message: Message, bytes: number): void {
-    this.journal.dropped(link, bytes)
-    if (link.isEnding) return
-    if (!this.mayDrop(message)) this.pool.doom(link.slot, "Dirty")
-    else link.draining?.onMessage()
-  }
-
   onDropped(link: Link, bytes: number): void {
     this.journal.dropped(link, bytes)
   }
@@ -312,107 +245,29 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     return item.isOpen
   }
 
-  needsCheck({ item }: Place, now: number): boolean {
-    const { validateAfterIdle } = this.settings
-    // Behind a socket that is not read no answer can be seen.
-    if (validateAfterIdle === Number.POSITIVE_INFINITY || item.isPaused) return false
-    return now - item.heardAt > validateAfterIdle
+  needsCheck(slot: Place, now: number): boolean {
+    return this.health.needsCheck(slot, now)
   }
 
   check(slot: Place): void {
-    const link = slot.item
-    const limit = Math.min(Duration.toMillis(defaults.validationTimeout), this.pingTimeout)
-    const { healthCheck } = this.settings
-    if (healthCheck !== undefined) {
-      this.checkWith(slot, healthCheck, limit)
-      return
-    }
-    const onPinged = (exit: Exit.Exit<unknown, unknown>): void => {
-      // One that has ended meanwhile is not unhealthy, but lost.
-      const isDead = Exit.isFailure(exit) && link.end === undefined
-      if (isDead) this.kill(link)
-      this.pool.checked(slot, Exit.isSuccess(exit))
-      if (isDead) this.checkSilent()
-    }
-    const late = new Limit(this.timers, limit, () => "no answer in time")
-    this.task(slot, Effect.interruptible(link.ping(undefined)), onPinged, late)
-  }
-
-  private checkWith(slot: Place, healthCheck: Hook, limit: number): void {
-    const link = slot.item
-    this.task(slot, this.runHook(link, healthCheck, limit), (exit) => {
-      const isHealthy = this.isHealthy("healthCheck", exit)
-      if (!isHealthy && link.end === undefined) this.journal.totals.healthCheckFailures += 1
-      if (link.leases > 0 && !link.drop((message) => this.mayDrop(message))) this.pool.doom(slot, "Dirty")
-      link.wasChecked()
-      this.pool.checked(slot, isHealthy)
-      if (!isHealthy) this.checkSilent()
-    })
-  }
-
-  /** One line was dead: look at those that were as silent. */
-  private checkSilent(): void {
-    const now = this.timers.now()
-    for (const slot of Array.from(this.pool.slots)) {
-      if (slot.state === "idle" && this.needsCheck(slot, now)) this.onSilent(slot.item)
-    }
+    this.health.check(slot)
   }
 
   onSilent(link: Link): void {
-    const { slot } = link
-    const { healthCheck } = this.settings
-    if (slot.state === "idle" && healthCheck !== undefined) {
-      this.pool.checkOut(slot)
-      this.checkWith(slot, healthCheck, this.pingTimeout)
-    } else link.sendPing()
+    this.health.onSilent(link)
   }
 
   onDead(link: Link): void {
-    this.kill(link)
-    if (link.slot.item === link) this.pool.doom(link.slot, "Unhealthy")
-  }
-
-  private kill(link: Link): void {
-    this.journal.totals.healthCheckFailures += 1
-    link.closeReason ??= "Unhealthy"
-    link.destroy()
-  }
-
-  /** Runs a hook with a handle of its own. */
-  private runHook(link: Link, hook: Hook, limit: number): Effect.Effect<void, unknown> {
-    return Effect.suspend(() => {
-      const lease = new Lease(link)
-      link.lendToHook(lease)
-      const run = Effect.scoped(Effect.suspend(() => hook(lease)))
-      const outcome = Effect.suspend(() =>
-        lease.isDiscarded ? Effect.fail(new Error("the hook called discard")) : Effect.void
-      )
-      const late = () => new Error(`no end within ${Duration.format(Duration.millis(limit))}`)
-      return within(this.fork, abandonable(this.fork, run), new Limit(this.timers, limit, late)).pipe(
-        Effect.zipRight(outcome),
-        Effect.interruptible,
-        Effect.ensuring(Effect.sync(() => link.endLease()))
-      )
-    })
-  }
-
-  private isHealthy(hook: string, exit: Exit.Exit<void, unknown>): boolean {
-    if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
-      this.warn(`${hook} has failed; the connection is closed`, exit.cause)
-    }
-    return Exit.isSuccess(exit)
+    this.health.onDead(link)
   }
 
   // Closing
 
   destroy(slot: Place, reason: CloseReason): void {
     const link = slot.item
-    const hook = this.tasks.get(slot)
-    if (hook !== undefined) {
-      this.interrupt(hook)
-      link.endLease()
-    }
-    this.undrained(link, reason)
+    // What it waits for is a hook that has been lent the connection.
+    if (this.tasks.interrupt(slot)) link.endLease()
+    this.settling.undrained(link, reason)
     if (reason === "Discarded" && link.closeReason === undefined) this.journal.discarded()
     link.closeReason ??= reason
     if (link.isGone) {
@@ -463,9 +318,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // Who was granted it, and has not begun, still gets what it holds.
     if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
-    this.undrained(link, link.closeReason ?? "Remote")
+    this.settling.undrained(link, link.closeReason ?? "Remote")
     // Nobody needs the outcome of a hook any more.
-    this.interrupt(this.tasks.get(slot))
+    this.tasks.interrupt(slot)
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
   }
@@ -536,43 +391,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     return Effect.fail(new PoolClosedError({ pool: this.settings.name }))
   }
 
-  // Fibers
-
-  /**
-   * Runs what a slot waits for. What follows from it happens in the same step, so no interruption can lose it. The
-   * body says itself which parts of it can be interrupted.
-   */
-  private task<A, E, E2 = never>(
-    slot: Place,
-    body: Effect.Effect<A, E>,
-    onExit: (exit: Exit.Exit<A, E | E2>) => void,
-    limit?: Limit<E2>
-  ): void {
-    let isOver = false
-    const over = (exit: Exit.Exit<A, E>): void => {
-      isOver = true
-      this.tasks.delete(slot)
-      onExit(limit === undefined ? exit : limit.end(exit))
-    }
-    const fiber = this.fork(
-      Effect.matchCause(body, {
-        onFailure: (cause) => over(Exit.failCause(cause)),
-        onSuccess: (value) => over(Exit.succeed(value))
-      })
-    )
-    if (isOver) return
-    this.tasks.set(slot, fiber)
-    limit?.start(fiber)
-    // It may be a hook of this very fiber, at its start, that closes the pool.
-    if (this.creations.get(slot)?.isAborted === true) this.interrupt(fiber)
-  }
-
   warn(message: string, cause?: Cause.Cause<unknown>): void {
     const log = cause === undefined ? Effect.logWarning(message) : Effect.logWarning(message, cause)
     this.fork(Effect.annotateLogs(log, "pool", this.settings.name), { immediate: false })
-  }
-
-  private interrupt(fiber: Fiber.RuntimeFiber<void> | undefined): void {
-    fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 }

@@ -37,7 +37,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "reuse a connection with an unread message",
-    file: "connections.ts",
+    file: "settling.ts",
     from: 'link.inbox.length === 0 ? "Reuse" : "Dirty"',
     to: '"Reuse"'
   },
@@ -128,13 +128,13 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "lease a connection while it is being drained",
-    file: "connections.ts",
+    file: "settling.ts",
     from: 'if (drain.quietPeriod > 0) return "Settle"',
     to: ""
   },
   {
     name: "take a failed hook for a success",
-    file: "connections.ts",
+    file: "hooks.ts",
     from: "return Exit.isSuccess(exit)",
     to: 'return Exit.isSuccess(exit) || hook !== ""'
   },
