@@ -75,6 +75,18 @@ const pool: Hold = (url, count) =>
 /** With default options what idles is closed after a minute, unless it is kept open. */
 const keptPool: Hold = (url, count) => makePool({ url, minConnections: count, maxConnections: count })
 
+/** As connections come about that are opened when there is something to do: each has its own moment to be pinged at. */
+const spreadPool: Hold = (url, count) =>
+  Effect.gen(function* () {
+    const pool = yield* makePool({ url, maxConnections: count })
+    const steps = 300
+    for (let step = 1; step <= steps; step++) {
+      yield* pool.resize({ minConnections: Math.round((step * count) / steps) })
+      yield* Effect.sleep(pingInterval / steps)
+    }
+    yield* pool.ready
+  })
+
 const effectPool: Hold = (url, count) =>
   Effect.gen(function* () {
     const pool = yield* Pool.makeWithTTL({ acquire: pooledSocket(url), min: 0, max: count, timeToLive: "1 hour" })
@@ -105,6 +117,7 @@ export const holders = {
   "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
   pool: { label: "`WebSocketPool`", hold: pool },
   "kept-pool": { label: "`WebSocketPool`, default options", hold: keptPool },
+  "spread-pool": { label: "the same, opened in the course of 30 s", hold: spreadPool },
   undici: { label: "undici's `WebSocket`, no pool", hold: undici },
   "effect-pool": { label: "Effect's `Pool` and platform's `Socket`", hold: effectPool }
 } as const satisfies Record<string, { readonly label: string; readonly hold: Hold }>

@@ -144,7 +144,16 @@ export const heap: Case = {
     })
 }
 
-const watched = ["nothing", "bare", "bare-pings", "kept-pool"] as const satisfies ReadonlyArray<HolderName>
+const watched = [
+  "nothing",
+  "bare",
+  "bare-pings",
+  "kept-pool",
+  "spread-pool"
+] as const satisfies ReadonlyArray<HolderName>
+
+/** V8 collects what opening has left behind only when the process has idled for a while. Seconds. */
+const settling = 40
 
 export const idleCpu: Case = {
   name: "idle-cpu",
@@ -152,9 +161,13 @@ export const idleCpu: Case = {
   run: ({ progress, seconds, url }) =>
     Effect.gen(function* () {
       progress("opening")
-      const children = yield* Effect.forEach(watched, (name) =>
-        Effect.map(child("./idle.js", [name, `${url}/echo`, String(crowd)]), ([child]) => ({ name, child }))
+      const children = yield* Effect.forEach(
+        watched,
+        (name) => Effect.map(child("./idle.js", [name, `${url}/echo`, String(crowd)]), ([child]) => ({ name, child })),
+        { concurrency: "unbounded" }
       )
+      progress(`letting them settle for ${settling} s`)
+      yield* Effect.sleep(`${settling} seconds`)
       progress(`watching for ${seconds} s`)
       for (const { child } of children) child.send(seconds)
       const shares = yield* Effect.forEach(
