@@ -178,7 +178,7 @@ export const largeMessages: Case = {
   run: (settings) =>
     Effect.gen(function* () {
       const setting = { url: `${settings.url}/echo`, connections: largeConnections, message: large }
-      const names = ["bare", "use", "get", "undici", "effect-pool"] as const
+      const names = ["bare", "fiber", "use", "get", "undici", "effect-pool"] as const
       const measured = yield* measure(yield* contenders(names, setting, largeConnections, 64), settings, 400)
       const bare = of(measured, "bare")
       const use = of(measured, "use")
