@@ -242,6 +242,21 @@ describe("pingInterval", () => {
     }).pipe(Effect.scoped, Effect.provide(poolWith()))
   )
 
+  it.effect("is exact when another one, of which something was heard meanwhile, is only looked at", () =>
+    Effect.gen(function* () {
+      yield* WebSocketPool.get
+      yield* TestClock.adjust(200)
+      const connection = yield* WebSocketPool.get
+      yield* TestClock.setTime(20_200)
+      yield* (yield* peers)[0]!.send("here I am")
+      const heardAt = Effect.map(connection.info, ({ lastActivityAt }) => lastActivityAt)
+      yield* TestClock.setTime(30_199)
+      assert.strictEqual(yield* heardAt, 200)
+      yield* TestClock.setTime(30_200)
+      assert.strictEqual(yield* heardAt, 30_200)
+    }).pipe(Effect.scoped, Effect.provide(poolWith()))
+  )
+
   it.effect("is exact beside whatever else is due", () =>
     Effect.gen(function* () {
       yield* TestClock.adjust(100)

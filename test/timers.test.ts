@@ -69,6 +69,24 @@ describe("Timers", () => {
     )
   })
 
+  describe("onClock", () => {
+    it.scoped("is what the clock shows, as it is set now", () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const { timers } = yield* setup
+        yield* TestClock.adjust(500)
+        const before = timers.now()
+        assert.strictEqual(before, 500)
+        assert.strictEqual(timers.onClock(before), 1_000_500)
+        yield* TestClock.setTime(400_000)
+        yield* TestClock.adjust(100)
+        assert.strictEqual(timers.onClock(timers.now()), 400_100)
+        assert.strictEqual(timers.onClock(before), 400_100 - (timers.now() - before))
+        assert.isAtLeast(timers.now(), before)
+      })
+    )
+  })
+
   describe("set", () => {
     it.scoped("arms a timer, which goes off once, when it is due and not before", () =>
       Effect.gen(function* () {
@@ -372,7 +390,11 @@ describe("Timers", () => {
     it.scoped("takes those along that may come early, if it may itself, and no others", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
-        const early = (name: string, due: number): void => timers.set({ ...timer(name), leeway: 10 }, due)
+        const early = (name: string, due: number): void => {
+          const { onDue } = timer(name)
+          // What only looks again takes nobody along.
+          timers.set({ ...makeTimer(() => onDue() ?? name !== "idle"), leeway: 10 }, due)
+        }
         timers.set(timer("exact"), 95)
         early("first", 100)
         early("second", 110)
@@ -382,20 +404,21 @@ describe("Timers", () => {
         yield* TestClock.adjust(1)
         assert.deepStrictEqual(fired, ["exact", "first", "second"])
         timers.set(timer("before"), 110.2)
+        early("idle", 110.2)
         early("fourth", 110.4)
         yield* TestClock.setTime(110.3)
-        assert.deepStrictEqual(fired.slice(3), ["before"])
+        assert.deepStrictEqual(fired.slice(3), ["before", "idle"])
         yield* TestClock.setTime(110.4)
-        assert.deepStrictEqual(fired.slice(4), ["fourth", "third"])
+        assert.deepStrictEqual(fired.slice(5), ["fourth", "third"])
       })
     )
 
     it.scoped("does not run ahead of the clock when it comes early", () =>
       Effect.gen(function* () {
-        const { timers, timer } = yield* setup
+        const { timers } = yield* setup
         const times: Array<number> = []
         const early = (due: number): void =>
-          timers.set({ ...timer("early", () => times.push(timers.now())), leeway: 10 }, due)
+          timers.set({ ...makeTimer(() => times.push(timers.now()) > 0), leeway: 10 }, due)
         early(100)
         early(110)
         yield* TestClock.adjust(100)

@@ -34,7 +34,7 @@ export interface LinkHost extends Rules {
   readonly onStray: (link: Link, message: Message, bytes: number) => void
   /** A message was read and will be given to nobody. */
   readonly onDropped: (link: Link, bytes: number) => void
-  /** Nothing was heard for `pingInterval`. */
+  /** Nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
   readonly onSilent: (link: Link) => void
   /** Nothing moved for `pingTimeout` after a ping. */
   readonly onDead: (link: Link) => void

@@ -541,7 +541,8 @@ export class SlotPool<A, E> {
   /** A slot no longer counts towards `min`. */
   private loses(slot: Slot<A, E>): void {
     if (this.limits.replaceAtOnce || slot.heldFor !== undefined || this.state !== "open") return
-    if (this.kept + this.count.creating < this.min) this.upkeep.lost(slot.createdAt)
+    if (this.kept + this.count.creating < this.min)
+      this.upkeep.lost(slot.state === "creating" ? Number.NEGATIVE_INFINITY : slot.createdAt)
   }
 
   private move(slot: Slot<A, E>, event: SlotEvent): void {

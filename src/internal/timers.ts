@@ -10,15 +10,16 @@ export interface Timer {
   /** Where it stands in the heap; -1 when it is not armed. */
   position: number
   /**
-   * By how much it may come early along with another one that may, if it may at all: to wake a process that does
-   * nothing costs more than what is done then.
+   * By how much it may come early, along with another one that says so: to wake a process that does nothing costs more
+   * than what is done then.
    */
   readonly leeway?: number
-  readonly onDue: () => void
+  /** What to do; `true` says that those that may come early shall come along. */
+  readonly onDue: () => unknown
 }
 
 /** A timer that stands for itself. */
-export const makeTimer = (onDue: () => void): Timer => ({ due: 0, position: -1, onDue })
+export const makeTimer = (onDue: () => unknown): Timer => ({ due: 0, position: -1, onDue })
 
 /** Longer sleeps never end on the live clock: it hands them to `setTimeout`, whose delay is a signed 32 bit integer. */
 const longestSleep = 2 ** 31 - 1
@@ -71,9 +72,9 @@ export class Timers {
     return now < this.floor ? this.floor : now
   }
 
-  /** What the clock shows at a time. */
+  /** What the clock, as it is set now, shows at a time. */
   onClock(time: number): number {
-    return this.origin + time
+    return this.clock.unsafeCurrentTimeMillis() - (this.now() - time)
   }
 
   nanos(): bigint {
@@ -158,9 +159,8 @@ export class Timers {
         const isDue = due - now <= slack
         if (!isDue && !(hasCompany && due - now <= leeway)) break
         if (isDue) this.floor = due
-        hasCompany ||= leeway > 0
         this.clear(first)
-        first.onDue()
+        if (first.onDue() === true) hasCompany = true
       }
     } finally {
       // A defect in one of them, of somebody else's transport say, must not stop the others.

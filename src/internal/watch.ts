@@ -11,7 +11,7 @@ export interface Line {
   /** Whether it is not read. */
   readonly isPaused: boolean
   readonly socket: TransportSocket | undefined
-  /** Nothing was heard for `pingInterval`. */
+  /** Nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
   readonly onSilent: () => void
   /** Nothing moved for `pingTimeout` after a ping. */
   readonly onDead: () => void
@@ -169,11 +169,13 @@ export class Watch implements Timer {
 
   // Looking
 
-  onDue(): void {
-    if (!this.line.isPaused) this.look()
+  /** Lines that fall silent at about the same time are told of together. */
+  onDue(): boolean {
+    return !this.line.isPaused && this.look()
   }
 
-  private look(): void {
+  /** Says whether it has told that the line is silent. */
+  private look(): boolean {
     const { pingTimeout, timers } = this.rules
     const now = timers.now()
     const { socket } = this.line
@@ -188,15 +190,16 @@ export class Watch implements Timer {
       const deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
       if (now >= deadAt) this.line.onDead()
       else timers.set(this, Math.min(deadAt, now + this.lookAfter))
-      return
+      return false
     }
     this.isWatched = false
     const isEarly = this.due > now
-    if (this.silentAt - now <= (isEarly ? this.leeway : 0)) this.line.onSilent()
+    const isSilent = this.silentAt - now <= (isEarly ? this.leeway : 0)
+    if (isSilent) this.line.onSilent()
     else this.rest()
+    return isSilent
   }
 
-  /** Lines that fall silent at about the same time are pinged together. */
   get leeway(): number {
     return this.isWatched ? 0 : this.rules.pingInterval * leewayOfSilence
   }
