@@ -78,7 +78,12 @@ export const child = (
   Effect.acquireRelease(
     Effect.promise(async (): Promise<readonly [ChildProcess, unknown]> => {
       const child = fork(new URL(file, import.meta.url), args, { execArgv: [] })
-      const [answer] = await once(child, "message")
+      const ended = once(child, "exit").then(([code]) => {
+        throw new Error(`${file} ended with ${code} before it was ready`)
+      })
+      const [answer] = await Promise.race([once(child, "message"), ended])
+      // What comes later is nobody's concern.
+      ended.catch(() => {})
       return [child, answer]
     }),
     ([child]) =>
