@@ -242,6 +242,28 @@ export const perSecond = ({ nanos }: Measured): number => 1e9 / median(nanos)
 /** How many times as many turns per second. */
 export const speed = (one: Measured, other: Measured): number => ratio(other.nanos, one.nanos)
 
+/** What was measured, compared to the first of it. */
+export const comparison = (
+  title: string,
+  what: string,
+  first: string,
+  measured: ReadonlyArray<Measured>,
+  digits = 1
+): Table => {
+  const base = measured[0]!
+  return {
+    title,
+    columns: ["", what, first, "client CPU, µs", first],
+    rows: measured.map((one) => [
+      one.label,
+      number(perSecond(one)),
+      speed(one, base).toFixed(2),
+      median(one.cpu).toFixed(digits),
+      ratio(one.cpu, base.cpu).toFixed(2)
+    ])
+  }
+}
+
 // Loops
 
 /** So many turns, one after the other, in a loop that costs next to nothing. */

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import {
   type Case,
   type Contender,
+  comparison,
   type Measured,
   measure,
   median,
@@ -36,20 +37,8 @@ const contenders = (names: ReadonlyArray<PeerName>, setting: Setting, workers: n
     )
   })
 
-const table = (title: string, measured: ReadonlyArray<Measured>): Table => {
-  const bare = of(measured, "bare")
-  return {
-    title,
-    columns: ["", "requests/s", "bare `ws` = 1", "client CPU, µs", "bare `ws` = 1"],
-    rows: measured.map((one) => [
-      one.label,
-      number(perSecond(one)),
-      speed(one, bare).toFixed(2),
-      median(one.cpu).toFixed(1),
-      ratio(one.cpu, bare.cpu).toFixed(2)
-    ])
-  }
-}
+const table = (title: string, measured: ReadonlyArray<Measured>): Table =>
+  comparison(title, "requests/s", "bare `ws` = 1", measured)
 
 const requests = (one: Measured): string => `${number(perSecond(one))}/s`
 

@@ -4,14 +4,13 @@ import {
   type Case,
   type Contender,
   child,
+  comparison,
   type Measured,
   measure,
-  median,
   number,
   of,
   perSecond,
   type Report,
-  ratio,
   type Sample,
   speed,
   type Table,
@@ -42,20 +41,8 @@ const contenders = (url: string, workers: number, names: ReadonlyArray<WatcherNa
     )
   )
 
-const table = (title: string, measured: ReadonlyArray<Measured>): Table => {
-  const base = measured[0]!
-  return {
-    title,
-    columns: ["", "requests/s", "the first = 1", "client CPU, µs", "the first = 1"],
-    rows: measured.map((one) => [
-      one.label,
-      number(perSecond(one)),
-      speed(one, base).toFixed(2),
-      median(one.cpu).toFixed(1),
-      ratio(one.cpu, base.cpu).toFixed(2)
-    ])
-  }
-}
+const table = (title: string, measured: ReadonlyArray<Measured>): Table =>
+  comparison(title, "requests/s", "the first = 1", measured)
 
 const target = (what: string, measured: ReadonlyArray<Measured>, name: string): Target => {
   const base = measured[0]!

@@ -5,14 +5,13 @@ import type { WebSocketConnection } from "../../src/index.js"
 import {
   type Case,
   type Contender,
+  comparison,
   type Measured,
   measure,
-  median,
   number,
   of,
   perSecond,
   type Report,
-  ratio,
   speed,
   type Table
 } from "../harness.js"
@@ -146,20 +145,8 @@ const contenders = (url: string) =>
     return [yield* bare(url), ...(yield* ours(url)), yield* platformSocket(url), yield* undici(url)]
   })
 
-const table = (title: string, measured: ReadonlyArray<Measured>): Table => {
-  const base = of(measured, "bare")
-  return {
-    title,
-    columns: ["", "messages/s", "bare `ws` = 1", "client CPU, µs", "bare `ws` = 1"],
-    rows: measured.map((one) => [
-      one.label,
-      number(perSecond(one)),
-      speed(one, base).toFixed(2),
-      median(one.cpu).toFixed(2),
-      ratio(one.cpu, base.cpu).toFixed(2)
-    ])
-  }
-}
+const table = (title: string, measured: ReadonlyArray<Measured>): Table =>
+  comparison(title, "messages/s", "bare `ws` = 1", measured, 2)
 
 export const receiving: Case = {
   name: "receive",
