@@ -83,7 +83,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
       // Without a closeTimeout both are due at once, in any order.
-      this.sever()
+      if (this.patience.position !== -1) this.sever()
       this.isOverdue = true
       this.connections.destroyAll()
       this.onVacated()
