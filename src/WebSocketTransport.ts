@@ -70,7 +70,7 @@ export interface SocketEvents {
   readonly onMessage: (message: Message, bytes: number) => void
   /** The answer to a ping, with the payload of that ping. */
   readonly onPong: (payload: string) => void
-  /** Bytes have left the send buffer. */
+  /** Bytes have left the send buffer, where they may have waited or not. */
   readonly onFlush: () => void
   /** The connection has ended: nothing more will be read or written. At most once. */
   readonly onEnd: (info: CloseInfo) => void
@@ -91,7 +91,10 @@ export interface TransportSocket {
   readonly isOpen: boolean
   /** Bytes accepted by `send` and not yet flushed to the network. */
   readonly bufferedAmount: number
-  /** Another number each time bytes have been received or flushed, those of an unfinished message included. */
+  /**
+   * A sign of life: another number once bytes have been received, those of an unfinished message included, or have
+   * left a send buffer in which they had waited. What the network takes at once proves nothing.
+   */
   readonly progress: number
   /**
    * Queues a message and returns its size in bytes. The caller may change its array once `send` has returned.

@@ -56,6 +56,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly receiveBuffer: number
   readonly sendBuffer: number
   readonly closeTimeout: number
+  readonly hasHealthCheck: boolean
   lastFailure: ConnectionUnavailableError | undefined
 
   private readonly creations = new Map<Place, Creation>()
@@ -85,6 +86,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.receiveBuffer = settings.receiveBuffer
     this.sendBuffer = settings.sendBuffer
     this.closeTimeout = settings.closeTimeout
+    this.hasHealthCheck = settings.healthCheck !== undefined
     const target = Effect.isEffect(settings.url) ? url.unknown : url.parse(settings.url)
     const headers = Effect.isEffect(settings.headers) ? undefined : decodeHeaders(settings.headers)
     this.knownUrl = typeof target === "string" ? target : url.redact(target)
@@ -105,7 +107,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     )
     const warn = (message: string, cause: Cause.Cause<unknown>): void => this.warn(message, cause)
     const hooks = new Hooks(fork, timers, warn)
-    this.tasks = new Tasks(fork, (slot) => this.creations.get(slot)?.isAborted === true)
+    this.tasks = new Tasks(fork)
     this.settling = new Settling(settings, this.pool, timers, journal, this.tasks, hooks, warn)
     this.health = new Health(settings, this.pool, timers, journal, this.tasks, hooks, this.settling)
   }

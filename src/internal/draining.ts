@@ -32,7 +32,16 @@ export class Draining {
       if (this.quietAt > timers.now()) timers.set(this.quiet, this.quietAt)
       else onQuiet()
     })
-    this.overdue = makeTimer(onOverdue)
+    let isExcused = false
+    this.overdue = makeTimer(() => {
+      const late = timers.now() - this.overdue.due
+      if (late < 1 || isExcused) {
+        onOverdue()
+        return
+      }
+      isExcused = true
+      timers.set(this.overdue, timers.now() + Math.min(2 * late, settings.timeout))
+    })
   }
 
   start(): void {

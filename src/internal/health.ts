@@ -29,7 +29,7 @@ export class Health {
     const { validateAfterIdle } = this.settings
     // Behind a socket that is not read no answer can be seen.
     if (validateAfterIdle === Number.POSITIVE_INFINITY || item.isPaused) return false
-    return now - item.heardAt > validateAfterIdle
+    return item.silentFor(now) > validateAfterIdle
   }
 
   check(slot: Place): void {

@@ -13,6 +13,7 @@ import {
 } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
 import type { CloseInfo, Message, SocketEvents, TransportSocket } from "../WebSocketTransport.js"
+import { cancellable } from "./cancellable.js"
 import type { Draining } from "./draining.js"
 import { Inbox } from "./inbox.js"
 import type { Lease } from "./lease.js"
@@ -25,6 +26,7 @@ export interface LinkHost extends Rules {
   readonly receiveBuffer: number
   readonly sendBuffer: number
   readonly closeTimeout: number
+  readonly hasHealthCheck: boolean
   /** Calls `wake` once all that arrives in this turn of the event loop is told. */
   readonly wakeLater: (link: Link) => void
   /** To be counted: a message went out, or came in. */
@@ -91,6 +93,7 @@ export class Link implements SocketEvents, Line, Timer {
 
   openedAt = 0
   activeAt = 0
+  leasedUntil = 0
   messagesSent = 0
   messagesReceived = 0
   bytesSent = 0
@@ -122,9 +125,15 @@ export class Link implements SocketEvents, Line, Timer {
     this.watch = new Watch(this, host)
   }
 
-  /** When something was last heard of it. */
-  get heardAt(): number {
-    return this.watch.heardAt
+  /** How long nothing was heard of it, by whichever clock has gone further. */
+  silentFor(now: number): number {
+    const { heardAt, heardLead } = this.watch
+    const jump = this.host.timers.readWallLead(now) - heardLead
+    return now - heardAt + (jump > clockNoise ? jump : 0)
+  }
+
+  get isChecked(): boolean {
+    return this.host.hasHealthCheck && this.slot.state === "idle"
   }
 
   /** What the clock shows at a time; 0 if it was never open. */
@@ -144,7 +153,7 @@ export class Link implements SocketEvents, Line, Timer {
 
   onOpen(socket: TransportSocket): void {
     this.socket = socket
-    this.openedAt = this.activeAt = this.host.timers.now()
+    this.openedAt = this.activeAt = this.leasedUntil = this.host.timers.now()
     if (this.isEnding) socket.destroy()
     else this.watch.opened(this.openedAt)
   }
@@ -175,7 +184,6 @@ export class Link implements SocketEvents, Line, Timer {
   }
 
   onFlush(): void {
-    this.watch.flushed()
     if (this.senders.length > 0) this.sendWaiting()
   }
 
@@ -294,14 +302,14 @@ export class Link implements SocketEvents, Line, Timer {
     if (end !== undefined) return Effect.fail(this.closedError(end))
     // A server that has begun to close has not told how yet: then wait for the end, too.
     if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
-      return Effect.async((resume) => {
+      return cancellable((resume) => {
         const sender: Sender = { lease, message, resume }
         if (this.senders === none) this.senders = []
         this.senders.push(sender)
-        return Effect.sync(() => {
+        return () => {
           const index = this.senders.indexOf(sender)
           if (index >= 0) this.senders.splice(index, 1)
-        })
+        }
       })
     }
     this.write(socket, message)
@@ -346,6 +354,11 @@ export class Link implements SocketEvents, Line, Timer {
 
   onDead(): void {
     this.host.onDead(this)
+  }
+
+  /** It can be leased again, after more than a release. */
+  isIdle(): void {
+    if (this.host.hasHealthCheck && this.isOpen) this.watch.idle()
   }
 
   /** A health check has come to its end. */
@@ -449,6 +462,9 @@ const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
   initiator === "Local" || code === 1002 || code === 1007 || code === 1009
 
 const none: Array<Sender> = []
+
+/** Milliseconds by which the two clocks may differ for being read one after the other. */
+const clockNoise = 10
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>

@@ -45,20 +45,27 @@ export interface RawSocket {
   uncork?(): void
 }
 
+/** What a line has moved so far. */
+interface Traffic {
+  readonly read: number
+  /** Bytes that the system has taken. */
+  readonly taken: number
+  /** Bytes that wait until the system takes them. */
+  readonly waiting: number
+}
+
 /**
- * How many bytes the line has moved.
- *
  * The public counters see a chunk only when all of it has been written, however large it is, and a TLS record
  * when all of it has been read. The handle knows better; Node's own socket timeout looks at its `writeQueueSize`
  * too. It is no public property: without it, the public counters must do.
  */
-const movedBytes = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength = 0 }: RawSocket): number => {
+const trafficOf = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength = 0 }: RawSocket): Traffic => {
   const line = _handle?._parent ?? _handle
   return typeof line?.bytesRead === "number" &&
     typeof line.bytesWritten === "number" &&
     typeof line.writeQueueSize === "number"
-    ? line.bytesRead + line.bytesWritten - line.writeQueueSize
-    : bytesRead + bytesWritten - writableLength
+    ? { read: line.bytesRead, taken: line.bytesWritten - line.writeQueueSize, waiting: line.writeQueueSize }
+    : { read: bytesRead, taken: bytesWritten - writableLength, waiting: writableLength }
 }
 
 /** The sockets that were written to in this turn of the event loop. */
@@ -113,6 +120,10 @@ export class NodeSocket implements TransportSocket {
   private flushed: ((error?: Error | null) => void) | undefined
 
   private heard = 0
+  /** What the system had taken, and what waited, when that was last looked at; and how much of such has left since. */
+  private taken = 0
+  private backlog = 0
+  private drained = 0
 
   constructor(
     private readonly ws: OwnedWebSocket,
@@ -132,9 +143,16 @@ export class NodeSocket implements TransportSocket {
     return this.ws.bufferedAmount + (this.waiting === undefined ? 0 : this.waiting.byteLength)
   }
 
-  /** Only ever grows: what was heard counts too, for the sake of a stream that counts no bytes. */
+  /**
+   * What was heard counts too, for the sake of a stream that counts no bytes. Of what was written only counts what had
+   * to wait: the system takes bytes for a dead line as well, as long as its own buffer has room for them.
+   */
   get progress(): number {
-    return this.heard + movedBytes(this.raw)
+    const { read, taken, waiting } = trafficOf(this.raw)
+    this.drained += Math.min(Math.max(taken - this.taken, 0), this.backlog)
+    this.taken = taken
+    this.backlog = waiting
+    return this.heard + read + this.drained
   }
 
   send(message: Message): number {

@@ -37,7 +37,7 @@ export class Settling {
         return
       }
       const verdict = this.tidy(slot.item)
-      if (verdict === "Reuse") this.pool.settled(slot)
+      if (verdict === "Reuse") this.settled(slot)
       else if (verdict === "Settle") slot.item.draining?.start()
       else this.pool.doom(slot, verdict)
     })
@@ -54,7 +54,7 @@ export class Settling {
       this.timers,
       () => {
         this.drained(link, draining)
-        this.pool.settled(slot)
+        this.settled(slot)
       },
       () => {
         this.journal.totals.drainTimeouts += 1
@@ -69,6 +69,11 @@ export class Settling {
     if (drain.quietPeriod > 0) return "Settle"
     this.drained(link, draining)
     return "Reuse"
+  }
+
+  private settled(slot: Place): void {
+    this.pool.settled(slot)
+    if (slot.state === "idle") slot.item.isIdle()
   }
 
   private drained(link: Link, draining: Draining): void {

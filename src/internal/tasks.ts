@@ -9,15 +9,18 @@ import type { Fork, Limit } from "./within.js"
 
 export type Place = Slot<Link, AcquireError>
 
+/** What a slot waits for, from before its fiber starts to its end. */
+interface Task {
+  fiber: Fiber.RuntimeFiber<void> | undefined
+  /** Set when it is interrupted by what its own fiber does at its start. */
+  isInterrupted: boolean
+}
+
 /** What slots wait for: at most one task for each, in a fiber of its own. */
 export class Tasks {
-  private readonly running = new Map<Place, Fiber.RuntimeFiber<void>>()
+  private readonly running = new Map<Place, Task>()
 
-  constructor(
-    private readonly fork: Fork,
-    /** Whether what a slot waits for is of no use any more. */
-    private readonly isAborted: (slot: Place) => boolean
-  ) {}
+  constructor(private readonly fork: Fork) {}
 
   /**
    * Runs what a slot waits for. What follows from it happens in the same step, so no interruption can lose it. The
@@ -29,10 +32,12 @@ export class Tasks {
     onExit: (exit: Exit.Exit<A, E | E2>) => void,
     limit?: Limit<E2>
   ): void {
+    const task: Task = { fiber: undefined, isInterrupted: false }
+    this.running.set(slot, task)
     let isOver = false
     const over = (exit: Exit.Exit<A, E>): void => {
       isOver = true
-      this.running.delete(slot)
+      if (this.running.get(slot) === task) this.running.delete(slot)
       onExit(limit === undefined ? exit : limit.end(exit))
     }
     const fiber = this.fork(
@@ -42,16 +47,18 @@ export class Tasks {
       })
     )
     if (isOver) return
-    this.running.set(slot, fiber)
+    task.fiber = fiber
     limit?.start(fiber)
-    // It may be a hook of this very fiber, at its start, that closes the pool.
-    if (this.isAborted(slot)) this.interrupt(slot)
+    // A hook may have closed the pool while this very fiber was being started.
+    if (task.isInterrupted) fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
   /** Says whether there was a task to interrupt. */
   interrupt(slot: Place): boolean {
-    const fiber = this.running.get(slot)
-    fiber?.unsafeInterruptAsFork(FiberId.none)
-    return fiber !== undefined
+    const task = this.running.get(slot)
+    if (task === undefined) return false
+    task.isInterrupted = true
+    task.fiber?.unsafeInterruptAsFork(FiberId.none)
+    return true
   }
 }

@@ -27,12 +27,6 @@ const longestSleep = 2 ** 31 - 1
 /** Sleeps are rounded to nanoseconds. One may end this many milliseconds too early, which another would not mend. */
 const slack = 1e-6
 
-/** The same number, as an integer if it is one: what is computed from large numbers is kept as a large one. */
-const compact = (n: number): number => {
-  const floor = Math.floor(n)
-  return floor === n ? floor : n
-}
-
 /**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
@@ -46,33 +40,52 @@ export class Timers {
   /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
   private floor = 0
   /** What the clock showed at the start. */
-  private readonly origin: number
+  private readonly origin: bigint
   /** The latest reading of the clock, and by how much it has been set back since the start. */
   private latest = 0
   private setBack = 0
+  /** What the wall clock showed at the start. */
+  private readonly wallOrigin: number
+  /** By how many milliseconds the wall clock had gone ahead of this one when `readWallLead` was last called. */
+  wallLead = 0
 
   constructor(
     private readonly clock: Clock.Clock,
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
     private readonly interrupt: (fiber: Fiber.RuntimeFiber<void>) => void
   ) {
-    this.origin = clock.unsafeCurrentTimeMillis()
+    this.origin = clock.unsafeCurrentTimeNanos()
+    this.wallOrigin = clock.unsafeCurrentTimeMillis()
   }
 
   /**
-   * The time on which all deadlines stand, in milliseconds since the start: a number so small that it takes no memory
-   * of its own for weeks, and every connection keeps some. It never runs backwards: set back with the clock, it would
-   * hold every deadline up until the clock has made up for it.
+   * The time on which all deadlines stand, in whole milliseconds since the start: a number so small that it takes no
+   * memory of its own for weeks, and every connection keeps some. It is read from the monotonic clock, which nobody
+   * sets: a wall clock that jumps ahead would make timers that sleep already miss every deadline.
    */
   now(): number {
-    const time = compact(this.clock.unsafeCurrentTimeMillis() - this.origin)
-    if (time < this.latest) this.setBack += this.latest - time
-    this.latest = time
-    const now = time + this.setBack
+    const now = Math.floor(this.exactly())
     return now < this.floor ? this.floor : now
   }
 
-  /** What the clock, as it is set now, shows at a time. */
+  /** It never runs backwards, not even when a test sets its clock back: that would hold every deadline up. */
+  private exactly(): number {
+    const time = Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
+    if (time < this.latest) this.setBack += this.latest - time
+    this.latest = time
+    return time + this.setBack
+  }
+
+  /**
+   * By how many milliseconds the wall clock has gone ahead of this one; below zero if it was set back. It jumps when
+   * the machine has slept: the monotonic clock of many systems stands still meanwhile.
+   */
+  readWallLead(now: number): number {
+    this.wallLead = Math.round(this.clock.unsafeCurrentTimeMillis() - this.wallOrigin - now)
+    return this.wallLead
+  }
+
+  /** What the wall clock, as it is set now, shows at a time. */
   onClock(time: number): number {
     return this.clock.unsafeCurrentTimeMillis() - (this.now() - time)
   }
@@ -135,7 +148,7 @@ export class Timers {
     if (first === undefined || first.due >= this.wakeAt || this.firing) return
     this.rouse()
     this.wakeAt = first.due
-    const delay = Math.min(Math.max(first.due - this.now(), 0), longestSleep)
+    const delay = Math.min(Math.max(first.due - this.exactly(), 0), longestSleep)
     this.sleeper = this.fork(
       Effect.interruptible(
         Effect.flatMap(this.clock.sleep(Duration.millis(delay)), () => Effect.sync(() => this.onWake()))
@@ -148,7 +161,7 @@ export class Timers {
     this.wakeAt = Number.POSITIVE_INFINITY
     this.firing = true
     // What a timer sets anew for this very moment waits for the next round, so that a round ends.
-    const now = this.now()
+    const now = this.exactly()
     let rounds = this.heap.length
     let hasCompany = false
     try {

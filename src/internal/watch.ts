@@ -2,6 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectionError } from "../PoolError.js"
 import type { TransportSocket } from "../WebSocketTransport.js"
+import { cancellable } from "./cancellable.js"
 import type { Lease } from "./lease.js"
 import type { Timer, Timers } from "./timers.js"
 
@@ -11,7 +12,11 @@ export interface Line {
   /** Whether it is not read. */
   readonly isPaused: boolean
   readonly socket: TransportSocket | undefined
-  /** Nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
+  /** Whether nobody holds it, and a `healthCheck` stands in for its pings. */
+  readonly isChecked: boolean
+  /** When the latest lease ended. */
+  readonly leasedUntil: number
+  /** It is to be pinged, or checked: nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
   readonly onSilent: () => void
   /** Nothing moved for `pingTimeout` after a ping. */
   readonly onDead: () => void
@@ -42,6 +47,8 @@ export class Watch implements Timer {
   position = -1
 
   heardAt = 0
+  /** By how much the wall clock was known to be ahead then. */
+  heardLead = 0
   private checkedAt = 0
   private pings = 0
   private pingers: Map<number, Pinger> | undefined = undefined
@@ -49,6 +56,8 @@ export class Watch implements Timer {
   private isWatched = false
   private movedAt = 0
   private isAwaiting = false
+  /** Whether the line was given more time already, since the program was held up. */
+  private isExcused = false
   private progress = 0
 
   constructor(
@@ -60,11 +69,13 @@ export class Watch implements Timer {
 
   opened(now: number): void {
     this.heardAt = now
+    this.heardLead = this.rules.timers.wallLead
     this.rest()
   }
 
   heard(now: number): void {
     this.heardAt = now
+    this.heardLead = this.rules.timers.wallLead
     if (!this.isAwaiting) return
     this.isAwaiting = false
     this.unwatch()
@@ -95,13 +106,10 @@ export class Watch implements Timer {
     return this.isAwaiting || (this.pingers !== undefined && this.pingers.size > 0)
   }
 
-  flushed(): void {
-    if (this.isWatched) this.movedAt = this.rules.timers.now()
-  }
-
   /** It is read again: what was silent while it was not says nothing. */
   resumed(): void {
     this.heardAt = this.movedAt = this.rules.timers.now()
+    this.heardLead = this.rules.timers.wallLead
     this.isWatched = false
     if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
     if (!this.isWatched) this.rest()
@@ -113,6 +121,11 @@ export class Watch implements Timer {
     this.rest()
   }
 
+  /** It may be that a check is due earlier than what the timer is set for. */
+  idle(): void {
+    if (!this.isWatched) this.rest()
+  }
+
   stop(): void {
     this.isWatched = false
     this.rules.timers.clear(this)
@@ -121,12 +134,14 @@ export class Watch implements Timer {
   // Pings
 
   ping(lease: Lease | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
-    return Effect.async((resume) => {
+    return cancellable((resume) => {
       const id = this.pings + 1
       this.pingers ??= new Map()
       this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })
       this.sendPing()
-      return Effect.sync(() => this.pingers?.delete(id))
+      return () => {
+        this.pingers?.delete(id)
+      }
     })
   }
 
@@ -137,13 +152,14 @@ export class Watch implements Timer {
     // Behind a socket that is not read no answer can be seen.
     if (isPaused || !isOpen || socket === undefined) return
     const now = this.rules.timers.now()
-    socket.ping(String(this.pings))
     if (!this.isAwaiting) {
       this.isAwaiting = true
+      this.isExcused = false
       this.movedAt = now
-      // The ping's own bytes are no sign of life.
+      // Before the ping, whose own bytes are no backlog that could leave.
       this.progress = socket.progress
     }
+    socket.ping(String(this.pings))
     if (this.isWatched) return
     this.isWatched = true
     this.rules.timers.set(this, now + this.lookAfter)
@@ -185,8 +201,11 @@ export class Watch implements Timer {
         this.progress = progress
         this.movedAt = now
       }
-      // A program that was held up has not read what came meanwhile: then the line gets its time once more.
-      if (now - this.due >= this.lookAfter) this.movedAt = now
+      // A program that was held up has not read what came meanwhile: then the line gets its time again, once.
+      if (now - this.due >= this.lookAfter && !this.isExcused) {
+        this.isExcused = true
+        this.movedAt = now
+      }
       const deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
       if (now >= deadAt) this.line.onDead()
       else timers.set(this, Math.min(deadAt, now + this.lookAfter))
@@ -210,9 +229,10 @@ export class Watch implements Timer {
     return Math.min(pingTimeout / looks, Math.max(pingInterval, 1))
   }
 
-  /** When the line will have been silent for `pingInterval`. */
+  /** When the line will have been silent for `pingInterval`; or unused, where it is checked, however much it says. */
   private get silentAt(): number {
-    return Math.max(this.heardAt, this.checkedAt) + Math.max(this.rules.pingInterval, 1)
+    const since = this.line.isChecked ? this.line.leasedUntil : this.heardAt
+    return Math.max(since, this.checkedAt) + Math.max(this.rules.pingInterval, 1)
   }
 
   private rest(): void {

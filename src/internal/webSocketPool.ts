@@ -19,6 +19,7 @@ import type { PoolStats } from "../PoolStats.js"
 import type { ConnectionInfo, WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
+import { cancellable } from "./cancellable.js"
 import { Connections, type Owner } from "./connections.js"
 import { Journal, type Observers, observe } from "./journal.js"
 import { infoOf, Lease } from "./lease.js"
@@ -225,6 +226,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     const link = slot.item
     const now = this.timers.now()
     this.journal.released(link, now - lease.since)
+    link.leasedUntil = now
     link.endLease()
     link.isUnfit = lease.isDiscarded || this.discards(exit)
     this.pool.release(slot, false, now)
@@ -265,11 +267,15 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.journal.hub.stream
   }
 
-  readonly ready: Ready = Effect.async((resume) => {
-    if (this.pool.state !== "open") return resume(this.connections.poolClosed())
-    if (this.isReady) return resume(Effect.void)
-    this.expectant.add(resume)
-    return Effect.sync(() => this.expectant.delete(resume))
+  readonly ready: Ready = Effect.suspend(() => {
+    if (this.pool.state !== "open") return this.connections.poolClosed()
+    if (this.isReady) return Effect.void
+    return cancellable((resume) => {
+      this.expectant.add(resume)
+      return () => {
+        this.expectant.delete(resume)
+      }
+    })
   })
 
   private get isReady(): boolean {

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { cancellable } from "./cancellable.js"
 import type { Timer, Timers } from "./timers.js"
 
 /** How a fiber of the pool is started: where it cannot be interrupted, until it says that it can be. */
@@ -23,7 +24,12 @@ export class Limit<E> implements Timer {
   constructor(
     private readonly timers: Timers,
     private readonly millis: number,
-    private readonly onTimeout: () => E
+    private readonly onTimeout: () => E,
+    /**
+     * Whether it judges a server: then a program that was held up, and has not read yet what came meanwhile, gives it
+     * the time that was lost again, once.
+     */
+    private isLenient = true
   ) {}
 
   start(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
@@ -32,6 +38,13 @@ export class Limit<E> implements Timer {
   }
 
   onDue(): void {
+    const now = this.timers.now()
+    const late = now - this.due
+    if (this.isLenient && late >= 1) {
+      this.isLenient = false
+      this.timers.set(this, now + Math.min(2 * late, this.millis))
+      return
+    }
     this.isPast = true
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
@@ -45,11 +58,11 @@ export class Limit<E> implements Timer {
 
 /** Bounds an effect. */
 export const within = <A, E, E2>(fork: Fork, effect: Effect.Effect<A, E>, limit: Limit<E2>): Effect.Effect<A, E | E2> =>
-  Effect.async((resume) => {
+  cancellable((resume) => {
     const fiber = fork(Effect.interruptible(effect))
     limit.start(fiber)
     fiber.addObserver((exit) => resume(limit.end(exit)))
-    return Fiber.interrupt(fiber)
+    return () => Fiber.interrupt(fiber)
   })
 
 /**
@@ -57,8 +70,8 @@ export const within = <A, E, E2>(fork: Fork, effect: Effect.Effect<A, E>, limit:
  * and only the pool's own end waits for it.
  */
 export const abandonable = <A, E>(fork: Fork, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.async((resume) => {
+  cancellable((resume) => {
     const fiber = fork(Effect.interruptible(hook))
     fiber.addObserver(resume)
-    return Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none))
+    return () => fiber.unsafeInterruptAsFork(FiberId.none)
   })

@@ -1,0 +1,33 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+
+/**
+ * Starts something, waits until it resumes, and cancels it when the wait is interrupted: by what `start` returns.
+ *
+ * `Effect.async` installs the canceller that it is given one step after it has started: an interruption that arrives in
+ * between, from a fiber that is started here or at a yield of the scheduler, is noticed before that step and loses the
+ * canceller. Here nothing can be interrupted before whoever cancels stands ready.
+ */
+export const cancellable = <A, E>(
+  start: (resume: (effect: Effect.Effect<A, E>) => void) => () => Effect.Effect<unknown> | void
+): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) => {
+    let outcome: Effect.Effect<A, E> | undefined
+    let wake: ((effect: Effect.Effect<A, E>) => void) | undefined
+    const cancel = start((effect) => {
+      if (outcome !== undefined) return
+      outcome = effect
+      wake?.(effect)
+    })
+    const wait = Effect.async<A, E>((resume) => {
+      if (outcome === undefined) wake = resume
+      else resume(outcome)
+    })
+    return Effect.matchCauseEffect(restore(wait), {
+      onFailure: (cause) => {
+        const cancelled = Cause.isInterrupted(cause) ? cancel() : undefined
+        return Effect.isEffect(cancelled) ? Effect.zipRight(cancelled, Effect.failCause(cause)) : Effect.failCause(cause)
+      },
+      onSuccess: Effect.succeed
+    })
+  })
