@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import type { PoolStats } from "./PoolStats.js"
 
@@ -71,6 +72,14 @@ export class PoolClosedError extends Data.TaggedError("PoolClosedError")<{
 export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
 
 /**
+ * What of the options was under way when setting a connection up failed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ConnectStep = "url" | "headers" | "onConnect"
+
+/**
  * A connection could not be established, retries included.
  *
  * @category errors
@@ -91,6 +100,10 @@ export class ConnectionUnavailableError extends Data.TaggedError("ConnectionUnav
   readonly cause: unknown
   /** Whether the pool would try this again. */
   readonly isRetryable: boolean
+  /** Of a `"Setup"` failure: which option failed. */
+  readonly step?: ConnectStep | undefined
+  /** How long the server has asked to stay away, by the `Retry-After` of a refused upgrade. */
+  readonly retryAfter?: Duration.Duration | undefined
 }> {
   override get message(): string {
     const status = this.status === undefined ? "" : ` with status ${this.status}`

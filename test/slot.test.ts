@@ -77,7 +77,6 @@ describe("Slot", () => {
     assert.strictEqual(slot.leases, 0)
     assert.strictEqual(slot.uses, 0)
     assert.isUndefined(slot.doom)
-    assert.isFalse(slot.lost)
     assert.isUndefined(slot.starter)
     assert.isUndefined(slot.heldFor)
     assert.isUndefined(slot.item)

@@ -149,7 +149,7 @@ class FakeDriver implements Driver<number, string> {
   }
 
   isUsable(slot: Slot): boolean {
-    assert.strictEqual(slot.state, "idle")
+    assert.include(["idle", "checking", "leased"], slot.state)
     return !this.unusable.has(slot)
   }
 
@@ -221,7 +221,7 @@ const setup = (limits: Partial<Limits> & { readonly max: number }, prepare?: (dr
       targetUtilization: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       maxWaiters: Number.POSITIVE_INFINITY,
-      replaceAtOnce: false,
+      isRenewal: () => false,
       ...limits
     },
     driver,
@@ -1071,7 +1071,7 @@ describe("SlotPool", () => {
     }
 
     it("starts from 100 ms again after a success", () => {
-      const { time, driver, pool } = openings({ min: 1, max: 1, replaceAtOnce: true })
+      const { time, driver, pool } = openings({ min: 1, max: 1, isRenewal: () => true })
       driver.fail()
       time.advance(100)
       driver.fail()
@@ -1115,7 +1115,7 @@ describe("SlotPool", () => {
     })
 
     it("is made up for without a pause after a waiter's creation has failed", () => {
-      const { driver, pool, join } = setup({ min: 1, max: 2, replaceAtOnce: true })
+      const { driver, pool, join } = setup({ min: 1, max: 2, isRenewal: () => true })
       driver.succeed()
       const slot = pool.tryLease()
       const waiter = join()
@@ -1126,7 +1126,7 @@ describe("SlotPool", () => {
     })
 
     it("is made up for at once where that is asked for", () => {
-      const { driver, pool } = setup({ min: 1, max: 2, replaceAtOnce: true })
+      const { driver, pool } = setup({ min: 1, max: 2, isRenewal: () => true })
       pool.doom(driver.succeed(), "Discarded")
       assert.deepStrictEqual(states(pool), { closing: 1, creating: 1 })
     })
@@ -1351,16 +1351,16 @@ describe("SlotPool", () => {
       assert.strictEqual(pool.slots.size, 0)
     })
 
-    it("removes what is leased when its last lease ends", () => {
+    it("removes what is leased at once: its leases go on without it", () => {
       const { driver, pool, lease } = setup({ max: 1, concurrency: 2 })
       const slot = lease()
       assert.strictEqual(lease(), slot)
       pool.lose(slot)
-      assert.isTrue(slot.lost)
-      pool.release(slot)
-      assert.deepStrictEqual(states(pool), { leased: 1 })
-      pool.release(slot)
       assert.strictEqual(slot.state, "gone")
+      assert.deepStrictEqual(states(pool), {})
+      pool.release(slot)
+      pool.release(slot)
+      assert.deepStrictEqual(states(pool), {})
       assert.deepStrictEqual(driver.destroyed, [])
     })
 
@@ -1368,10 +1368,12 @@ describe("SlotPool", () => {
       const { driver, pool, join, lease } = setup({ max: 1 })
       const slot = lease()
       const waiter = join()
-      pool.lose(slot)
       assert.strictEqual(driver.pending.create.size, 0)
-      pool.release(slot)
+      pool.lose(slot)
+      assert.strictEqual(driver.pending.create.size, 1)
       driver.succeed()
+      assert.isDefined(waiter.granted)
+      pool.release(slot)
       assert.isDefined(waiter.granted)
     })
 
@@ -1608,7 +1610,7 @@ describe("SlotPool", () => {
   })
 
   it("takes synchronous answers to everything", () => {
-    const { driver, pool, join } = setup({ min: 2, max: 3, replaceAtOnce: true }, (driver) => {
+    const { driver, pool, join } = setup({ min: 2, max: 3, isRenewal: () => true }, (driver) => {
       driver.atOnce.create = driver.atOnce.check = driver.atOnce.settle = driver.atOnce.destroy = true
       driver.verdict = "Settle"
     })
@@ -1677,7 +1679,7 @@ const limitsArbitrary = fc.record({
   targetUtilization: fc.constantFrom(1, 1, 0.75, 0.5),
   idleTimeout: fc.constantFrom(Number.POSITIVE_INFINITY, 1_000),
   maxWaiters: fc.constantFrom(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 2, 0),
-  replaceAtOnce: fc.boolean()
+  isRenewal: fc.boolean().map((isRenewal) => () => isRenewal)
 })
 
 interface DriverAnswers {

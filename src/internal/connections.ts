@@ -15,10 +15,12 @@ import {
   closedEarly,
   recover,
   requestTo,
-  unavailable
+  unavailable,
+  wait
 } from "./connector.js"
 import * as defaults from "./defaults.js"
 import type { Driver } from "./driver.js"
+import { Gate } from "./gate.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
@@ -29,9 +31,16 @@ import type { SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
 import { type Place, Tasks } from "./tasks.js"
 import type { Timers } from "./timers.js"
+import { shortestLife } from "./upkeep.js"
 import * as url from "./url.js"
 import type { Outcome, Waiter } from "./waiter.js"
 import type { Fork } from "./within.js"
+
+/** Ends that the pool or a holder has brought about: they say nothing of the server. */
+const renewals: ReadonlySet<CloseReason> = new Set(["Expired", "Refreshed", "Evicted", "Discarded", "Closed"])
+
+/** With these a `Retry-After` is a wish of the server, and not of somebody who has redirected the request. */
+const holdingStatuses: ReadonlySet<number> = new Set([408, 425, 429, 503])
 
 /** What its owner is told. */
 export interface Owner {
@@ -66,6 +75,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly request: ConnectRequest | undefined
   /** The URL as it may be shown, if it does not have to be computed. */
   private readonly knownUrl: string
+  private readonly knownHost: string | undefined
+  readonly gate: Gate
   private ids = 0
   /** Those whose readers have something to read. */
   private awaited: Array<Link> = []
@@ -90,6 +101,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const target = Effect.isEffect(settings.url) ? url.unknown : url.parse(settings.url)
     const headers = Effect.isEffect(settings.headers) ? undefined : decodeHeaders(settings.headers)
     this.knownUrl = typeof target === "string" ? target : url.redact(target)
+    this.knownHost = typeof target === "string" ? undefined : target.host
+    this.gate = new Gate(timers)
     this.request =
       typeof target === "object" && typeof headers === "object" ? requestTo(settings, target, headers) : undefined
     this.pool = new SlotPool<Link, AcquireError>(
@@ -100,7 +113,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
         targetUtilization: 1,
         idleTimeout: settings.idleTimeout,
         maxWaiters: settings.maxWaiters,
-        replaceAtOnce: false
+        isRenewal: (reason, lasted) => renewals.has(reason) && lasted >= shortestLife
       },
       this,
       timers
@@ -115,10 +128,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   // Connecting
 
   create(slot: Place): void {
-    const creation = new Creation(slot, this.timers.now(), this.knownUrl)
+    const creation = new Creation(slot, this.timers.now(), this.knownUrl, this.request)
     this.creations.set(slot, creation)
     const { tracing } = this.journal
     tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span)
+    if (creation.host !== undefined && this.gate.holdOf(creation.host) !== undefined) {
+      this.tasks.run(slot, wait(this, creation), (exit) => this.established(creation, exit))
+      return
+    }
     const attempt = begin(this, creation)
     // Most often it is the only one: then its fiber is, too.
     const onAttempted = (exit: Exit.Exit<void, unknown>): void => {
@@ -138,13 +155,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
     else {
       const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value)))
-      this.onAttemptFailed(error)
+      this.onAttemptFailed(creation, error)
       this.unopened(creation, Exit.fail(error))
     }
   }
 
-  private opened({ attempts, slot, startedAt }: Creation, link: Link): void {
+  private opened({ attempts, host, slot, startedAt }: Creation, link: Link): void {
     this.creations.delete(slot)
+    if (host !== undefined) this.gate.open(host)
     this.lastFailure = undefined
     this.journal.opened(link, startedAt, attempts)
     // A server may greet, or say why it will not, and close at once: that is for the holder to see.
@@ -190,9 +208,55 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     return slot.background || this.pool.waiting > 0
   }
 
-  onAttemptFailed(error: ConnectionUnavailableError): void {
+  onAttemptFailed({ host }: Creation, error: ConnectionUnavailableError): void {
     this.lastFailure = error
     this.journal.connectFailed(error)
+    const { retryAfter, status } = error
+    if (host === undefined || retryAfter === undefined || status === undefined || !holdingStatuses.has(status)) return
+    this.gate.close(host, Duration.toMillis(retryAfter), error)
+    this.onHeld()
+  }
+
+  onHeld(): void {
+    this.pool.refuse()
+    const error = this.heldOff()
+    if (error !== undefined) this.owner.onReady(error)
+  }
+
+  /** With what the server holds off what is to be opened, if it does. */
+  heldOff(): ConnectionUnavailableError | undefined {
+    const hosts =
+      this.knownHost === undefined ? Array.from(this.creations.values(), ({ host }) => host) : [this.knownHost]
+    for (const host of hosts) {
+      const hold = host === undefined ? undefined : this.gate.holdOf(host)
+      if (hold !== undefined) return hold.error
+    }
+    return undefined
+  }
+
+  /** Who cannot outlast the time for which the server holds the pool off would wait in vain, if nothing else is there. */
+  refusal(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> | undefined {
+    const { checking, idle, leased, releasing } = this.pool.count
+    if (idle + checking + leased + releasing > 0) return undefined
+    const held = this.heldFor(waiter)
+    return held !== undefined && waiter.request.deadline <= held.until ? Effect.fail(held.error) : undefined
+  }
+
+  /** What holds the connection off that a waiter waits for, as an error of its own. */
+  private heldFor(
+    waiter: Waiter<Link, AcquireError>
+  ): { readonly until: number; readonly error: ConnectionUnavailableError } | undefined {
+    const slot = waiter.creation ?? waiter.held
+    const creation = slot && this.creations.get(slot)
+    const host = creation?.host ?? this.knownHost
+    const hold = host === undefined ? undefined : this.gate.holdOf(host)
+    if (hold === undefined) return undefined
+    const { cause, isRetryable, pool, reason, retryAfter, status, url } = hold.error
+    const attempts = creation?.attempts ?? 0
+    return {
+      until: hold.until,
+      error: new ConnectionUnavailableError({ pool, url, reason, status, attempts, cause, isRetryable, retryAfter })
+    }
   }
 
   // Between two leases
@@ -269,11 +333,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const link = slot.item
     // What it waits for is a hook that has been lent the connection.
     if (this.tasks.interrupt(slot)) link.endLease()
+    this.health.condemn(link, reason)
     this.settling.undrained(link, reason)
     if (reason === "Discarded" && link.closeReason === undefined) this.journal.discarded()
     link.closeReason ??= reason
     if (link.isGone) {
-      this.pool.closed(slot)
+      // Unless that was told just now.
+      if (slot.state === "closing") this.pool.closed(slot)
       return
     }
     this.journal.closing(link, reason)
@@ -285,6 +351,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   /** Ends what is still there, whoever it waits for. */
   destroyAll(): void {
     for (const link of this.links()) link.destroy()
+  }
+
+  /** Whether there is a socket that is not gone. */
+  get hasSockets(): boolean {
+    return this.links().some(({ isGone, socket }) => socket !== undefined && !isGone)
   }
 
   /** Every connection there is, those that are still being made included. */
@@ -313,6 +384,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.fork(close)
     }
     if (slot.item === link) this.gone(link)
+    if (this.pool.state !== "open") this.owner.onVacated()
   }
 
   private gone(link: Link): void {
@@ -359,6 +431,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const own = slot?.state === "checking" ? 1 : 0
     const isLent = count.leased + count.checking - own + count.releasing > 0
     if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
+    const held = this.heldFor(waiter)
+    if (held !== undefined) return Effect.fail(held.error)
     // One in line behind a connection that opens for anybody has waited for that.
     const creation = (slot && this.creations.get(slot)) ?? this.creations.values().next().value
     const limit = Duration.format(Duration.millis(this.settings.acquireTimeout))

@@ -6,8 +6,15 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import { type AcquireError, type ConnectFailureReason, ConnectionUnavailableError } from "../PoolError.js"
+import {
+  type AcquireError,
+  type ConnectFailureReason,
+  ConnectionUnavailableError,
+  type ConnectStep
+} from "../PoolError.js"
 import type { ConnectRequest, WebSocketTransport } from "../WebSocketTransport.js"
+import type { Gate } from "./gate.js"
+import { BadHook, call } from "./hooks.js"
 import { Lease } from "./lease.js"
 import { Link, type LinkHost } from "./link.js"
 import { decodeHeaders, type Hook, type Settings } from "./options.js"
@@ -15,11 +22,14 @@ import type { Slot } from "./slot.js"
 import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
+import { turnOfTheLoop } from "./waiting.js"
 import { abandonable, type Fork, Limit, within } from "./within.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
   readonly reason: ConnectFailureReason
+  readonly step?: ConnectStep | undefined
+  readonly retryAfter?: Duration.Duration | undefined
   readonly status?: number | undefined
   readonly cause: unknown
   readonly isRetryable: boolean
@@ -34,6 +44,10 @@ class AttemptFailed {
 export class Creation {
   attempts = 0
   link: Link | undefined = undefined
+  /** The host that it connects to, once that is known. */
+  host: string | undefined
+  /** Whose turn it is in the attempt that is under way, the transport's aside. */
+  step: ConnectStep | undefined = undefined
   /** Whether the pool has given it up. */
   isAborted = false
   /** The span of all its attempts. */
@@ -43,8 +57,11 @@ export class Creation {
     readonly slot: Slot<Link, AcquireError>,
     readonly startedAt: number,
     /** Where to, as far as it is known, in the form that may be shown. */
-    public url: string
-  ) {}
+    public url: string,
+    request: ConnectRequest | undefined
+  ) {
+    if (request !== undefined) this.host = new URL(request.url).host
+  }
 }
 
 export interface ConnectorHost extends LinkHost {
@@ -53,33 +70,37 @@ export interface ConnectorHost extends LinkHost {
   /** What every attempt asks for, unless it has to be computed. */
   readonly request: ConnectRequest | undefined
   readonly fork: Fork
+  readonly gate: Gate
   readonly journal: { readonly tracing: Tracing }
   readonly nextId: () => string
   /** Whether it is worth trying again. */
   readonly isWanted: (creation: Creation) => boolean
-  readonly onAttemptFailed: (error: ConnectionUnavailableError) => void
+  readonly onAttemptFailed: (creation: Creation, error: ConnectionUnavailableError) => void
+  /** Its server holds it off. */
+  readonly onHeld: () => void
 }
 
 /** Statuses with which a server asks to come again: all 5xx, and these. */
 const retryableStatuses = new Set([408, 425, 429])
 
-const fromTransport = ({ cause, reason, status }: TransportError): Failure => ({
+const fromTransport = ({ cause, reason, retryAfter, status }: TransportError): Failure => ({
   reason,
   status,
+  retryAfter,
   cause,
   isRetryable:
     reason === "Network" || (status !== undefined && (retryableStatuses.has(status) || (status >= 500 && status < 600)))
 })
 
-const fromCause = (cause: Cause.Cause<unknown>): Failure => {
+const fromCause = (cause: Cause.Cause<unknown>, step: ConnectStep | undefined): Failure => {
   const error = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
   if (error instanceof AttemptFailed) return error.failure
   if (error instanceof TransportError) return fromTransport(error)
-  return { reason: "Setup", cause: error, isRetryable: true }
+  return { reason: "Setup", step, cause: error, isRetryable: !(error instanceof BadHook) }
 }
 
-const badInput = (problem: string): Effect.Effect<never, AttemptFailed> =>
-  Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable: false }))
+const badInput = (step: ConnectStep, problem: string): Effect.Effect<never, AttemptFailed> =>
+  Effect.fail(new AttemptFailed({ reason: "Setup", step, cause: new Error(problem), isRetryable: false }))
 
 /** What an attempt fails with whose connection is over before anybody could use it. */
 export const closedEarly = ({ end }: Link): AttemptFailed =>
@@ -110,15 +131,12 @@ export interface Attempt {
 export const begin = (host: ConnectorHost, creation: Creation): Attempt => {
   const { connectTimeout } = host.settings
   creation.attempts += 1
+  creation.step = undefined
   const link = new Link(host.nextId(), creation.slot, host)
   creation.link = link
   const span = host.journal.tracing.attempting(creation, link)
-  return {
-    link,
-    span,
-    open: open(host, creation, link, span),
-    limit: new Limit(host.timers, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
-  }
+  const limit = new Limit(host.timers, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
+  return { link, span, open: open(host, creation, link, span, limit), limit }
 }
 
 /**
@@ -131,23 +149,60 @@ export const recover = (
   creation: Creation,
   attempt: Attempt,
   cause: Cause.Cause<unknown>
-): Effect.Effect<Link, ConnectionUnavailableError> => {
-  const isWorthIt = (error: ConnectionUnavailableError): boolean => error.isRetryable && host.isWanted(creation)
-  return Effect.catchAll(giveUp(host, creation, attempt, cause), (error) => {
-    if (!isWorthIt(error)) return Effect.fail(error)
+): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.catchAll(giveUp(host, creation, attempt, cause), (error) => {
+    if (!isWorthwhile(host, creation, error)) return Effect.fail(error)
     // The schedule hears of the first failure, too.
     let first: ConnectionUnavailableError | undefined = error
-    const again = Effect.suspend(() => {
-      if (first === undefined) return tryAgain(host, creation)
-      const failure = Effect.fail(first)
-      first = undefined
-      return failure
-    })
-    return Effect.interruptible(Effect.retry(again, { schedule: host.settings.retry, while: isWorthIt }))
+    return attempts(
+      host,
+      creation,
+      Effect.suspend(() => {
+        if (first === undefined) return tryAgain(host, creation)
+        const failure = Effect.fail(first)
+        first = undefined
+        return failure
+      })
+    )
   })
-}
 
+/** What stands in for a first attempt that the server holds off. The rest is as for `recover`. */
+export const wait = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
+  attempts(host, creation, tryAgain(host, creation))
+
+const isWorthwhile = (host: ConnectorHost, creation: Creation, error: ConnectionUnavailableError): boolean =>
+  error.isRetryable && host.isWanted(creation)
+
+const attempts = (
+  host: ConnectorHost,
+  creation: Creation,
+  attempt: Effect.Effect<Link, ConnectionUnavailableError>
+): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.interruptible(
+    Effect.retry(attempt, {
+      schedule: host.settings.retry,
+      while: (error) => isWorthwhile(host, creation, error)
+    })
+  )
+
+/** No schedule, however short its pauses, keeps everybody else from having a turn. */
 const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.zipRight(turnOfTheLoop, Effect.zipRight(pass(host, creation), attemptOnce(host, creation)))
+
+/** Waits as long as the server has asked for, if it has. Nobody may want the connection any more afterwards. */
+const pass = (host: ConnectorHost, creation: Creation): Effect.Effect<void, ConnectionUnavailableError> =>
+  Effect.suspend(() => {
+    const hold = creation.host === undefined ? undefined : host.gate.holdOf(creation.host)
+    if (creation.host === undefined || hold === undefined) return Effect.void
+    const { error } = hold
+    return Effect.filterOrFail(
+      host.gate.pass(creation.host),
+      () => host.isWanted(creation),
+      () => error
+    )
+  })
+
+const attemptOnce = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
   Effect.uninterruptibleMask((restore) => {
     const attempt = begin(host, creation)
     return Effect.matchCauseEffect(restore(within(host.fork, attempt.open, attempt.limit)), {
@@ -172,7 +227,7 @@ const giveUp = (
     () => {
       link.drop()
       const exit = creation.isAborted ? Exit.interrupt(FiberId.none) : Exit.fail(error)
-      if (!creation.isAborted) host.onAttemptFailed(error)
+      if (!creation.isAborted) host.onAttemptFailed(creation, error)
       host.journal.tracing.attempted(creation, span, exit)
       return exit
     }
@@ -186,33 +241,69 @@ const below = <A, E>(span: Span, hook: Effect.Effect<A, E>): Effect.Effect<A, E>
 /** What a creation that failed is told as. */
 export const unavailable = (
   { settings }: ConnectorHost,
-  { attempts, url: target }: Creation,
+  { attempts, step, url: target }: Creation,
   cause: Cause.Cause<unknown>
 ): ConnectionUnavailableError =>
-  new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause) })
+  new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause, step) })
 
-const open = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> => {
+const open = (
+  host: ConnectorHost,
+  creation: Creation,
+  link: Link,
+  span: Span,
+  limit: Limit<AttemptFailed>
+): Effect.Effect<void, unknown> => {
   const { onConnect } = host.settings
-  const connected = connect(host, creation, link, span)
+  const connected = connect(host, creation, link, span, limit)
   // A transport without a network may open at once: whoever has asked goes on first.
-  const next = onConnect === undefined ? Effect.yieldNow() : setUp(host, link, onConnect, span)
+  const next = onConnect === undefined ? Effect.yieldNow() : setUp(host, creation, link, onConnect, span)
   return Effect.zipRight(connected, next)
 }
 
-const connect = (host: ConnectorHost, creation: Creation, link: Link, span: Span): Effect.Effect<void, unknown> =>
+const connect = (
+  host: ConnectorHost,
+  creation: Creation,
+  link: Link,
+  span: Span,
+  limit: Limit<AttemptFailed>
+): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     // Nothing has to be computed.
     if (host.request !== undefined) return host.transport.connect(host.request, link)
     const { headers, url: given } = host.settings
+    creation.step = "url"
     return withValue(host, span, given, (value) => {
       const target = url.parse(value)
-      if (typeof target === "string") return badInput(target)
+      if (typeof target === "string") return badInput("url", target)
       creation.url = url.redact(target)
+      creation.host = target.host
+      if (host.gate.holdOf(target.host) !== undefined) {
+        return Effect.zipRight(beHeld(host, creation, target.host, limit), connect(host, creation, link, span, limit))
+      }
+      creation.step = "headers"
       return withValue(host, span, headers, (value) => {
         const fields = decodeHeaders(value)
-        if (typeof fields === "string") return badInput(fields)
+        if (typeof fields === "string") return badInput("headers", fields)
+        creation.step = undefined
         return host.transport.connect(requestTo(host.settings, target, fields), link)
       })
+    })
+  })
+
+/** The host was only found out in the attempt, and holds it off: then it has not begun. */
+const beHeld = (
+  host: ConnectorHost,
+  creation: Creation,
+  target: string,
+  limit: Limit<AttemptFailed>
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    creation.attempts -= 1
+    limit.pause()
+    host.onHeld()
+    return Effect.map(host.gate.pass(target), () => {
+      creation.attempts += 1
+      limit.restart()
     })
   })
 
@@ -232,8 +323,17 @@ const withValue = <A>(
 ): Effect.Effect<void, unknown> =>
   Effect.isEffect(given) ? Effect.flatMap(abandonable(host.fork, below(span, Effect.scoped(given))), then) : then(given)
 
-const setUp = (host: ConnectorHost, link: Link, onConnect: Hook, span: Span): Effect.Effect<void, unknown> =>
-  Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
+const setUp = (
+  host: ConnectorHost,
+  creation: Creation,
+  link: Link,
+  onConnect: Hook,
+  span: Span
+): Effect.Effect<void, unknown> =>
+  Effect.suspend(() => {
+    creation.step = "onConnect"
+    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
+  })
 
 /** Some servers accept everybody and close the door at once: then there is nothing to set up. */
 const checkOpen = (link: Link): Effect.Effect<void, AttemptFailed> =>
@@ -245,11 +345,7 @@ const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook, span: Sp
     const lease = new Lease(link)
     link.scope = scope
     link.lease = lease
-    const run = Effect.provideService(
-      Effect.suspend(() => onConnect(lease)),
-      Scope.Scope,
-      scope
-    )
+    const run = Effect.provideService(call("onConnect", onConnect, lease), Scope.Scope, scope)
     return Effect.ensuring(
       abandonable(host.fork, below(span, run)),
       Effect.sync(() => link.endLease())

@@ -27,6 +27,8 @@ export interface Driver<A, E> {
   readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
   /** How old an item may get, in milliseconds. */
   readonly lifetime: () => number
+  /** What a waiter fails with at once, since it cannot be served before its deadline. */
+  readonly refusal?: (waiter: Waiter<A, E>) => Outcome<A, E> | undefined
   /** What a waiter fails with. */
   readonly timedOut: (waiter: Waiter<A, E>) => Outcome<A, E>
   readonly tooManyWaiters: () => Outcome<A, E>
@@ -48,6 +50,6 @@ export interface Limits {
   /** Milliseconds without use after which an item beyond `min` is closed. */
   readonly idleTimeout: number
   readonly maxWaiters: number
-  /** Whether what was closed on purpose is replaced at once, too, or through the back-off. */
-  readonly replaceAtOnce: boolean
+  /** Whether an item that ended for this reason, after so many milliseconds, is replaced at once, or through the back-off. */
+  readonly isRenewal: (reason: CloseReason, lasted: number) => boolean
 }

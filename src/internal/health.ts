@@ -2,6 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { AcquireError } from "../PoolError.js"
+import type { CloseReason } from "../PoolEvent.js"
 import * as defaults from "./defaults.js"
 import type { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
@@ -15,6 +16,9 @@ import { Limit } from "./within.js"
 
 /** Finds out which connections are alive: those that are silent, and those that are about to be leased. */
 export class Health {
+  /** Those that have been silent for as long as one that was dead, and have yet to answer. */
+  private readonly suspects = new Set<Link>()
+
   constructor(
     private readonly settings: Settings,
     private readonly pool: SlotPool<Link, AcquireError>,
@@ -33,19 +37,24 @@ export class Health {
   }
 
   check(slot: Place): void {
-    const link = slot.item
-    const limit = Math.min(Duration.toMillis(defaults.validationTimeout), this.settings.pingTimeout)
+    this.checkWithin(slot, Math.min(Duration.toMillis(defaults.validationTimeout), this.settings.pingTimeout))
+  }
+
+  private checkWithin(slot: Place, limit: number): void {
     const { healthCheck } = this.settings
-    if (healthCheck !== undefined) {
-      this.checkWith(slot, healthCheck, limit)
-      return
-    }
+    if (healthCheck === undefined) this.checkByPing(slot, limit)
+    else this.checkWith(slot, healthCheck, limit)
+  }
+
+  private checkByPing(slot: Place, limit: number): void {
+    const link = slot.item
     const onPinged = (exit: Exit.Exit<unknown, unknown>): void => {
       // One that has ended meanwhile is not unhealthy, but lost.
       const isDead = Exit.isFailure(exit) && link.end === undefined
+      this.suspects.delete(link)
       if (isDead) this.kill(link)
       this.pool.checked(slot, Exit.isSuccess(exit))
-      if (isDead) this.checkSilent()
+      if (isDead) this.suspectSilent()
     }
     const late = new Limit(this.timers, limit, () => "no answer in time")
     this.tasks.run(slot, Effect.interruptible(link.ping(undefined)), onPinged, late)
@@ -53,22 +62,31 @@ export class Health {
 
   private checkWith(slot: Place, healthCheck: Hook, limit: number): void {
     const link = slot.item
-    this.tasks.run(slot, this.hooks.run(link, healthCheck, limit), (exit) => {
+    this.tasks.run(slot, this.hooks.run("healthCheck", link, healthCheck, limit), (exit) => {
+      this.suspects.delete(link)
       const isHealthy = this.hooks.isHealthy("healthCheck", exit)
       if (!isHealthy && link.end === undefined) this.journal.totals.healthCheckFailures += 1
       if (link.leases > 0 && !link.drop((message) => this.settling.mayDrop(message))) this.pool.doom(slot, "Dirty")
       link.wasChecked()
       this.pool.checked(slot, isHealthy)
-      if (!isHealthy) this.checkSilent()
+      if (!isHealthy) this.suspectSilent()
     })
   }
 
-  /** One line was dead: look at those that were as silent. */
-  private checkSilent(): void {
+  /** One line was dead: those that were as silent are not lent until they have answered. */
+  private suspectSilent(): void {
     const now = this.timers.now()
     for (const slot of Array.from(this.pool.slots)) {
-      if (slot.state === "idle" && this.needsCheck(slot, now)) this.onSilent(slot.item)
+      if (slot.state !== "idle" || !this.needsCheck(slot, now)) continue
+      this.suspects.add(slot.item)
+      this.pool.suspect(slot)
+      this.checkWithin(slot, this.settings.pingTimeout)
     }
+  }
+
+  /** A suspect that is closed for the place that it takes is not asked for a closing handshake. */
+  condemn(link: Link, reason: CloseReason): void {
+    if (this.suspects.delete(link) && reason === "Unhealthy") this.kill(link)
   }
 
   onSilent(link: Link): void {

@@ -25,9 +25,13 @@ export const acquire = <A, E, B, F, R>(
       return Effect.failCause(cause)
     },
     onSuccess: (slot) => {
-      // It was lost, or became unfit, between the grant and now. Once is bad luck; twice, or with an item just made,
-      // is a server that ends whatever is opened, and the holder has to see that.
-      if (slot.doom === undefined || slot.uses === 1 || before !== undefined) return lend(slot)
+      const fitness = pool.fitness(slot)
+      if (fitness === "Fit") return lend(slot)
+      // It has ended between the grant and now. Once is bad luck; twice, or with an item just made, is a server that
+      // ends whatever is opened, and the holder has to see that. What the pool itself has given up is nobody's to see.
+      const isOver = fitness === "Over"
+      if (isOver && (slot.uses === 1 || waiter.wasUnlucky)) return lend(slot)
+      waiter.wasUnlucky ||= isOver
       const again = acquire(pool, restore, request, lend, waiter)
       // Not before it is back in line, or the place would go to somebody who came later.
       pool.release(slot, true)

@@ -13,12 +13,12 @@ import {
 } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
 import type { CloseInfo, Message, SocketEvents, TransportSocket } from "../WebSocketTransport.js"
-import { cancellable } from "./cancellable.js"
 import type { Draining } from "./draining.js"
 import { Inbox } from "./inbox.js"
 import type { Lease } from "./lease.js"
 import type { Slot } from "./slot.js"
 import type { Timer } from "./timers.js"
+import { cancellable } from "./waiting.js"
 import { type Line, type Rules, Watch } from "./watch.js"
 
 /** What a link needs to know of its pool, and tells it. */
@@ -309,6 +309,7 @@ export class Link implements SocketEvents, Line, Timer {
         return () => {
           const index = this.senders.indexOf(sender)
           if (index >= 0) this.senders.splice(index, 1)
+          return undefined
         }
       })
     }

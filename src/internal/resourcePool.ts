@@ -19,6 +19,7 @@ import { acquire, type Restore } from "./leasing.js"
 import type { Slot } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
 import { Timers } from "./timers.js"
+import { shortestLife } from "./upkeep.js"
 
 /** An item, and what finalises it. */
 interface Item<A> {
@@ -81,7 +82,8 @@ class ResourcePoolImpl<A, E>
         targetUtilization: Math.min(Math.max(options.targetUtilization ?? 1, 0.1), 1),
         idleTimeout: byCreation ? Number.POSITIVE_INFINITY : timeToLive,
         maxWaiters: Number.POSITIVE_INFINITY,
-        replaceAtOnce: true
+        // With a time to live that short it would make items for ever.
+        isRenewal: (reason, lasted) => reason !== "Expired" || lasted >= shortestLife
       },
       this,
       this.timers

@@ -29,7 +29,7 @@ export class Settling {
       slot.item.draining?.start()
       return
     }
-    const hook = this.hooks.run(slot.item, onRelease, this.settings.closeTimeout)
+    const hook = this.hooks.run("onRelease", slot.item, onRelease, this.settings.closeTimeout)
     this.tasks.run(slot, hook, (exit) => {
       if (slot.state !== "releasing") return
       if (!this.hooks.isHealthy("onRelease", exit)) {

@@ -43,10 +43,12 @@ export type SlotEvent =
 /**
  * The table of states and events. What is not in it cannot happen.
  *
- * Three things are no change of state. A lease, or the end of one, while others last. An invalidation,
- * expiry, refresh or loss of a slot that is `leased`, `checking` or `creating`: it is *doomed* instead, and
- * closed (or, if lost, gone) in place of the next `release`, `checked` or `created`. A cancelled waiter: its
- * creation goes on for the next in line, its check ends in `checked`, the lease it refuses in `release`.
+ * Three things are no change of state. A lease, or the end of one, while others last. An invalidation, expiry or
+ * refresh of a slot that is `leased`, `checking` or `creating`: it is *doomed* instead, and closed in place of the
+ * next `release`, `checked` or `created`. A cancelled waiter: its creation goes on for the next in line, its check ends
+ * in `checked`, the lease it refuses in `release`.
+ *
+ * A slot that is `lost` while it is leased is gone at once: what is over takes no place, and its leases go on without it.
  */
 export const transitions: { readonly [S in SlotState]: { readonly [E in SlotEvent]?: SlotState } } = {
   creating: { created: "idle", failed: "gone", close: "closing" },
@@ -67,8 +69,6 @@ export class Slot<A, E> extends Place<Slot<A, E>> implements Timer {
   uses = 0
   /** Why it will be closed instead of being offered again. */
   doom: CloseReason | undefined = undefined
-  /** Whether its item has ended by itself. */
-  lost = false
   /** `creating`: who started it, and takes its failure. */
   starter: Waiter<A, E> | undefined = undefined
   /** Who gets this slot itself, or the place that it leaves, whoever is first in line. */

@@ -4,7 +4,7 @@ import { List, unlink } from "./list.js"
 import { Shelf } from "./shelf.js"
 import { Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
 import { makeTimer, type Timer, type Timers } from "./timers.js"
-import { firstPause, Upkeep } from "./upkeep.js"
+import { firstPause, longestPause, Upkeep } from "./upkeep.js"
 import { type Outcome, type Request, Waiter } from "./waiter.js"
 import { WaitingLine } from "./waitingLine.js"
 
@@ -35,6 +35,8 @@ export class SlotPool<A, E> {
   /** What can be lent. */
   private readonly shelf = new Shelf<A, E>()
   private readonly releasing = new List<Slot<A, E>>()
+  /** Those that are checked for nobody, and may well be dead: who needs a place takes theirs. */
+  private readonly suspects = new List<Slot<A, E>>()
   /** Creations that are held for nobody. */
   private shared = 0
   /** Slots that are idle, checked or leased, and not doomed; and the leases on them. */
@@ -81,7 +83,11 @@ export class SlotPool<A, E> {
 
   /** Ends a lease. `refused` says that it never began. */
   release(slot: Slot<A, E>, refused = false, now: number = this.timers.now()): void {
-    if (slot.state !== "leased") return
+    if (slot.state !== "leased") {
+      // It was lost under the lease: nobody else will look at what it has left.
+      if (refused && slot.state === "gone") this.driver.refused(slot)
+      return
+    }
     unlink(slot)
     slot.leases -= 1
     if (slot.doom === undefined) this.lent -= 1
@@ -92,8 +98,7 @@ export class SlotPool<A, E> {
       return
     }
     const verdict = this.verdict(slot, refused)
-    if (slot.lost) this.remove(slot, "lost")
-    else if (verdict === "Reuse") this.offer(slot, "release", now)
+    if (verdict === "Reuse") this.offer(slot, "release", now)
     else if (verdict === "Settle") {
       this.tally(slot, -1)
       this.move(slot, "settle")
@@ -118,6 +123,12 @@ export class SlotPool<A, E> {
     if (slot.doom !== undefined) return slot.doom
     if (this.state !== "open") return "Shutdown"
     return this.slots.size - this.count.closing > this.max ? "Evicted" : undefined
+  }
+
+  /** Whether a slot that was granted can still be lent. One that is over has ended by itself. */
+  fitness(slot: Slot<A, E>): "Fit" | "Unfit" | "Over" {
+    if (slot.state !== "leased" || !this.driver.isUsable(slot)) return "Over"
+    return slot.doom === undefined ? "Fit" : "Unfit"
   }
 
   private pick(): Slot<A, E> | undefined {
@@ -147,9 +158,10 @@ export class SlotPool<A, E> {
   /** Joins the line, or comes back to it as what it was `before`. The outcome may be there at once. */
   join(request: Request, before?: Waiter<A, E>): Waiter<A, E> {
     const turn = before?.turn ?? this.turns++
-    const waiter = new Waiter<A, E>(turn, request, this.overdue, before?.checked ?? false)
-    if (this.state !== "open") {
-      waiter.settle(this.driver.poolClosed())
+    const waiter = new Waiter<A, E>(turn, request, this.overdue, before)
+    const refusal = this.state === "open" ? this.driver.refusal?.(waiter) : this.driver.poolClosed()
+    if (refusal !== undefined) {
+      waiter.settle(refusal)
       return waiter
     }
     this.waiting += 1
@@ -158,10 +170,34 @@ export class SlotPool<A, E> {
     this.serve()
     // Who had a turn already has been let in before.
     const isNew = before === undefined && waiter.list !== undefined
-    if (isNew && this.line.length - this.shared * this.limits.concurrency > this.limits.maxWaiters) {
-      this.fail(waiter, this.driver.tooManyWaiters())
-    }
+    const surplus = this.line.length - this.shared * this.limits.concurrency - this.limits.maxWaiters
+    if (isNew && surplus > 0 && surplus > this.departing) this.fail(waiter, this.driver.tooManyWaiters())
     return waiter
+  }
+
+  /** Places that come free without the end of a lease, and for which nobody in particular waits. */
+  private get departing(): number {
+    if (this.count.closing + this.count.checking === 0) return 0
+    let places = 0
+    for (const { heldFor, state } of this.slots) {
+      if (heldFor === undefined && (state === "closing" || state === "checking")) places += 1
+    }
+    return places
+  }
+
+  /** Fails those who wait for what the driver now knows not to come in time. */
+  refuse(): void {
+    for (const waiter of this.waiters()) {
+      const refusal = this.driver.refusal?.(waiter)
+      if (refusal !== undefined) this.fail(waiter, refusal)
+    }
+    this.serve()
+  }
+
+  private waiters(): ReadonlyArray<Waiter<A, E>> {
+    const waiters = this.line.toArray()
+    for (const { heldFor } of this.slots) if (heldFor !== undefined) waiters.push(heldFor)
+    return waiters
   }
 
   /** A waiter was interrupted: it refuses what it was given, or leaves. What it started goes on for the others. */
@@ -222,6 +258,7 @@ export class SlotPool<A, E> {
         if (this.state !== "open") break
         this.handOut()
         this.createMissing()
+        this.evictSuspects()
       }
     } finally {
       this.serving = false
@@ -235,10 +272,10 @@ export class SlotPool<A, E> {
       if (waiter.request.fresh) {
         if (this.slots.size < this.max) this.create(false, undefined, waiter)
         else {
-          const victim = this.releasing.first ?? this.shelf.leastRecentlyUsed
+          const { victim } = this
           if (victim === undefined) return
           this.hold(victim, waiter)
-          this.close(victim, "Evicted")
+          this.evict(victim)
         }
       } else {
         const slot = this.pick()
@@ -258,9 +295,32 @@ export class SlotPool<A, E> {
       const own = this.line.firstOwn
       if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
       else if (own !== undefined) this.create(false, undefined, own)
-      else if ((wanted || this.kept + this.count.creating < this.min) && !this.upkeep.isPausing) this.create(true)
+      else if (!wanted && this.kept + this.count.creating >= this.min) {
+        this.upkeep.satisfied()
+        return
+      } else if (this.upkeep.mayStart()) this.create(true)
       else return
     }
+  }
+
+  /** Who waits at the limit gets the place of one that may be dead, unless another place is about to come free. */
+  private evictSuspects(): void {
+    if (this.suspects.length === 0) return
+    let free = this.departing - this.suspects.length
+    for (let { first } = this.suspects; first !== undefined; { first } = this.suspects) {
+      if (this.slots.size < this.max || this.again || this.wanted <= free) return
+      free += 1
+      this.evict(first)
+    }
+  }
+
+  /** What goes first when a place is needed. */
+  private get victim(): Slot<A, E> | undefined {
+    return this.suspects.first ?? this.releasing.first ?? this.shelf.leastRecentlyUsed
+  }
+
+  private evict(slot: Slot<A, E>): void {
+    this.close(slot, slot.list === this.suspects ? "Unhealthy" : "Evicted")
   }
 
   /** How many creations the leases, and those in line for one, call for. */
@@ -305,6 +365,12 @@ export class SlotPool<A, E> {
     this.tally(slot, 1)
   }
 
+  /** Takes an idle item out of circulation that may be dead, to be checked for nobody. */
+  suspect(slot: Slot<A, E>): void {
+    this.checkOut(slot)
+    this.suspects.push(slot)
+  }
+
   // What drivers say
 
   /** `isOver` says that the item has ended already: if somebody waits it is for him to see, else for nobody. */
@@ -344,7 +410,8 @@ export class SlotPool<A, E> {
 
   checked(slot: Slot<A, E>, isHealthy: boolean): void {
     if (slot.state !== "checking") return
-    const reason = this.unfit(slot) ?? (isHealthy ? undefined : "Unhealthy")
+    // A server may have begun to close right behind its answer.
+    const reason = this.unfit(slot) ?? (!isHealthy ? "Unhealthy" : this.driver.isUsable(slot) ? undefined : "Remote")
     if (reason !== undefined) {
       this.close(slot, reason)
       // Below the limit its waiter gets another one without waiting for the end of this one.
@@ -375,10 +442,14 @@ export class SlotPool<A, E> {
       case "checking":
       case "leased":
         if (slot.doom !== undefined) return
+        if (slot.list === this.suspects) {
+          this.close(slot, reason)
+          break
+        }
         this.tally(slot, -1)
         unlink(slot)
         slot.doom = reason
-        this.loses(slot)
+        this.loses(slot, reason)
         break
       case "closing":
       case "gone":
@@ -387,23 +458,11 @@ export class SlotPool<A, E> {
     this.serve()
   }
 
-  /** An item has ended by itself: there is nothing left to finalise. */
+  /** An item has ended by itself: there is nothing left to finalise. A lease of it goes on, and takes no place. */
   lose(slot: Slot<A, E>): void {
-    switch (slot.state) {
-      case "idle":
-      case "checking":
-      case "releasing":
-        this.remove(slot, "lost")
-        this.serve()
-        break
-      case "leased":
-        slot.lost = true
-        this.doom(slot, "Remote")
-        break
-      case "creating":
-      case "closing":
-      case "gone":
-    }
+    if (!("lost" in transitions[slot.state])) return
+    this.remove(slot, "lost")
+    this.afterwards()
   }
 
   closed(slot: Slot<A, E>): void {
@@ -417,9 +476,9 @@ export class SlotPool<A, E> {
     this.min = min
     this.max = max
     while (this.slots.size - this.count.closing > max) {
-      const victim = this.releasing.first ?? this.shelf.leastRecentlyUsed
+      const { victim } = this
       if (victim === undefined) break
-      this.close(victim, "Evicted")
+      this.evict(victim)
     }
     this.armIdle(this.timers.now() + this.limits.idleTimeout)
     this.serve()
@@ -451,10 +510,7 @@ export class SlotPool<A, E> {
   /** Closes what is still leased. */
   sever(): void {
     for (const slot of Array.from(this.slots)) {
-      if (slot.state === "leased") {
-        if (slot.lost) this.remove(slot, "lost")
-        else this.close(slot, "Shutdown")
-      }
+      if (slot.state === "leased") this.close(slot, "Shutdown")
     }
     this.driver.vacated()
   }
@@ -510,7 +566,7 @@ export class SlotPool<A, E> {
     unlink(slot)
     this.timers.clear(slot)
     this.move(slot, "close")
-    this.loses(slot)
+    this.loses(slot, reason)
     this.driver.destroy(slot, reason)
   }
 
@@ -520,7 +576,7 @@ export class SlotPool<A, E> {
     this.timers.clear(slot)
     this.move(slot, event)
     this.slots.delete(slot)
-    if (event === "lost") this.loses(slot)
+    if (event === "lost" && slot.doom === undefined) this.loses(slot, "Remote")
     const waiter = slot.heldFor
     if (waiter === undefined) return
     slot.heldFor = waiter.held = undefined
@@ -539,10 +595,21 @@ export class SlotPool<A, E> {
   }
 
   /** A slot no longer counts towards `min`. */
-  private loses(slot: Slot<A, E>): void {
-    if (this.limits.replaceAtOnce || slot.heldFor !== undefined || this.state !== "open") return
-    if (this.kept + this.count.creating < this.min)
-      this.upkeep.lost(slot.state === "creating" ? Number.NEGATIVE_INFINITY : slot.createdAt)
+  private loses(slot: Slot<A, E>, reason: CloseReason): void {
+    if (slot.heldFor !== undefined || this.state !== "open") return
+    if (this.kept + this.count.creating >= this.min) return
+    const now = this.timers.now()
+    const lasted = slot.state === "creating" ? 0 : now - slot.createdAt
+    if (this.limits.isRenewal(reason, lasted)) this.upkeep.renewed()
+    else this.upkeep.lost(now, lasted, (since) => this.hasLasting(since, now))
+  }
+
+  /** Whether an item that was made since then has lasted for as long as the longest pause. */
+  private hasLasting(since: number, now: number): boolean {
+    for (const { createdAt, state } of this.slots) {
+      if (state !== "creating" && createdAt >= since && now - createdAt >= longestPause) return true
+    }
+    return false
   }
 
   private move(slot: Slot<A, E>, event: SlotEvent): void {

@@ -60,11 +60,11 @@ export class Timers {
 
   /**
    * The time on which all deadlines stand, in whole milliseconds since the start: a number so small that it takes no
-   * memory of its own for weeks, and every connection keeps some. It is read from the monotonic clock, which nobody
+   * memory of its own for weeks, and every connection keeps some. It is rounded up, so that nothing is due too early. It is read from the monotonic clock, which nobody
    * sets: a wall clock that jumps ahead would make timers that sleep already miss every deadline.
    */
   now(): number {
-    const now = Math.floor(this.exactly())
+    const now = Math.ceil(this.exactly())
     return now < this.floor ? this.floor : now
   }
 

@@ -42,15 +42,22 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
   private outcome: Outcome<A, E> | undefined = undefined
   private resume: ((outcome: Outcome<A, E>) => void) | undefined = undefined
 
+  /** Whether an item was checked for it already: once is enough. */
+  checked: boolean
+  /** Whether an item that it was granted had ended before it could accept it. */
+  wasUnlucky: boolean
+
   constructor(
     /** Its number: a lower one has waited longer. */
     readonly turn: number,
     readonly request: Request,
     private readonly expire: (waiter: Waiter<A, E>) => void,
-    /** Whether an item was checked for it already: once is enough. */
-    public checked: boolean
+    /** What it was when it had its turn before. */
+    before: Waiter<A, E> | undefined
   ) {
     super()
+    this.checked = before?.checked ?? false
+    this.wasUnlucky = before?.wasUnlucky ?? false
   }
 
   /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */

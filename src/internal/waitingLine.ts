@@ -30,6 +30,12 @@ export class WaitingLine<A, E> {
     return this.all.first
   }
 
+  toArray(): Array<Waiter<A, E>> {
+    const waiters: Array<Waiter<A, E>> = []
+    for (let waiter = this.all.first; waiter !== undefined; waiter = waiter.after) waiters.push(waiter)
+    return waiters
+  }
+
   /** The first who wants any item, and has started no creation that is still under way. */
   get firstBare(): Waiter<A, E> | undefined {
     return this.bare.first?.waiter

@@ -2,9 +2,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectionError } from "../PoolError.js"
 import type { TransportSocket } from "../WebSocketTransport.js"
-import { cancellable } from "./cancellable.js"
 import type { Lease } from "./lease.js"
 import type { Timer, Timers } from "./timers.js"
+import { cancellable } from "./waiting.js"
 
 /** What is watched, and told. */
 export interface Line {
@@ -141,6 +141,7 @@ export class Watch implements Timer {
       this.sendPing()
       return () => {
         this.pingers?.delete(id)
+        return undefined
       }
     })
   }

@@ -19,7 +19,6 @@ import type { PoolStats } from "../PoolStats.js"
 import type { ConnectionInfo, WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
-import { cancellable } from "./cancellable.js"
 import { Connections, type Owner } from "./connections.js"
 import { Journal, type Observers, observe } from "./journal.js"
 import { infoOf, Lease } from "./lease.js"
@@ -29,6 +28,7 @@ import { decode, decodeLimits, type Settings } from "./options.js"
 import type { SlotPool } from "./slotPool.js"
 import type { Place } from "./tasks.js"
 import { makeTimer, type Timer, Timers } from "./timers.js"
+import { cancellable, turnOfTheLoop } from "./waiting.js"
 import type { Fork } from "./within.js"
 
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
@@ -85,9 +85,10 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.deadline = makeTimer(() => {
       // Without a closeTimeout both are due at once, in any order.
       if (this.patience.position !== -1) this.sever()
+      if (this.isClosed) return
       this.isOverdue = true
       this.connections.destroyAll()
-      this.onVacated()
+      start(this.leave(lastTurns), { immediate: true })
     })
   }
 
@@ -270,10 +271,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   readonly ready: Ready = Effect.suspend(() => {
     if (this.pool.state !== "open") return this.connections.poolClosed()
     if (this.isReady) return Effect.void
+    const held = this.connections.heldOff()
+    if (held !== undefined) return Effect.fail(held)
     return cancellable((resume) => {
       this.expectant.add(resume)
       return () => {
         this.expectant.delete(resume)
+        return undefined
       }
     })
   })
@@ -308,7 +312,9 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   readonly refresh: Effect.Effect<void> = Effect.sync(() => this.pool.refresh())
 
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  readonly close: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
+    // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
+    this.fibers.delete(fiber)
     if (this.pool.state === "open") this.shutdown()
     return Deferred.await(this.vacancy)
   })
@@ -335,17 +341,33 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   }
 
   onVacated(): void {
-    if (this.isClosed || this.pool.state === "open") return
-    if (this.pool.slots.size > 0 && !this.isOverdue) return
+    if (this.isClosed || this.isOverdue || this.pool.state === "open") return
+    if (this.pool.slots.size > 0) return
     // The timers' own fiber sleeps until the deadline: it goes last.
-    if (this.fibers.size > (this.timers.isAsleep ? 1 : 0) && !this.isOverdue) return
+    if (this.fibers.size > (this.timers.isAsleep ? 1 : 0)) return
     this.timers.stop()
-    if (this.fibers.size > 0 && !this.isOverdue) return
+    if (this.fibers.size === 0) this.vacate()
+  }
+
+  /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
+  private leave(turns: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (turns > 0 && this.connections.hasSockets) return Effect.zipRight(turnOfTheLoop, this.leave(turns - 1))
+      this.timers.stop()
+      this.vacate()
+      return Effect.void
+    })
+  }
+
+  private vacate(): void {
     this.isClosed = true
     this.journal.poolClosed(this.pool)
     Deferred.unsafeDone(this.vacancy, Effect.void)
   }
 }
+
+/** Turns of the event loop that a socket may take to be gone once it is destroyed. */
+const lastTurns = 100
 
 /** The name and the connections of a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>

@@ -2,8 +2,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import { cancellable } from "./cancellable.js"
 import type { Timer, Timers } from "./timers.js"
+import { cancellable } from "./waiting.js"
 
 /** How a fiber of the pool is started: where it cannot be interrupted, until it says that it can be. */
 export type Fork = <A, E>(
@@ -19,6 +19,7 @@ export class Limit<E> implements Timer {
   due = 0
   position = -1
   private isPast = false
+  private isPaused = false
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
 
   constructor(
@@ -34,6 +35,17 @@ export class Limit<E> implements Timer {
 
   start(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
     this.fiber = fiber
+    if (!this.isPaused) this.restart()
+  }
+
+  /** Lets the time stand still, until it begins anew. */
+  pause(): void {
+    this.isPaused = true
+    this.timers.clear(this)
+  }
+
+  restart(): void {
+    this.isPaused = false
     this.timers.set(this, this.timers.now() + this.millis)
   }
 
@@ -73,5 +85,8 @@ export const abandonable = <A, E>(fork: Fork, hook: Effect.Effect<A, E>): Effect
   cancellable((resume) => {
     const fiber = fork(Effect.interruptible(hook))
     fiber.addObserver(resume)
-    return () => fiber.unsafeInterruptAsFork(FiberId.none)
+    return () => {
+      fiber.unsafeInterruptAsFork(FiberId.none)
+      return undefined
+    }
   })

@@ -484,6 +484,8 @@ export class Model {
       this.fail(`${waiting} wait for ${this.underWay} creations, and there is room for more`)
     }
     if (this.world.now < this.lastFailure + longestPause + 1) return
+    // What expires within a second is replaced through the back-off.
+    if (this.lifetime < 1_000) return
     if (this.wanted > 0) this.fail(`${this.wanted} creations are missing`)
     if (this.kept + this.underWay < this.min) this.fail(`${this.kept} are kept, ${this.underWay} under way`)
   }

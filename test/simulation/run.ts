@@ -59,6 +59,7 @@ class Simulation {
   delivered = 0
   /** Who holds what. */
   holders = new Map<string, User>()
+  connections = new Map<string, WebSocketConnection>()
   leasesOf = new Map<string, number>()
   /** The last arrival before the latest lease of a connection ended. */
   endedAt = new Map<string, number>()
@@ -301,6 +302,7 @@ class Simulation {
         }
         this.served(user)
         this.holders.set(id, user)
+        this.connections.set(id, connection)
         this.leases += 1
         const count = (this.leasesOf.get(id) ?? 0) + 1
         this.leasesOf.set(id, count)
@@ -313,6 +315,7 @@ class Simulation {
               const discarded = step.acts.some((act) => act.do === "discard") && Exit.isSuccess(exit)
               if (discarded || (this.setting.discards && Exit.isFailure(exit))) this.unfit.add(id)
               this.holders.delete(id)
+              this.connections.delete(id)
               this.endedAt.set(id, this.arrived)
               this.quietSince.set(id, this.world.now)
             })
@@ -449,6 +452,12 @@ class Simulation {
     }
   }
 
+  /** Holders of connections that are there: a lease whose socket is gone takes no place. */
+  get present(): number {
+    const states = Array.from(this.connections.values(), ({ info }) => Effect.runSync(info).state)
+    return states.filter((state) => state !== "closed").length
+  }
+
   stats(): WebSocketPool.PoolStats {
     return Effect.runSync(this.pool.stats)
   }
@@ -462,14 +471,15 @@ class Simulation {
     if (total > Math.max(this.allowed, maxConnections)) this.fail(`${total} slots, ${this.allowed} allowed`)
     if (total < this.alive) this.fail(`${this.alive} sockets, ${total} counted`)
     if (total <= maxConnections) this.allowed = maxConnections
-    if (stats.state === "open" && this.holders.size > busy) this.fail(`${this.holders.size} holders, ${busy} busy`)
+    const { present } = this
+    if (stats.state === "open" && present > busy) this.fail(`${present} holders, ${busy} busy`)
     for (const [socket, since] of this.closing) {
       if (!this.open.has(socket)) this.closing.delete(socket)
       else if (this.world.now - since > closeTimeout + 0.001) this.fail("a closing handshake takes longer than it may")
     }
     const { healthCheck, validates, yields } = this.setting
     const isExact = stats.state === "open" && !healthCheck && !validates && yields === 0
-    if (isExact && busy !== this.holders.size) this.fail(`${busy} busy, ${this.holders.size} holders`)
+    if (isExact && busy !== present) this.fail(`${busy} busy, ${present} holders`)
     if (stats.state === "open") {
       const covered = connecting + closing + busy
       if (waiting > 0 && idle > 0 && waiting > covered) this.fail(`somebody waits while one is idle: ${show(stats)}`)

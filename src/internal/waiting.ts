@@ -2,14 +2,15 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
 /**
- * Starts something, waits until it resumes, and cancels it when the wait is interrupted: by what `start` returns.
+ * Starts something, waits until it resumes, and cancels it when the wait is interrupted: by what
+ * `start` returns, which may give an effect to be run, too.
  *
  * `Effect.async` installs the canceller that it is given one step after it has started: an interruption that arrives in
  * between, from a fiber that is started here or at a yield of the scheduler, is noticed before that step and loses the
  * canceller. Here nothing can be interrupted before whoever cancels stands ready.
  */
 export const cancellable = <A, E>(
-  start: (resume: (effect: Effect.Effect<A, E>) => void) => () => Effect.Effect<unknown> | void
+  start: (resume: (effect: Effect.Effect<A, E>) => void) => () => Effect.Effect<unknown> | undefined
 ): Effect.Effect<A, E> =>
   Effect.uninterruptibleMask((restore) => {
     let outcome: Effect.Effect<A, E> | undefined
@@ -26,8 +27,13 @@ export const cancellable = <A, E>(
     return Effect.matchCauseEffect(restore(wait), {
       onFailure: (cause) => {
         const cancelled = Cause.isInterrupted(cause) ? cancel() : undefined
-        return Effect.isEffect(cancelled) ? Effect.zipRight(cancelled, Effect.failCause(cause)) : Effect.failCause(cause)
+        return Effect.isEffect(cancelled)
+          ? Effect.zipRight(cancelled, Effect.failCause(cause))
+          : Effect.failCause(cause)
       },
       onSuccess: Effect.succeed
     })
   })
+
+/** Lets everybody else have a turn, timers and sockets included. It takes no time on a clock that a test drives. */
+export const turnOfTheLoop: Effect.Effect<void> = Effect.zipRight(Effect.sleep(0), Effect.yieldNow())
