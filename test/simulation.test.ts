@@ -29,6 +29,9 @@ describe("programs that failed once", () => {
     idleTimeout: 1000,
     connectionTTL: undefined,
     acquireTimeout: 1000,
+    computes: false,
+    closes: 0,
+    lingers: false,
     yields: 0,
     seed: 0
   }

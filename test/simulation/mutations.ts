@@ -142,13 +142,50 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "leave the timers of a closed pool running",
     file: "webSocketPool.ts",
     from: "this.timers.stop()",
-    to: ""
+    to: "",
+    everywhere: true
   },
   {
     name: "lose a message when receive is interrupted",
     file: "link.ts",
     from: "return take",
     to: "return Effect.zipLeft(take, Effect.yieldNow())"
+  },
+  {
+    name: "lend what has passed its check, though it is ending",
+    file: "slotPool.ts",
+    from: 'this.driver.isUsable(slot) ? undefined : "Remote"',
+    to: "undefined"
+  },
+  {
+    name: "lose a canceller until the wait has begun",
+    file: "waiting.ts",
+    from: "Cause.isInterrupted(cause) ? cancel()",
+    to: "Cause.isInterrupted(cause) && wake !== undefined ? cancel()"
+  },
+  {
+    name: "lose an interruption that comes while a task is started",
+    file: "tasks.ts",
+    from: "if (task.isInterrupted) fiber",
+    to: "if (limit === null) fiber"
+  },
+  {
+    name: "say that it is closed while sockets are still there",
+    file: "webSocketPool.ts",
+    from: "turns > 0 && this.connections.hasSockets",
+    to: "turns < 0"
+  },
+  {
+    name: "take what the pool renews for a loss",
+    file: "connections.ts",
+    from: "renewals.has(reason) && lasted >= shortestLife",
+    to: "renewals.has(reason) && lasted < 0"
+  },
+  {
+    name: "keep the place of a connection that is lost under a lease",
+    file: "slotPool.ts",
+    from: 'if (!("lost" in transitions[slot.state])) return',
+    to: 'if (!("lost" in transitions[slot.state]) || slot.state === "leased") return'
   },
 
   // The generic pool, and what only it reaches
@@ -204,7 +241,8 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "leave the sleep of a closed pool running",
     file: "resourcePool.ts",
     from: "this.timers.stop()",
-    to: ""
+    to: "",
+    everywhere: true
   },
   {
     name: "invalidate nothing that is leased",
@@ -221,8 +259,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "replace what was closed on purpose through the back-off",
     file: "resourcePool.ts",
-    from: "replaceAtOnce: true",
-    to: "replaceAtOnce: false"
+    from: 'reason !== "Expired" || lasted >= shortestLife',
+    to: "lasted < 0 && reason === undefined"
   },
   {
     name: "ignore targetUtilization",
@@ -305,8 +343,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "accept what was invalidated after the hand-off",
     file: "leasing.ts",
-    from: "if (slot.doom === undefined || ",
-    to: "if (slot.doom !== null || "
+    from: 'if (fitness === "Fit")',
+    to: 'if (fitness !== "Over")'
   },
   {
     name: "go on counting an invalidated item that is leased",

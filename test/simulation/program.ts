@@ -50,6 +50,12 @@ export interface Setting {
   readonly idleTimeout: number
   readonly connectionTTL: number | undefined
   readonly acquireTimeout: number
+  /** Whether header fields are computed for each attempt. */
+  readonly computes: boolean
+  /** How often, of a thousand times, a hook closes the pool. */
+  readonly closes: number
+  /** Whether a socket that is destroyed is gone a turn later. */
+  readonly lingers: boolean
   /** How often fibers yield. */
   readonly yields: number
   readonly seed: number
@@ -157,6 +163,9 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   idleTimeout: fc.constantFrom(1000, 10_000, 60_000),
   connectionTTL: fc.constantFrom(undefined, 20_000),
   acquireTimeout: fc.constantFrom(1000, 10_000),
+  computes: fc.boolean(),
+  closes: fc.constantFrom(0, 0, 0, 0, 0, 0, 20, 200),
+  lingers: fc.boolean(),
   yields: fc.constantFrom(0, 0, 0.05),
   seed: fc.nat()
 })

@@ -73,6 +73,7 @@ class Simulation {
   violation: Violation | undefined
   counts = new Map<string, number>()
   line: Array<User> = []
+  isClosedByHook = false
   pool!: WebSocketPool.WebSocketPool
 
   constructor(readonly setting: Setting) {
@@ -216,7 +217,8 @@ class Simulation {
       },
       destroy: () => {
         this.closing.delete(socket)
-        socket.destroy()
+        if (this.setting.lingers) this.world.fork(Effect.sync(() => socket.destroy()))
+        else socket.destroy()
       }
     }
   }
@@ -458,6 +460,14 @@ class Simulation {
     return states.filter((state) => state !== "closed").length
   }
 
+  /** A hook may close the pool, in the middle of whatever has called it. */
+  closeNowAndThen(): void {
+    // Not before the pool is there.
+    if (this.pool === undefined || !this.world.chance(this.setting.closes / 1_000)) return
+    this.isClosedByHook = true
+    this.world.fork(this.pool.close)
+  }
+
   stats(): WebSocketPool.PoolStats {
     return Effect.runSync(this.pool.stats)
   }
@@ -490,7 +500,24 @@ class Simulation {
     if (stats.state !== "open" && waiting > 0) this.fail(`somebody waits for a closed pool: ${show(stats)}`)
   }
 
+  /** Whether anything has happened that the pool waits after, before it replaces what is missing. */
+  isTroubled = false
+
+  /** What the pool itself, or a holder, has ended is replaced at once. */
+  checkUpkeep(): void {
+    if (this.isTroubled || this.mood !== "open" || this.setting.yields > 0) return
+    const { busy, connecting, draining, idle, maxConnections, minConnections, state, total } = this.stats()
+    if (state !== "open" || total >= maxConnections) return
+    const kept = busy + connecting + draining + idle
+    if (kept < minConnections) this.fail(`${kept} connections, and ${minConnections} to be kept`)
+  }
+
   counted(event: PoolEvent.PoolEvent): void {
+    if (event._tag === "ConnectFailed" || event._tag === "PoolClosing") this.isTroubled = true
+    if (event._tag === "ConnectionClosed") {
+      const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
+      if (!isRenewal || Duration.lessThan(event.age, 1_100)) this.isTroubled = true
+    }
     this.counts.set(event._tag, (this.counts.get(event._tag) ?? 0) + 1)
   }
 
@@ -520,17 +547,31 @@ const pick = <A>(from: ReadonlyArray<A>, which: number): A | undefined => from[w
 
 const show = (stats: WebSocketPool.PoolStats): string => JSON.stringify(stats)
 
-/** A hook that works, or fails now and then: then its connection must not be leased again. */
+/** A hook that works, or fails now and then, or closes its connection: then that must not be leased again. */
 const hook =
   (simulation: Simulation) =>
   (connection: WebSocketConnection): Effect.Effect<unknown, unknown> =>
     Effect.suspend((): Effect.Effect<unknown, unknown> => {
+      simulation.closeNowAndThen()
       if (!simulation.world.chance(0.1)) return connection.ping
       simulation.unfit.add(connection.id)
-      return Effect.fail("as told")
+      return simulation.world.chance(0.5) ? Effect.fail("as told") : connection.close()
     })
 
-const options = (simulation: Simulation): WebSocketPool.Options => optionsOf(simulation.setting, hook(simulation))
+/** Header fields, computed for each attempt; that may fail, and an attempt be made again. */
+const headers = (simulation: Simulation): Effect.Effect<WebSocketPool.HeadersInput, string> =>
+  Effect.suspend(() => {
+    // Not before somebody can see it fail.
+    if (simulation.pool !== undefined && simulation.world.chance(0.1)) return Effect.fail("no token yet")
+    simulation.closeNowAndThen()
+    const value = { authorization: "Bearer 1" }
+    return simulation.world.chance(0.5) ? Effect.succeed(value) : Effect.delay(Effect.succeed(value), 1)
+  })
+
+const options = (simulation: Simulation): WebSocketPool.Options => ({
+  ...optionsOf(simulation.setting, hook(simulation)),
+  ...(simulation.setting.computes ? { headers: headers(simulation) } : {})
+})
 
 const optionsOf = (setting: Setting, hook: WebSocketPool.Options["onRelease"]): WebSocketPool.Options => ({
   url: "ws://simulated",
@@ -606,11 +647,22 @@ export const simulate = ({ setting, steps }: Program): Tally => {
     simulation.step(step)
     world.settle()
     simulation.check()
+    world.onSettled = () => simulation.checkUpkeep()
   }
   if (setting.yields === 0 && simulation.stats().state === "open") simulation.agree()
 
+  world.onSettled = () => {}
+
   // The end: the pool is gone in time, whatever the others do.
-  const closing = world.fork(Scope.close(poolScope, Exit.void))
+  const closing = world.fork(
+    Effect.zipRight(
+      Scope.close(poolScope, Exit.void),
+      Effect.sync(() => {
+        if (simulation.alive > 0)
+          simulation.violation ??= new Violation(`closed, and ${simulation.alive} sockets are left`)
+      })
+    )
+  )
   world.settle()
   const isEmpty = simulation.stats().total === 0
   if (isEmpty && closing.unsafePoll() === null) simulation.fail("empty, and not closed at once")
