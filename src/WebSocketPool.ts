@@ -18,7 +18,6 @@ import type * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import * as accessors from "./internal/accessors.js"
 import * as internalMonitor from "./internal/monitor.js"
-import * as internal from "./internal/webSocketPool.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolStats } from "./PoolStats.js"
@@ -44,10 +43,14 @@ export type UrlInput = string | URL | Redacted.Redacted<string>
 /**
  * How header fields may be given. Their values are never shown anywhere, redacted or not.
  *
+ * **Details** Leave out a field that is not to be sent: one without a value is an error, since it is most often a
+ * variable that is not set. Those of the handshake itself (`Sec-WebSocket-*`, `Connection`, `Upgrade`) are the
+ * transport's: for `Sec-WebSocket-Protocol` there is the option `protocols`.
+ *
  * @category options
  * @since 0.1.0
  */
-export type HeadersInput = Readonly<Record<string, string | Redacted.Redacted<string> | undefined>>
+export type HeadersInput = Readonly<Record<string, string | Redacted.Redacted<string>>>
 
 /**
  * What happens to messages that arrive after a lease: see `Options.drain`.
@@ -184,7 +187,7 @@ export type OptionsConfig<
         | (K extends "drain"
             ? { readonly [D in keyof DrainOptions]: Config.Config<DrainOptions[D]> | undefined }
             : K extends "headers"
-              ? Readonly<Record<string, Config.Config<string | Redacted.Redacted<string> | undefined> | undefined>>
+              ? Readonly<Record<string, Config.Config<string | Redacted.Redacted<string>> | undefined>>
               : never)
         | (K extends "url" ? never : undefined)
     }
@@ -297,7 +300,7 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
   | Scope.Scope
   | WebSocketTransport
   | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
-> = internal.make
+> = accessors.make
 
 /**
  * Makes a pool that lives as long as the layer.

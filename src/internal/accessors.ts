@@ -1,4 +1,3 @@
-import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +10,9 @@ import type { PoolStats } from "../PoolStats.js"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, OptionsConfig, TagClass, WebSocketPool } from "../WebSocketPool.js"
 import type { WebSocketTransport } from "../WebSocketTransport.js"
-import { make } from "./webSocketPool.js"
+import { decode } from "./options.js"
+import { decodeConfig } from "./optionsConfig.js"
+import { make as makePool } from "./webSocketPool.js"
 
 type PoolTag<Self> = Context.Tag<Self, WebSocketPool>
 
@@ -42,8 +43,16 @@ export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never,
 export const events = <Self>(tag: PoolTag<Self>): Stream.Stream<PoolEvent, never, Self> =>
   Stream.unwrap(Effect.map(tag, (pool) => pool.events))
 
+export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+): Effect.Effect<
+  WebSocketPool,
+  ConfigError.ConfigError,
+  Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+> => makePool(decode(options))
+
 export const layer =
-  <Self>(tag: PoolTag<Self>) =>
+  <Self>(tag: PoolTag<Self>, id?: string) =>
   <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
@@ -51,10 +60,10 @@ export const layer =
     ConfigError.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, make(options))
+    Layer.scoped(tag, makePool(decode(options, id)))
 
 export const layerConfig =
-  <Self>(tag: PoolTag<Self>) =>
+  <Self>(tag: PoolTag<Self>, id?: string) =>
   <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
@@ -62,24 +71,7 @@ export const layerConfig =
     ConfigError.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, Effect.flatMap(unwrap(options), make))
-
-/** `Config.unwrap` takes no key that is undefined. */
-const unwrap = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>(
-  wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
-): Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>> =>
-  Config.unwrap(
-    withoutUndefined(wrapped) as Config.Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
-  )
-
-const withoutUndefined = <W>(wrapped: W): W =>
-  Config.isConfig(wrapped) || typeof wrapped !== "object" || wrapped === null
-    ? wrapped
-    : (Object.fromEntries(
-        Object.entries(wrapped)
-          .filter(([, value]) => value !== undefined)
-          .map(([key, value]) => [key, withoutUndefined(value)])
-      ) as W)
+    Layer.scoped(tag, makePool(decodeConfig(options, id)))
 
 export const Tag =
   <const Id extends string>(id: Id) =>
@@ -92,7 +84,7 @@ export const Tag =
       useNew: useNew(tag),
       stats: stats(tag),
       events: events(tag),
-      layer: layer(tag),
-      layerConfig: layerConfig(tag)
+      layer: layer(tag, id),
+      layerConfig: layerConfig(tag, id)
     })
   }

@@ -19,11 +19,12 @@ import {
 } from "./connector.js"
 import * as defaults from "./defaults.js"
 import type { Driver } from "./driver.js"
+import { BadHeaders, decodeHeaders } from "./headers.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
 import type { Link } from "./link.js"
-import { decodeHeaders, type Settings } from "./options.js"
+import type { Settings } from "./options.js"
 import { Settling } from "./settling.js"
 import type { SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
@@ -89,7 +90,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const headers = Effect.isEffect(settings.headers) ? undefined : decodeHeaders(settings.headers)
     this.knownUrl = typeof target === "string" ? target : url.redact(target)
     this.request =
-      typeof target === "object" && typeof headers === "object" ? requestTo(settings, target, headers) : undefined
+      typeof target === "string" || headers === undefined || headers instanceof BadHeaders
+        ? undefined
+        : requestTo(settings, target, headers)
     this.pool = new SlotPool<Link, AcquireError>(
       {
         min: settings.minConnections,

@@ -8,9 +8,10 @@ import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import { type AcquireError, type ConnectFailureReason, ConnectionUnavailableError } from "../PoolError.js"
 import type { ConnectRequest, WebSocketTransport } from "../WebSocketTransport.js"
+import { BadHeaders, decodeHeaders } from "./headers.js"
 import { Lease } from "./lease.js"
 import { Link, type LinkHost } from "./link.js"
-import { decodeHeaders, type Hook, type Settings } from "./options.js"
+import type { Hook, Settings } from "./options.js"
 import type { Slot } from "./slot.js"
 import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
@@ -78,8 +79,8 @@ const fromCause = (cause: Cause.Cause<unknown>): Failure => {
   return { reason: "Setup", cause: error, isRetryable: true }
 }
 
-const badInput = (problem: string): Effect.Effect<never, AttemptFailed> =>
-  Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable: false }))
+const badInput = (problem: string, isRetryable = false): Effect.Effect<never, AttemptFailed> =>
+  Effect.fail(new AttemptFailed({ reason: "Setup", cause: new Error(problem), isRetryable }))
 
 /** What an attempt fails with whose connection is over before anybody could use it. */
 export const closedEarly = ({ end }: Link): AttemptFailed =>
@@ -210,7 +211,7 @@ const connect = (host: ConnectorHost, creation: Creation, link: Link, span: Span
       creation.url = url.redact(target)
       return withValue(host, span, headers, (value) => {
         const fields = decodeHeaders(value)
-        if (typeof fields === "string") return badInput(fields)
+        if (fields instanceof BadHeaders) return badInput(fields.message, fields.isRetryable)
         return host.transport.connect(requestTo(host.settings, target, fields), link)
       })
     })
