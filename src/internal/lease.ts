@@ -16,6 +16,7 @@ import type {
 import type { Message } from "../WebSocketTransport.js"
 import { cutReason, isSendable } from "./closeFrame.js"
 import type { Link } from "./link.js"
+import { isMessage, notAMessage } from "./message.js"
 import type { SlotState } from "./slot.js"
 
 export const TypeId: ConnectionTypeId = Symbol.for("effect-websocket-pool/WebSocketConnection") as ConnectionTypeId
@@ -93,7 +94,8 @@ export class Lease implements WebSocketConnection {
   }
 
   get send(): (message: Message) => Effect.Effect<void, ConnectionError> {
-    return (message) => Effect.suspend(() => this.link.send(this, message))
+    return (message) =>
+      Effect.suspend(() => (isMessage(message) ? this.link.send(this, message) : Effect.die(notAMessage(message))))
   }
 
   get receive(): Effect.Effect<Message, ConnectionError> {
