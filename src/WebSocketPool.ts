@@ -484,6 +484,63 @@ export const stats: Effect.Effect<PoolStats, never, WebSocketPool> = accessors.s
 export const events: Stream.Stream<PoolEvent, never, WebSocketPool> = accessors.events(WebSocketPool)
 
 /**
+ * Waits until `minConnections` of the pool in the context are open.
+ *
+ * **Errors** `ConnectionUnavailableError`: a whole round of retries has failed. `PoolClosedError`: the pool was closed.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ *
+ * // A program with this layer does not start before its connections are open.
+ * const Warm = (pool: Layer.Layer<WebSocketPool.WebSocketPool>) =>
+ *   Layer.tap(pool, (context) => Effect.provide(WebSocketPool.ready, context))
+ * ```
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, WebSocketPool> =
+  accessors.ready(WebSocketPool)
+
+/**
+ * Changes the limits of the pool in the context.
+ *
+ * **Details** Shrinking closes draining connections first, then the least recently used idle ones, then leased ones when
+ * they are given back. A limit that is not given stays.
+ *
+ * **Errors** `ConfigError`: a limit is bad, or does not exist.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const resize: (limits: {
+  readonly minConnections?: number | undefined
+  readonly maxConnections?: number | undefined
+}) => Effect.Effect<void, ConfigError.ConfigError, WebSocketPool> = accessors.resize(WebSocketPool)
+
+/**
+ * Replaces every connection of the pool in the context: idle and draining ones now, leased ones when they are given back,
+ * connecting ones when they are ready.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refresh(WebSocketPool)
+
+/**
+ * Shuts the pool in the context down, as closing its scope does.
+ *
+ * **Details** Waiting `get`s fail at once. Leases have `shutdownTimeout` (5 seconds), sockets `closeTimeout` (2 seconds)
+ * more. Interrupting it does not stop it.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(WebSocketPool)
+
+/**
  * A web page that shows a pool at work, as a router to be mounted in any Effect HTTP server: connections by state,
  * waiters and latencies over the last two minutes, the last hundred events, and each connection's age and traffic.
  *
@@ -535,6 +592,17 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
   readonly stats: Effect.Effect<PoolStats, never, Self>
   /** `events` of this pool. */
   readonly events: Stream.Stream<PoolEvent, never, Self>
+  /** `ready` of this pool. */
+  readonly ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, Self>
+  /** `resize` of this pool. */
+  readonly resize: (limits: {
+    readonly minConnections?: number | undefined
+    readonly maxConnections?: number | undefined
+  }) => Effect.Effect<void, ConfigError.ConfigError, Self>
+  /** `refresh` of this pool. */
+  readonly refresh: Effect.Effect<void, never, Self>
+  /** `close` of this pool. */
+  readonly close: Effect.Effect<void, never, Self>
   /** Makes this pool: see `layer`. */
   readonly layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>

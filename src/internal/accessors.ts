@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AcquireError } from "../PoolError.js"
+import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../PoolError.js"
 import type { PoolEvent } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
@@ -15,6 +15,8 @@ import { decodeConfig } from "./optionsConfig.js"
 import { make as makePool } from "./webSocketPool.js"
 
 type PoolTag<Self> = Context.Tag<Self, WebSocketPool>
+
+type LimitsInput = Parameters<WebSocketPool["resize"]>[0]
 
 type Use<Self> = <A, E, R>(
   f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
@@ -42,6 +44,21 @@ export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never,
 
 export const events = <Self>(tag: PoolTag<Self>): Stream.Stream<PoolEvent, never, Self> =>
   Stream.unwrap(Effect.map(tag, (pool) => pool.events))
+
+export const ready = <Self>(
+  tag: PoolTag<Self>
+): Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, Self> => Effect.flatMap(tag, (pool) => pool.ready)
+
+export const resize =
+  <Self>(tag: PoolTag<Self>) =>
+  (limits: LimitsInput): Effect.Effect<void, ConfigError.ConfigError, Self> =>
+    Effect.flatMap(tag, (pool) => pool.resize(limits))
+
+export const refresh = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
+  Effect.flatMap(tag, (pool) => pool.refresh)
+
+export const close = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
+  Effect.flatMap(tag, (pool) => pool.close)
 
 export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
   options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
@@ -84,6 +101,10 @@ export const Tag =
       useNew: useNew(tag),
       stats: stats(tag),
       events: events(tag),
+      ready: ready(tag),
+      resize: resize(tag),
+      refresh: refresh(tag),
+      close: close(tag),
       layer: layer(tag, id),
       layerConfig: layerConfig(tag, id)
     })
