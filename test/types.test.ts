@@ -69,6 +69,21 @@ describe("PoolError", () => {
     expectTypeOf<PoolError.PoolExhaustedError["lastFailure"]>().toEqualTypeOf<
       PoolError.ConnectionUnavailableError | undefined
     >()
+    expectTypeOf<PoolError.PoolExhaustedError["waited"]>().toEqualTypeOf<Duration.Duration>()
+    expectTypeOf<PoolError.PoolExhaustedError["limit"]>().toEqualTypeOf<Duration.Duration | number>()
+    expectTypeOf<PoolError.PoolExhaustedError["oldestLease"]>().toEqualTypeOf<
+      | {
+          readonly connectionId: string
+          readonly held: Duration.Duration
+          readonly quietFor: Duration.Duration
+          readonly span?: string | undefined
+        }
+      | undefined
+    >()
+    expectTypeOf<PoolError.ConnectionUnavailableError["step"]>().toEqualTypeOf<
+      "url" | "headers" | "onConnect" | undefined
+    >()
+    expectTypeOf<PoolError.ConnectionUnavailableError["retryAfter"]>().toEqualTypeOf<Duration.Duration | undefined>()
     expectTypeOf<PoolError.PoolClosedError["pool"]>().toEqualTypeOf<string>()
     expectTypeOf<PoolError.ConnectionUnavailableError["reason"]>().toEqualTypeOf<
       "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"

@@ -24,6 +24,7 @@ import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
 import type { Link } from "./link.js"
+import { oldestLeaseOf } from "./oldestLease.js"
 import type { Settings } from "./options.js"
 import { Settling } from "./settling.js"
 import type { SlotState } from "./slot.js"
@@ -359,10 +360,14 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // What is checked for the waiter itself is no lease in its way.
     const own = slot?.state === "checking" ? 1 : 0
     const isLent = count.leased + count.checking - own + count.releasing > 0
-    if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
+    const { acquireTimeout } = this.settings
+    if (slots.size >= max && isLent) {
+      const waited = this.timers.now() - waiter.request.deadline + acquireTimeout
+      return this.exhausted("AcquireTimeout", waited, Duration.millis(acquireTimeout))
+    }
     // One in line behind a connection that opens for anybody has waited for that.
     const creation = (slot && this.creations.get(slot)) ?? this.creations.values().next().value
-    const limit = Duration.format(Duration.millis(this.settings.acquireTimeout))
+    const limit = Duration.format(Duration.millis(acquireTimeout))
     return Effect.fail(
       new ConnectionUnavailableError({
         pool: this.settings.name,
@@ -376,14 +381,21 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   }
 
   tooManyWaiters(): Outcome<Link, AcquireError> {
-    return this.exhausted("TooManyWaiters")
+    return this.exhausted("TooManyWaiters", 0, this.settings.maxWaiters)
   }
 
-  private exhausted(reason: PoolExhaustedError["reason"]): Outcome<Link, AcquireError> {
+  private exhausted(
+    reason: PoolExhaustedError["reason"],
+    waited: number,
+    limit: PoolExhaustedError["limit"]
+  ): Outcome<Link, AcquireError> {
     const error = new PoolExhaustedError({
       pool: this.settings.name,
       reason,
       stats: this.owner.snapshot(),
+      waited: Duration.millis(waited),
+      limit,
+      oldestLease: oldestLeaseOf(this.pool.slots, this.timers.now()),
       lastFailure: this.lastFailure
     })
     this.journal.exhausted(error)

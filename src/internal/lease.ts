@@ -15,6 +15,7 @@ import type {
 } from "../WebSocketConnection.js"
 import type { Message } from "../WebSocketTransport.js"
 import { cutReason, isSendable } from "./closeFrame.js"
+import { currentSpan } from "./leaseSpan.js"
 import type { Link } from "./link.js"
 import { isMessage, notAMessage } from "./message.js"
 import type { SlotState } from "./slot.js"
@@ -55,6 +56,8 @@ export class Lease implements WebSocketConnection {
   isDiscarded = false
   /** A message that it had claimed when it ended. */
   kept: Message | undefined = undefined
+  /** The span of the fiber that took it. */
+  readonly span = currentSpan()
 
   constructor(
     private readonly link: Link,
