@@ -153,11 +153,13 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   /** The largest incoming message in bytes; a larger one closes the connection with 1009. Default: 16 MiB. */
   readonly maxPayload?: number | undefined
   /**
-   * A lease that is held longer is told of, once: by a warning in the log and by the event `LeaseLeakSuspected`, with
+   * A lease that is held longer is reported once: by a warning in the log and by the event `LeaseLeakSuspected`, with
    * the span and the place in which it was taken. Nothing else happens to it. Default: infinity.
    *
-   * **Gotchas** The place can only be seen where a program calls `use(f)`, or takes `get`, of the service itself. Of
-   * the accessors (`WebSocketPool.use`) only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
+   * **Details** The place is the call of `use(f)`, or where a generator yields `get`, of the service or of an accessor.
+   *
+   * **Gotchas** Of an accessor's `get` that is piped into something else, and of a `use` that was called before there was
+   * a pool with this option, only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
    */
   readonly leakThreshold?: Duration.DurationInput | undefined
   /** How long closing the pool waits for leases. Default: 5 seconds. */

@@ -10,6 +10,7 @@ import type { PoolStats } from "../PoolStats.js"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, OptionsConfig, TagClass, WebSocketPool } from "../WebSocketPool.js"
 import type { WebSocketTransport } from "../WebSocketTransport.js"
+import { callFrom, type Site, siteOfAccessor } from "./leakSites.js"
 import { decode } from "./options.js"
 import { decodeConfig } from "./optionsConfig.js"
 import { make as makePool } from "./webSocketPool.js"
@@ -23,21 +24,47 @@ type Use<Self> = <A, E, R>(
 ) => Effect.Effect<A, E | AcquireError, R | Self>
 
 export const get = <Self>(tag: PoolTag<Self>): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> =>
-  Effect.flatMap(tag, (pool) => pool.get)
+  located(tag, (pool) => pool.get)
 
 export const getNew = <Self>(
   tag: PoolTag<Self>
-): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> => Effect.flatMap(tag, (pool) => pool.getNew)
+): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> => located(tag, (pool) => pool.getNew)
 
 export const use =
   <Self>(tag: PoolTag<Self>): Use<Self> =>
-  (f) =>
-    Effect.flatMap(tag, (pool) => pool.use(f))
+  (f) => {
+    const site = siteOfAccessor(1)
+    return onBehalfOf(site, tag, (pool) => pool.use(f))
+  }
 
 export const useNew =
   <Self>(tag: PoolTag<Self>): Use<Self> =>
-  (f) =>
-    Effect.flatMap(tag, (pool) => pool.useNew(f))
+  (f) => {
+    const site = siteOfAccessor(1)
+    return onBehalfOf(site, tag, (pool) => pool.useNew(f))
+  }
+
+const onBehalfOf = <Self, A, E, R>(
+  site: Site | undefined,
+  tag: PoolTag<Self>,
+  call: (pool: WebSocketPool) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Self> =>
+  Effect.flatMap(tag, site === undefined ? call : (pool) => callFrom(site, () => call(pool)))
+
+/** A constant effect, which sees who yields it: a generator asks it for its iterator, in the step that yields it. */
+const located = <Self, A, E, R>(
+  tag: PoolTag<Self>,
+  call: (pool: WebSocketPool) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Self> => {
+  const effect: Effect.Effect<A, E, R | Self> = Effect.flatMap(tag, call)
+  const plain = effect[Symbol.iterator]
+  return Object.defineProperty(effect, Symbol.iterator, {
+    value: () => {
+      const site = siteOfAccessor(1)
+      return site === undefined ? plain.call(effect) : onBehalfOf(site, tag, call)[Symbol.iterator]()
+    }
+  })
+}
 
 export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never, Self> =>
   Effect.flatMap(tag, (pool) => pool.stats)
