@@ -403,7 +403,7 @@ describe("the message of a ConnectionUnavailableError", () => {
   it("says which part of the setup has failed", () => {
     for (const step of ["url", "headers", "onConnect"] as const) {
       const message = messageOf({ reason: "Setup", step, cause: new Error("no token") })
-      assert.isTrue(message.startsWith(`${where}${step} failed (no token). Look at ${step},`), message)
+      assert.isTrue(message.startsWith(`${where}${step} failed (no token). Look at ${step}`), message)
     }
     assert.include(messageOf({ reason: "Setup", cause: "no" }), "url, headers or onConnect failed (no)")
   })

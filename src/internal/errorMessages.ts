@@ -111,7 +111,9 @@ const adviceOnFailure = ({ cause, reason, status, step, url }: Text<ConnectionUn
     case "Handshake":
       return status === undefined ? adviceOnNoUpgrade(url) : adviceOnStatus(status)
     case "Setup":
-      return `Look at ${step ?? "url, headers and onConnect"}, and at what the server says to it`
+      return step === "onConnect"
+        ? "Look at onConnect, and at what the server says to it"
+        : `Look at ${step ?? "url, headers and onConnect"}`
   }
 }
 
