@@ -1,4 +1,3 @@
-import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
@@ -9,4 +8,4 @@ const program = Effect.gen(function* () {
   yield* Console.log(yield* connection.receive)
 }).pipe(Effect.scoped)
 
-program.pipe(Effect.provide(NodeWebSocketPool.layer({ url: "ws://localhost:8080" })), NodeRuntime.runMain)
+Effect.runPromise(program.pipe(Effect.provide(NodeWebSocketPool.layer({ url: "ws://localhost:8080" }))))

@@ -1,6 +1,6 @@
 /**
  * Tries the package as its users get it: packed, installed into an empty project, and run in plain Node.js with the
- * quick start of the README against a real server.
+ * quick start of the README against a real server. The README's own commands install it with each package manager.
  *
  * Run with `npm run smoke`. Everything it writes goes to one temporary folder, which it removes.
  */
@@ -48,9 +48,10 @@ const end = (child) => {
 }
 
 /** Runs a command to its end and returns its stdout; fails with all that it printed. */
-const run = async (title, command, args, { cwd, timeout = TIMEOUT }) => {
+const run = async (title, command, args, { cwd, env, timeout = TIMEOUT }) => {
   const child = spawn(command, args, {
     cwd,
+    env: { ...process.env, ...env },
     detached: grouped,
     shell: command === "npm" && !grouped,
     stdio: ["ignore", "pipe", "pipe"]
@@ -84,7 +85,7 @@ const node = (title, args, options) => run(title, process.execPath, args, { time
 // the README
 // ----------------------------------------------------------------------------
 
-/** The quick start, what it sends, and the same code with another URL. */
+/** The quick start, what it sends, the same code with another URL, and the commands that install what it needs. */
 const readQuickStart = async () => {
   const lines = (await readFile(join(root, "README.md"), "utf8")).split("\n")
   const heading = lines.findIndex((line) => /^## Quick start\s*$/i.test(line))
@@ -101,7 +102,10 @@ const readQuickStart = async () => {
   assert(urls.length === 1, `the quick start is expected to name one WebSocket URL, and names ${urls.length}`)
   const message = /\.send\((["'`])(.*?)\1\)/.exec(code)?.[2]
   assert(message !== undefined, 'the quick start is expected to send a message written out, as in .send("…")')
-  return { code, message, withUrl: (url) => code.replace(urls[0], url) }
+  const sh = section.findIndex((line) => /^```sh\b/.test(line))
+  assert(sh >= 0 && sh < open, 'README.md has no ```sh fence before the code under "## Quick start"')
+  const commands = section.slice(sh + 1, section.indexOf("```", sh)).map((line) => line.split(" "))
+  return { code, message, commands, withUrl: (url) => code.replace(urls[0], url) }
 }
 
 // ----------------------------------------------------------------------------
@@ -138,8 +142,7 @@ const install = async (folder, tarball) => {
   const { ws, ...locked } = await lockedVersions(
     "effect",
     "@effect/platform",
-    "@effect/platform-node",
-    "@types/node", // The declarations of @effect/platform-node stand on it.
+    "@types/node", // The declarations of our Node modules stand on it.
     "ws"
   )
   const project = {
@@ -157,6 +160,59 @@ const install = async (folder, tarball) => {
     { cwd: folder }
   )
   return join(folder, "node_modules", name)
+}
+
+// ----------------------------------------------------------------------------
+// package managers
+// ----------------------------------------------------------------------------
+
+/** The others than npm, as packages of the registry: the newest majors that run on every Node.js that we run on. */
+const managers = { pnpm: { version: "10", bin: "bin/pnpm.cjs" }, yarn: { version: "1", bin: "bin/yarn.js" } }
+
+/** Installs them, and tells how each is run. What they keep for themselves stays in the folder, too. */
+const installManagers = async (folder) => {
+  await mkdir(folder)
+  const project = {
+    private: true,
+    dependencies: Object.fromEntries(Object.entries(managers).map(([manager, { version }]) => [manager, version]))
+  }
+  await writeFile(join(folder, "package.json"), JSON.stringify(project))
+  await run("npm install", "npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
+    cwd: folder
+  })
+  const places = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"]
+  const env = Object.fromEntries(places.map((place) => [place, join(folder, place.toLowerCase())]))
+  const inNode = (manager) => [process.execPath, [join(folder, "node_modules", manager, managers[manager].bin)]]
+  return {
+    npm: (title, args, cwd) =>
+      run(title, "npm", [...args, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], { cwd }),
+    pnpm: (title, args, cwd) => {
+      const [command, first] = inNode("pnpm")
+      const own = ["--ignore-scripts", "--store-dir", join(folder, "store")]
+      return run(title, command, [...first, ...args, ...own], { cwd, env })
+    },
+    yarn: (title, args, cwd) => {
+      const [command, first] = inNode("yarn")
+      const own = ["--ignore-scripts", "--non-interactive", "--no-progress", "--cache-folder", join(folder, "yarn")]
+      return run(title, command, [...first, ...args, ...own], { cwd, env })
+    }
+  }
+}
+
+/** Follows the README in an empty folder: its command, but for where the package comes from, then its quick start. */
+const followReadme = async (folder, manager, args, tarball, quickStart) => {
+  await mkdir(folder)
+  // Without one they would look for it in the folders above.
+  await writeFile(join(folder, "package.json"), '{ "private": true }')
+  assert(args.includes(name), `the README's command for installing does not name ${name}: ${args.join(" ")}`)
+  await manager(
+    args.join(" "),
+    args.map((arg) => (arg === name ? `file:${tarball}` : arg)),
+    folder
+  )
+  const { version } = await json(folder, "node_modules", "effect", "package.json")
+  assert(/^3\./.test(version), `it installs effect ${version}`)
+  await runQuickStart(folder, quickStart)
 }
 
 const listFiles = async (folder) =>
@@ -265,8 +321,8 @@ const runQuickStart = (cwd, quickStart) =>
 
 /**
  * Type-checks the quick start, and every public module of the package, its declarations included: `skipLibCheck` is off,
- * and what other packages' declarations lack (@effect/platform-node's want the types of `ws` and of a browser) is left
- * out. Neither is installed here, so ours cannot lean on them.
+ * and what other packages' declarations lack is left out. The types of `ws` and of a browser are not installed here, so
+ * ours cannot lean on them.
  */
 const typeCheck = async (cwd, quickStart, specifiers) => {
   const sources = {
@@ -353,6 +409,16 @@ try {
   )
   await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
   await step("the quick start and all declarations type-check", () => typeCheck(project, quickStart, specifiers))
+
+  const { commands } = quickStart
+  const named = commands.map(([manager]) => manager)
+  assert.deepEqual(named, ["npm", "pnpm", "yarn"], `the README installs with ${named.join(", ")}`)
+  const runs = await step("pnpm and yarn install", () => installManagers(join(temporary, "managers")))
+  for (const [manager, ...args] of commands) {
+    await step(`the README holds with ${manager}`, () =>
+      followReadme(join(temporary, manager), runs[manager], args, tarball, quickStart)
+    )
+  }
 } catch (error) {
   if (!stopped)
     console.error(`smoke: ${error instanceof assert.AssertionError ? error.message : (error?.stack ?? error)}`)

@@ -8,10 +8,8 @@
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
-import type { PoolStats } from "./PoolStats.js"
-
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`
+import * as messages from "./internal/errorMessages.js"
+import type { OldestLease, PoolStats } from "./PoolStats.js"
 
 /**
  * The pool is at its limit, with leases out, and nothing came free.
@@ -26,19 +24,17 @@ export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   readonly reason: "AcquireTimeout" | "TooManyWaiters"
   /** The pool at that moment; `waiting` counts this `get`, too. */
   readonly stats: PoolStats
+  /** How long this `get` has waited; 0 for `"TooManyWaiters"`. */
+  readonly waited: Duration.Duration
+  /** The limit that was met: the `acquireTimeout`, or for `"TooManyWaiters"` the `maxWaiters`. */
+  readonly limit: Duration.Duration | number
+  /** The lease that is held for longest. Without one, draining connections stood in the way. */
+  readonly oldestLease?: OldestLease | undefined
   /** The latest failed connect, if none has succeeded since. */
   readonly lastFailure?: ConnectionUnavailableError | undefined
 }> {
   override get message(): string {
-    const { busy, draining, maxConnections, waiting } = this.stats
-    const others = count(Math.max(waiting - 1, 0), "other")
-    const counts = `${busy} of ${maxConnections} leased, ${draining} draining, ${others} waiting`
-    const advice =
-      this.reason === "AcquireTimeout"
-        ? "none came free within acquireTimeout. Hold leases for a shorter time, or raise maxConnections or acquireTimeout"
-        : "maxWaiters lets no more wait. Hold leases for a shorter time, or raise maxConnections or maxWaiters"
-    const failure = this.lastFailure === undefined ? "" : `. The latest connect failed: ${this.lastFailure.message}`
-    return `Pool "${this.pool}" is exhausted (${counts}): ${advice}${failure}`
+    return messages.exhausted(this)
   }
 }
 
@@ -72,12 +68,12 @@ export class PoolClosedError extends Data.TaggedError("PoolClosedError")<{
 export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
 
 /**
- * What of the options was under way when setting a connection up failed.
+ * The parts of the setup of a connection that are not the pool's own.
  *
  * @category models
  * @since 0.2.0
  */
-export type ConnectStep = "url" | "headers" | "onConnect"
+export type SetupStep = "url" | "headers" | "onConnect"
 
 /**
  * A connection could not be established, retries included.
@@ -94,41 +90,21 @@ export class ConnectionUnavailableError extends Data.TaggedError("ConnectionUnav
   readonly reason: ConnectFailureReason
   /** The HTTP status of a refused upgrade. */
   readonly status?: number | undefined
+  /** Which part of the setup failed, where the reason is `"Setup"` and that is known. */
+  readonly step?: SetupStep | undefined
+  /** How long the server asks not to be tried again, by the `Retry-After` of a refused upgrade. */
+  readonly retryAfter?: Duration.Duration | undefined
   /** How many attempts were started. */
   readonly attempts: number
   /** What lies underneath: a network error, or what a hook failed with. */
   readonly cause: unknown
   /** Whether the pool would try this again. */
   readonly isRetryable: boolean
-  /** Of a `"Setup"` failure: which option failed. */
-  readonly step?: ConnectStep | undefined
-  /** How long the server has asked to stay away, by the `Retry-After` of a refused upgrade. */
-  readonly retryAfter?: Duration.Duration | undefined
 }> {
   override get message(): string {
-    const status = this.status === undefined ? "" : ` with status ${this.status}`
-    const detail = causeMessage(this.cause)
-    return (
-      `Pool "${this.pool}" could not connect to ${this.url} after ${count(this.attempts, "attempt")}: ` +
-      `${whatFailed[this.reason]}${status}${detail === "" ? "" : ` (${detail})`}`
-    )
+    return messages.unavailable(this)
   }
 }
-
-const whatFailed: Record<ConnectFailureReason, string> = {
-  Timeout: "it took longer than connectTimeout or acquireTimeout allows",
-  Network: "the server could not be reached",
-  Tls: "no secure line could be made",
-  Handshake: "the server refused the WebSocket upgrade",
-  Setup: "url, headers or onConnect failed"
-}
-
-const causeMessage = (cause: unknown): string =>
-  Predicate.hasProperty(cause, "message") && typeof cause.message === "string"
-    ? cause.message
-    : typeof cause === "string"
-      ? cause
-      : ""
 
 /**
  * Who ended a connection: the server or the network (`"Remote"`), the holder of the lease (`"Local"`), or
@@ -156,34 +132,7 @@ export class ConnectionClosedError extends Data.TaggedError("ConnectionClosedErr
   readonly initiator: CloseInitiator
 }> {
   override get message(): string {
-    const { code, connectionId, initiator, reason } = this
-    const why = whyClosed[initiator][code]
-    // What somebody has said of a close goes before what its code stands for.
-    const detail = reason !== "" ? ` "${reason}"` : why === undefined ? "" : `, ${why}`
-    return `Connection ${connectionId} is closed: ${whoClosed[initiator]} with code ${code}${detail}`
-  }
-}
-
-const whoClosed: Record<CloseInitiator, string> = {
-  Remote: "the server or the network ended it",
-  Local: "this program ended it",
-  Pool: "the pool ended it"
-}
-
-/** A holder may close with most of the local codes, too: so they tell what they stand for, not what has happened. */
-const whyClosed: Record<CloseInitiator, { readonly [code: number]: string }> = {
-  Remote: {
-    1006: "which stands for a line that was reset or lost"
-  },
-  Local: {
-    1002: "which stands for a server that broke the protocol",
-    1006: "which stands for a close that nobody answered",
-    1007: "which stands for text that is not UTF-8, or data that cannot be inflated",
-    1009: "which stands for an incoming message larger than maxPayload"
-  },
-  Pool: {
-    1001: "since it was closing and the lease was not given back within shutdownTimeout",
-    1006: "since a ping was not answered, and nothing else moved, within pingTimeout"
+    return messages.closed(this)
   }
 }
 

@@ -69,16 +69,17 @@ export type PoolEvent = Data.TaggedEnum<{
   /** A lease ended. */
   Released: { readonly pool: string; readonly connectionId: string; readonly held: Duration.Duration }
   /**
-   * A lease is held longer than `leakThreshold`: told once for each, and only then. `span` and `traceId` are those of
-   * the fiber that took it; `stack` says where, as far as that could be seen.
+   * A lease is held longer than `leakThreshold`: reported once for each, and only then. `span` and `traceId` are those of
+   * the fiber that took it. `place` says where: lines of a stack, which begin with the call of `use(f)` or with what
+   * yields a `get`, as far as that could be seen, and go on with the places where the span and those above it were made.
    */
   LeaseLeakSuspected: {
     readonly pool: string
     readonly connectionId: string
     readonly held: Duration.Duration
-    readonly span: string | undefined
-    readonly traceId: string | undefined
-    readonly stack: string | undefined
+    readonly span?: string | undefined
+    readonly traceId?: string | undefined
+    readonly place?: string | undefined
   }
   /** A `get` failed with `PoolExhaustedError`. */
   Exhausted: { readonly pool: string; readonly error: PoolExhaustedError }

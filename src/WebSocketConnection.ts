@@ -19,6 +19,14 @@ import * as typed from "./internal/typedConnection.js"
 import type { ConnectionBusyError, ConnectionError } from "./PoolError.js"
 import type { Message } from "./WebSocketTransport.js"
 
+export type {
+  /**
+   * @category models
+   * @since 0.2.0
+   */
+  Message
+} from "./WebSocketTransport.js"
+
 /**
  * The mark by which a `WebSocketConnection` is known.
  *
@@ -93,6 +101,9 @@ export interface WebSocketConnection {
    *
    * **Details** It waits while more than `sendBuffer` bytes are not flushed yet. Interrupted, the message was
    * accepted wholly or not at all.
+   *
+   * **Gotchas** Where no compiler looks, anything but a string or a `Uint8Array` dies with a `TypeError`. Nothing is sent,
+   * and the connection stays as it was.
    */
   readonly send: (message: Message) => Effect.Effect<void, ConnectionError>
 

@@ -18,7 +18,6 @@ import type * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import * as accessors from "./internal/accessors.js"
 import * as internalMonitor from "./internal/monitor.js"
-import * as internal from "./internal/webSocketPool.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolStats } from "./PoolStats.js"
@@ -44,10 +43,14 @@ export type UrlInput = string | URL | Redacted.Redacted<string>
 /**
  * How header fields may be given. Their values are never shown anywhere, redacted or not.
  *
+ * **Details** Leave out a field that is not to be sent: one without a value is an error, since it is most often a
+ * variable that is not set. Those of the handshake itself (`Sec-WebSocket-*`, `Connection`, `Upgrade`) are the
+ * transport's: for `Sec-WebSocket-Protocol` there is the option `protocols`.
+ *
  * @category options
  * @since 0.1.0
  */
-export type HeadersInput = Readonly<Record<string, string | Redacted.Redacted<string> | undefined>>
+export type HeadersInput = Readonly<Record<string, string | Redacted.Redacted<string>>>
 
 /**
  * What happens to messages that arrive after a lease: see `Options.drain`.
@@ -150,11 +153,13 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   /** The largest incoming message in bytes; a larger one closes the connection with 1009. Default: 16 MiB. */
   readonly maxPayload?: number | undefined
   /**
-   * A lease that is held longer is told of, once: by a warning in the log and by the event `LeaseLeakSuspected`, with
+   * A lease that is held longer is reported once: by a warning in the log and by the event `LeaseLeakSuspected`, with
    * the span and the place in which it was taken. Nothing else happens to it. Default: infinity.
    *
-   * **Gotchas** The place can only be seen where a program calls `use(f)`, or takes `get`, of the service itself. Of
-   * the accessors (`WebSocketPool.use`) only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
+   * **Details** The place is the call of `use(f)`, or where a generator yields `get`, of the service or of an accessor.
+   *
+   * **Gotchas** Of an accessor's `get` that is piped into something else, and of a `use` that was called before there was
+   * a pool with this option, only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
    */
   readonly leakThreshold?: Duration.DurationInput | undefined
   /** How long closing the pool waits for leases. Default: 5 seconds. */
@@ -184,7 +189,7 @@ export type OptionsConfig<
         | (K extends "drain"
             ? { readonly [D in keyof DrainOptions]: Config.Config<DrainOptions[D]> | undefined }
             : K extends "headers"
-              ? Readonly<Record<string, Config.Config<string | Redacted.Redacted<string> | undefined> | undefined>>
+              ? Readonly<Record<string, Config.Config<string | Redacted.Redacted<string>> | undefined>>
               : never)
         | (K extends "url" ? never : undefined)
     }
@@ -297,7 +302,7 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
   | Scope.Scope
   | WebSocketTransport
   | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
-> = internal.make
+> = accessors.make
 
 /**
  * Makes a pool that lives as long as the layer.
@@ -481,6 +486,63 @@ export const stats: Effect.Effect<PoolStats, never, WebSocketPool> = accessors.s
 export const events: Stream.Stream<PoolEvent, never, WebSocketPool> = accessors.events(WebSocketPool)
 
 /**
+ * Waits until `minConnections` of the pool in the context are open.
+ *
+ * **Errors** `ConnectionUnavailableError`: a whole round of retries has failed. `PoolClosedError`: the pool was closed.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ *
+ * // A program with this layer does not start before its connections are open.
+ * const Warm = (pool: Layer.Layer<WebSocketPool.WebSocketPool>) =>
+ *   Layer.tap(pool, (context) => Effect.provide(WebSocketPool.ready, context))
+ * ```
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, WebSocketPool> =
+  accessors.ready(WebSocketPool)
+
+/**
+ * Changes the limits of the pool in the context.
+ *
+ * **Details** Shrinking closes draining connections first, then the least recently used idle ones, then leased ones when
+ * they are given back. A limit that is not given stays.
+ *
+ * **Errors** `ConfigError`: a limit is bad, or does not exist.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const resize: (limits: {
+  readonly minConnections?: number | undefined
+  readonly maxConnections?: number | undefined
+}) => Effect.Effect<void, ConfigError.ConfigError, WebSocketPool> = accessors.resize(WebSocketPool)
+
+/**
+ * Replaces every connection of the pool in the context: idle and draining ones now, leased ones when they are given back,
+ * connecting ones when they are ready.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refresh(WebSocketPool)
+
+/**
+ * Shuts the pool in the context down, as closing its scope does.
+ *
+ * **Details** Waiting `get`s fail at once. Leases have `shutdownTimeout` (5 seconds), sockets `closeTimeout` (2 seconds)
+ * more. Interrupting it does not stop it.
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(WebSocketPool)
+
+/**
  * A web page that shows a pool at work, as a router to be mounted in any Effect HTTP server: connections by state,
  * waiters and latencies over the last two minutes, the last hundred events, and each connection's age and traffic.
  *
@@ -532,6 +594,17 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
   readonly stats: Effect.Effect<PoolStats, never, Self>
   /** `events` of this pool. */
   readonly events: Stream.Stream<PoolEvent, never, Self>
+  /** `ready` of this pool. */
+  readonly ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, Self>
+  /** `resize` of this pool. */
+  readonly resize: (limits: {
+    readonly minConnections?: number | undefined
+    readonly maxConnections?: number | undefined
+  }) => Effect.Effect<void, ConfigError.ConfigError, Self>
+  /** `refresh` of this pool. */
+  readonly refresh: Effect.Effect<void, never, Self>
+  /** `close` of this pool. */
+  readonly close: Effect.Effect<void, never, Self>
   /** Makes this pool: see `layer`. */
   readonly layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>

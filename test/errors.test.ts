@@ -1,10 +1,12 @@
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -114,6 +116,100 @@ describe("PoolExhaustedError", () => {
       assert.isUndefined(yield* lastFailure)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 2, maxWaiters: 0, ...once }, listen, accept)))
   })
+
+  it.effect("has the time waited and the limit, of which 'maxWaiters' is a number", () =>
+    Effect.gen(function* () {
+      yield* WebSocketPool.get
+      const waiter = yield* failing
+      yield* settle
+      const refused = yield* failure
+      expectTag(refused, "PoolExhaustedError")
+      assert.deepStrictEqual([refused.waited, refused.limit], [Duration.zero, 1])
+      assert.include(refused.message, "maxWaiters is 1")
+      yield* TestClock.adjust("30 seconds")
+      const late = yield* now(waiter)
+      expectTag(late, "PoolExhaustedError")
+      assert.deepStrictEqual([late.waited, late.limit], [Duration.seconds(30), Duration.seconds(30)])
+      assert.include(late.message, "none came free in 30s (acquireTimeout is 30s)")
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 1 })))
+  )
+
+  const oldestLease = Effect.map(failure, (error) => {
+    expectTag(error, "PoolExhaustedError")
+    return error
+  })
+
+  it.effect("has the oldest lease: for how long it is held, and quiet, and its span", () =>
+    Effect.gen(function* () {
+      const lend = (name: string) => WebSocketPool.use(() => Effect.never).pipe(Effect.withSpan(name))
+      const first = yield* Effect.fork(lend("transcribe"))
+      yield* TestClock.adjust("4 seconds")
+      yield* Effect.fork(lend("translate"))
+      yield* TestClock.adjust("1 second")
+      // What its holder sends, and a pong, are no messages from the server.
+      yield* (yield* peers)[0]!.send("hello")
+      yield* TestClock.adjust("2 seconds")
+      const both = yield* oldestLease
+      assert.deepStrictEqual(both.oldestLease, {
+        connectionId: "server.test-1",
+        held: Duration.seconds(7),
+        quietFor: Duration.seconds(2),
+        span: "transcribe"
+      })
+      assert.include(
+        both.message,
+        'The oldest lease, of server.test-1 in span "transcribe", is held for 7s, the last 2s without a message'
+      )
+      assert.include(both.message, "raise maxConnections")
+      assert.notInclude(both.message, "timeout inside")
+
+      yield* Fiber.interrupt(first)
+      yield* settle
+      yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+      yield* settle
+      const other = yield* oldestLease
+      // Messages before the lease are not its own.
+      assert.deepStrictEqual(other.oldestLease, {
+        connectionId: "server.test-2",
+        held: Duration.seconds(3),
+        quietFor: Duration.seconds(3),
+        span: "translate"
+      })
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 2, maxWaiters: 0 })))
+  )
+
+  it.effect("advises by the oldest lease: from 10 quiet seconds on it is its holder, or the server, to look at", () =>
+    Effect.gen(function* () {
+      yield* WebSocketPool.get
+      // It sends, and is answered by pongs alone.
+      yield* TestClock.adjust("9999 millis")
+      assert.include((yield* oldestLease).message, "Hold leases for a shorter time, or raise maxConnections")
+      yield* TestClock.adjust("1 millis")
+      const error = yield* oldestLease
+      assert.deepStrictEqual(error.oldestLease, {
+        connectionId: "server.test-1",
+        held: Duration.seconds(10),
+        quietFor: Duration.seconds(10)
+      })
+      assert.include(
+        error.message,
+        "Look at what its holder waits for, and at the server; a timeout inside of the lease"
+      )
+      assert.notInclude(error.message, "raise maxConnections")
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 0, pingInterval: "1 second" })))
+  )
+
+  it.effect("has no oldest lease when draining connections stand in the way, and says so", () =>
+    Effect.gen(function* () {
+      yield* WebSocketPool.use(() => Effect.void)
+      const error = yield* oldestLease
+      assert.isUndefined(error.oldestLease)
+      assert.include(error.message, "shorten drain.quietPeriod, or raise maxConnections")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 0, drain: { quietPeriod: "5 seconds" } }))
+    )
+  )
 
   it.effect("is for a pool with leases out; draining ones stand in the way like leased ones", () =>
     Effect.gen(function* () {
@@ -290,7 +386,139 @@ describe("ConnectionUnavailableError", () => {
   })
 })
 
+describe("the message of a ConnectionUnavailableError", () => {
+  const messageOf = (fields: Partial<ConstructorParameters<typeof PoolError.ConnectionUnavailableError>[0]>) =>
+    new PoolError.ConnectionUnavailableError({
+      pool: "p",
+      url: "ws://server.test/",
+      reason: "Network",
+      attempts: 2,
+      cause: undefined,
+      isRetryable: true,
+      ...fields
+    }).message
+
+  const where = 'Pool "p" could not connect to ws://server.test/ after 2 attempts: '
+
+  it("says which part of the setup has failed", () => {
+    for (const step of ["url", "headers", "onConnect"] as const) {
+      const message = messageOf({ reason: "Setup", step, cause: new Error("no token") })
+      assert.isTrue(message.startsWith(`${where}${step} failed (no token). Look at ${step}`), message)
+    }
+    assert.include(messageOf({ reason: "Setup", cause: "no" }), "url, headers or onConnect failed (no)")
+  })
+
+  // It said "status 401 (Unexpected server response: 401)".
+  it("says a status once", () => {
+    const refused = (cause: unknown, status = 401) => messageOf({ reason: "Handshake", status, cause })
+    const plain = `${where}the server refused the WebSocket upgrade with status 401. Look at the credentials`
+    for (const cause of [new Error("Unexpected server response: 401"), undefined, new Error(""), "status 401"]) {
+      assert.isTrue(refused(cause).startsWith(plain), refused(cause))
+    }
+    assert.include(refused(new Error("401 Unauthorized: no key")), "upgrade (401 Unauthorized: no key). ")
+    assert.include(refused(new Error("no key 4012")), "upgrade with status 401 (no key 4012). ")
+  })
+
+  it("fits on one line, whatever the cause prints", () => {
+    const tree = '{ token: string }\n└─ ["token"]\r\n\t└─ is missing\u0000\u001b\u0085\u2028here  '
+    for (const message of [
+      messageOf({ cause: new Error(tree) }),
+      messageOf({ cause: tree }),
+      messageOf({ reason: "Setup", step: "onConnect", cause: new Error(tree) }),
+      messageOf({ reason: "Timeout", cause: new PoolError.ConnectionUnavailableError({ ...failed, cause: tree }) })
+    ]) {
+      assert.include(message, '{ token: string } └─ ["token"] └─ is missing here')
+      assert.notMatch(message, /[\n\r\t\p{Cc}\u2028]/u)
+    }
+    const long = messageOf({ cause: new Error("x".repeat(100_000)) })
+    assert.isBelow(long.length, 1_000)
+    assert.include(long, "xxx…")
+  })
+
+  const failed = {
+    pool: "p",
+    url: "ws://server.test/",
+    reason: "Network",
+    attempts: 1,
+    cause: new Error("connect ECONNREFUSED"),
+    isRetryable: true
+  } as const
+
+  // It repeated pool, URL and reason in brackets.
+  it("says of acquireTimeout what the latest attempt failed with, once", () => {
+    const message = messageOf({ reason: "Timeout", cause: new PoolError.ConnectionUnavailableError(failed) })
+    assert.include(
+      message,
+      `${where}acquireTimeout has passed; the latest attempt failed, since the server could not be reached ` +
+        "(connect ECONNREFUSED). Is the server up"
+    )
+    for (const part of ["ws://server.test/", 'Pool "p"', "could not connect"]) {
+      assert.lengthOf(message.split(part), 2, part)
+    }
+  })
+
+  it("says of a timeout which one it was, once", () => {
+    const message = messageOf({ reason: "Timeout", cause: new Error("connectTimeout (10s) has passed") })
+    assert.isTrue(message.startsWith(`${where}connectTimeout (10s) has passed. Does the server answer`), message)
+  })
+
+  it("says when the server wants to be tried again, and whether anything was tried", () => {
+    const message = messageOf({
+      reason: "Handshake",
+      status: 503,
+      attempts: 0,
+      retryAfter: Duration.seconds(30),
+      cause: new Error("Unexpected server response: 503")
+    })
+    assert.include(
+      message,
+      'Pool "p" could not connect to ws://server.test/: the server refused the WebSocket upgrade with status 503. ' +
+        "It asks not to be tried again for 30s. The server has too much to do"
+    )
+  })
+
+  it("names a cause that has nothing to say", () => {
+    class LoginRefused extends Data.TaggedError("LoginRefused") {}
+    assert.include(messageOf({ reason: "Setup", step: "onConnect", cause: new LoginRefused() }), "(LoginRefused)")
+    assert.include(messageOf({ reason: "Setup", cause: { _tag: "NoToken" } }), "(NoToken)")
+    assert.include(messageOf({ reason: "Setup", cause: new TypeError() }), "(TypeError)")
+    assert.notInclude(messageOf({ reason: "Setup", cause: new Error("") }), "(")
+  })
+
+  for (const [what, fields, advice] of [
+    ["a refused port", { cause: new Error("connect ECONNREFUSED ::1:80") }, "are host and port right?"],
+    ["a reset of ws:", { cause: new Error("read ECONNRESET") }, "a port for ws:, not for wss:?"],
+    ["a reset of wss:", { url: "wss://a/", cause: new Error("read ECONNRESET") }, "are host and port right?"],
+    ["no TLS", { reason: "Tls", cause: new Error("write EPROTO 8:wrong version number:") }, "use ws:, or another port"],
+    ["a certificate", { reason: "Tls", cause: new Error("certificate has expired") }, "ca of the transport"],
+    [
+      "no HTTP",
+      { reason: "Handshake", cause: new Error("Parse Error") },
+      "Is it a WebSocket server, and a port for ws:"
+    ],
+    ["403", { reason: "Handshake", status: 403 }, "credentials in headers and url"],
+    ["407", { reason: "Handshake", status: 407 }, "credentials of the proxy"],
+    ["302", { reason: "Handshake", status: 302 }, "followRedirects"],
+    ["404", { reason: "Handshake", status: 404 }, "the path of the URL"],
+    ["429", { reason: "Handshake", status: 429 }, "open fewer connections"],
+    ["500", { reason: "Handshake", status: 500 }, "retry for longer"]
+  ] as const) {
+    it(`says what to look at for ${what}`, () => assert.include(messageOf(fields), advice))
+  }
+})
+
 describe("ConnectionClosedError", () => {
+  it("fits its message on one line, whatever the server has said", () => {
+    const error = new PoolError.ConnectionClosedError({
+      connectionId: "c",
+      code: 4000,
+      reason: "go\r\naway",
+      initiator: "Remote"
+    })
+    assert.isTrue(error.message.endsWith('code 4000 "go away"'))
+    assert.strictEqual(error.reason, "go\r\naway")
+  })
+
   it.effect("has the connection's id, code, reason and initiator, for send, receive and ping", () =>
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
@@ -478,7 +706,13 @@ describe("isPoolError", () => {
     Effect.gen(function* () {
       const { stats } = yield* WebSocketPool.WebSocketPool
       const errors: ReadonlyArray<PoolError.PoolError> = [
-        new PoolError.PoolExhaustedError({ pool: "p", reason: "AcquireTimeout", stats: yield* stats }),
+        new PoolError.PoolExhaustedError({
+          pool: "p",
+          reason: "AcquireTimeout",
+          stats: yield* stats,
+          waited: Duration.zero,
+          limit: Duration.zero
+        }),
         new PoolError.PoolClosedError({ pool: "p" }),
         new PoolError.ConnectionUnavailableError({
           pool: "p",

@@ -200,7 +200,7 @@ describe("a suspicion names", () => {
         return pool.use(() => Effect.never)
       }
       const { line, suspicion } = yield* suspicionOf(takesAndForgets)
-      assert.match(suspicion.stack?.split("\n")[0] ?? "", /^ +at takesAndForgets .*leaks\.test\.ts/)
+      assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at takesAndForgets .*leaks\.test\.ts/)
       assert.match(line.cause, /^Error: The lease was taken\n +at takesAndForgets .*leaks\.test\.ts/)
       assert.isUndefined(suspicion.span)
     })
@@ -216,7 +216,7 @@ describe("a suspicion names", () => {
           })
         )
       )
-      const lines = suspicion.stack?.split("\n") ?? []
+      const lines = suspicion.place?.split("\n") ?? []
       assert.lengthOf(lines, 1)
       assert.include(lines[0], here)
     })
@@ -234,8 +234,8 @@ describe("a suspicion names", () => {
       yield* Effect.fork(once)
       yield* TestClock.adjust("1 minute")
       const [first, second] = suspicionsOf(events)
-      assert.include(first?.stack, "at made")
-      assert.strictEqual(second?.stack, first?.stack)
+      assert.include(first?.place, "at made")
+      assert.strictEqual(second?.place, first?.place)
     }).pipe(Effect.provide(poolWith({ leakThreshold: "1 minute" })))
   )
 
@@ -251,7 +251,7 @@ describe("a suspicion names", () => {
             second(pool)
           )
         )
-        assert.include(suspicion.stack, "at second")
+        assert.include(suspicion.place, "at second")
       })
     )
   }
@@ -270,28 +270,104 @@ describe("a suspicion names", () => {
       )
       assert.strictEqual(suspicion.span, "inner")
       assert.match(suspicion.traceId ?? "", /^trace-/)
-      assert.match(suspicion.stack ?? "", /at inner \(.*leaks\.test\.ts.*\n +at outer \(.*leaks\.test\.ts/)
+      assert.match(suspicion.place ?? "", /at inner \(.*leaks\.test\.ts.*\n +at outer \(.*leaks\.test\.ts/)
       assert.include(line.cause, "at inner (")
       assert.deepInclude(line.annotations, { span: "inner", traceId: suspicion.traceId })
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("it without a tracer, and through an accessor, of which only the span can be seen", () =>
+  class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
+
+  // Of the accessors it could show nothing: the service is asked by the runtime.
+  for (const [what, take] of [
+    ["use", { takesAndForgets: () => WebSocketPool.use(() => Effect.never) }],
+    ["useNew", { takesAndForgets: () => WebSocketPool.useNew(() => Effect.never) }],
+    ["use of a tag", { takesAndForgets: () => Tts.use(() => Effect.never) }],
+    ["useNew of a tag", { takesAndForgets: () => Tts.useNew(() => Effect.never) }]
+  ] as ReadonlyArray<
+    readonly [string, { takesAndForgets: () => Effect.Effect<unknown, unknown, Tts | typeof Pool.Service> }]
+  >) {
+    it.scoped(`the place where the accessor ${what} was called`, () =>
+      Effect.gen(function* () {
+        const { line, suspicion } = yield* suspicionOf((pool) =>
+          take.takesAndForgets().pipe(Effect.provideService(Pool, pool), Effect.provideService(Tts, pool))
+        )
+        assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at .*takesAndForgets .*leaks\.test\.ts/)
+        assert.match(line.cause, /^Error: The lease was taken\n +at .*takesAndForgets .*leaks\.test\.ts/)
+      })
+    )
+  }
+
+  for (const [what, get] of [
+    ["get", WebSocketPool.get],
+    ["getNew", WebSocketPool.getNew],
+    ["get of a tag", Tts.get],
+    ["getNew of a tag", Tts.getNew]
+  ] as const) {
+    it.scoped(`the place that yields the accessor ${what}`, () =>
+      Effect.gen(function* () {
+        const { line, suspicion } = yield* suspicionOf((pool) =>
+          Effect.gen(function* takesAndForgets() {
+            yield* get
+            yield* Effect.never
+          }).pipe(Effect.scoped, Effect.provideService(Pool, pool), Effect.provideService(Tts, pool))
+        )
+        const lines = suspicion.place?.split("\n") ?? []
+        assert.lengthOf(lines, 1)
+        assert.match(lines[0] ?? "", /^ +at .*leaks\.test\.ts/)
+        assert.include(line.cause, here)
+      })
+    )
+  }
+
+  it.scoped("each place that yields the same accessor by itself", () =>
+    Effect.gen(function* () {
+      const pool = yield* Pool
+      const events = yield* collect(pool)
+      const first = Effect.gen(function* () {
+        yield* WebSocketPool.get
+      })
+      const second = Effect.gen(function* () {
+        yield* WebSocketPool.get
+      })
+      yield* first
+      yield* second
+      yield* TestClock.adjust("1 minute")
+      const [one, two] = suspicionsOf(events).map(({ place }) => place)
+      assert.include(one, here)
+      assert.include(two, here)
+      assert.notStrictEqual(one, two)
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ leakThreshold: "1 minute" })))
+  )
+
+  it.scoped("its span without a tracer, too, after the place", () =>
     Effect.gen(function* () {
       const { suspicion } = yield* suspicionOf((pool) =>
         WebSocketPool.use(() => Effect.never).pipe(Effect.withSpan("asks"), Effect.provideService(Pool, pool))
       )
       assert.strictEqual(suspicion.span, "asks")
-      assert.match(suspicion.stack ?? "", /^ +at asks \(.*leaks\.test\.ts[^\n]*$/)
+      assert.match(suspicion.place ?? "", /leaks\.test\.ts[\s\S]*\n +at asks \(.*leaks\.test\.ts[^\n]*$/)
+    })
+  )
+
+  it.scoped("only the span of a get that is neither read of the service nor yielded", () =>
+    Effect.gen(function* () {
+      const { suspicion } = yield* suspicionOf((pool) =>
+        Effect.scoped(Effect.zipRight(WebSocketPool.get.pipe(Effect.withSpan("asks")), Effect.never)).pipe(
+          Effect.provideService(Pool, pool)
+        )
+      )
+      assert.strictEqual(suspicion.span, "asks")
+      assert.match(suspicion.place ?? "", /^ +at asks \(.*leaks\.test\.ts[^\n]*$/)
     })
   )
 
   it.scoped("nothing that it cannot know", () =>
     Effect.gen(function* () {
       const { line, suspicion } = yield* suspicionOf((pool) =>
-        WebSocketPool.use(() => Effect.never).pipe(Effect.provideService(Pool, pool))
+        Effect.scoped(Effect.zipRight(WebSocketPool.get, Effect.never)).pipe(Effect.provideService(Pool, pool))
       )
-      assert.deepStrictEqual([suspicion.span, suspicion.traceId, suspicion.stack], [undefined, undefined, undefined])
+      assert.deepStrictEqual([suspicion.span, suspicion.traceId, suspicion.place], [undefined, undefined, undefined])
       assert.strictEqual(line.cause, "Error: The lease was taken")
     })
   )

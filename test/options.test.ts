@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -10,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
+import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import * as defaults from "../src/internal/defaults.js"
 import { expectTag, notYet, now, peers, poolWith, Server, server, settle, url } from "./support/memoryPool.js"
 
@@ -323,6 +325,32 @@ describe("url", () => {
     )
   }
 
+  for (const [input, said] of [
+    ["localhost:8080", "did you mean ws://localhost:8080?"],
+    ["localhost", "did you mean ws://localhost?"],
+    ["api.example.com:443/v1/secret", "did you mean ws://api.example.com:443/…?"],
+    ["127.0.0.1:9000", "did you mean ws://127.0.0.1:9000?"],
+    ["[::1]:9000/secret", "did you mean ws://[::1]:9000/…?"],
+    // What may be a token, a user name or a password is not shown.
+    ["localhost:8080/?token=secret", "with another scheme, or without one"],
+    ["secret:12345", "with another scheme, or without one"],
+    ["secret.secret.secret", "a text that is no URL"],
+    ["user:secret@api.example.com:443", "with another scheme, or without one"],
+    ["http://secret.test", "begins with http:; use ws: instead"],
+    ["https://secret.test", "begins with https:; use wss: instead"]
+  ] as const) {
+    it.effect(`that is ${input} is a ConfigError that helps: ${said}`, () =>
+      Effect.gen(function* () {
+        for (const given of [input, Redacted.make(input)]) {
+          const error = yield* errorWith({ url: given })
+          assert.deepStrictEqual(namesIn(error), ["url"])
+          assert.include(String(error), said)
+          assert.notInclude(String(error), "secret")
+        }
+      })
+    )
+  }
+
   for (const [what, input] of [
     ["a string", url],
     ["a URL", new URL(url)],
@@ -353,7 +381,7 @@ describe("url", () => {
 })
 
 describe("headers and protocols", () => {
-  it.effect("reach the server, redacted or not; undefined ones are left out", () =>
+  it.effect("reach the server, redacted or not", () =>
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       assert.strictEqual(connection.protocol, "v2")
@@ -365,7 +393,7 @@ describe("headers and protocols", () => {
       Effect.provide(
         poolWith({
           protocols: ["v2", "v1"],
-          headers: { authorization: Redacted.make("Bearer 1"), "x-plain": "2", "x-none": undefined }
+          headers: { authorization: Redacted.make("Bearer 1"), "x-plain": "2" }
         })
       )
     )
@@ -384,6 +412,107 @@ describe("headers and protocols", () => {
       Effect.provide(poolWith({ headers: Effect.sync(() => ({ authorization: String(++token) })) }))
     )
   })
+
+  // It was dropped without a word, and the server refused for want of it.
+  for (const [what, value] of [
+    ["undefined", undefined],
+    ["null", null]
+  ] as const) {
+    it.effect(`a header whose value is ${what} is a ConfigError that names it`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ headers: { "x-fine": "1", authorization: value } })
+        assert.deepStrictEqual(namesIn(error), ["headers"])
+        assert.include(String(error), 'Expected a value of header "authorization", got none: is a variable not set?')
+      })
+    )
+  }
+
+  // The transport failed with a message about its own insides, or sent them twice.
+  for (const [name, advice] of [
+    ["Sec-WebSocket-Protocol", "use the option protocols"],
+    ["sec-websocket-extensions", "perMessageDeflate"],
+    ["SEC-WEBSOCKET-KEY", "leave it out"],
+    ["Sec-WebSocket-Version", "leave it out"],
+    ["connection", "leave it out"],
+    ["Upgrade", "leave it out"]
+  ] as const) {
+    it.effect(`the header ${name}, which is the transport's own, is a ConfigError that says what to do`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ headers: { [name]: "secret" } })
+        assert.deepStrictEqual(namesIn(error), ["headers"])
+        for (const part of [JSON.stringify(name), advice]) assert.include(String(error), part)
+        assert.notInclude(String(error), "secret")
+      })
+    )
+  }
+
+  it.effect("every bad header is named, and a good one is not", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ headers: { upgrade: "h2c", "x-unset": undefined, "x y": "1", "x-good": "1" } })
+      assert.deepStrictEqual(namesIn(error), ["headers", "headers", "headers"])
+      for (const name of ["upgrade", "x-unset", "x y"]) assert.include(String(error), JSON.stringify(name))
+      assert.notInclude(String(error), "x-good")
+    })
+  )
+
+  for (const [what, headers, advice] of [
+    ["a Map", new Map([["authorization", "secret"]]), "got a Map: use Object.fromEntries"],
+    ["the Headers of fetch", new Headers({ authorization: "secret" }), "use Object.fromEntries"],
+    ["an array of entries", [["authorization", "secret"]], "got an array: use Object.fromEntries"],
+    ["redacted as a whole", Redacted.make({ authorization: "secret" }), "redact the values one by one"],
+    ["a text", "authorization: secret", "got a string"]
+  ] as const) {
+    it.effect(`headers may not be ${what}`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ headers })
+        assert.deepStrictEqual(namesIn(error), ["headers"])
+        assert.include(String(error), advice)
+        assert.notInclude(String(error), "secret")
+      })
+    )
+  }
+
+  const attemptsWith = (headers: unknown) =>
+    Effect.gen(function* () {
+      const options = { headers: Effect.succeed(headers), retry: Schedule.recurs(2) } as Partial<WebSocketPool.Options>
+      const error = yield* Effect.flip(Effect.scoped(Effect.provide(WebSocketPool.get, poolWith(options))))
+      expectTag(error, "ConnectionUnavailableError")
+      assert.strictEqual(error.reason, "Setup")
+      return error
+    })
+
+  it.effect("an effect's header without a value is a failed setup that is tried again", () =>
+    Effect.gen(function* () {
+      const error = yield* attemptsWith({ authorization: undefined })
+      assert.deepInclude(error, { attempts: 3, isRetryable: true })
+      assert.include(error.message, 'Expected a value of header "authorization", got none')
+    })
+  )
+
+  it.effect("an effect's header that can never be sent is a failed setup that is not tried again", () =>
+    Effect.gen(function* () {
+      for (const headers of [
+        { "Sec-WebSocket-Protocol": "v1" },
+        { connection: undefined },
+        { authorization: undefined, "x y": "1" },
+        { authorization: 5 },
+        new Map(),
+        undefined
+      ]) {
+        assert.deepInclude(yield* attemptsWith(headers), { attempts: 1, isRetryable: false })
+      }
+    })
+  )
+
+  it.effect("protocols may be neither a list in one text nor a Set", () =>
+    Effect.gen(function* () {
+      for (const protocols of ["v1, v2", "", new Set(["v1"]), [undefined]]) {
+        const error = yield* errorWith({ protocols })
+        assert.deepStrictEqual(namesIn(error), ["protocols"])
+        assert.include(String(error), "an array")
+      }
+    })
+  )
 
   it.effect("headers with a value that cannot be sent are a ConfigError that does not show it", () =>
     Effect.gen(function* () {
@@ -452,6 +581,141 @@ describe("a ConfigError", () => {
       assert.include(String(yield* errorWith({ acquireTimeout: () => "secret" })), "got a function")
     })
   )
+
+  // All of these were ignored without a word.
+  for (const [given, meant] of [
+    ["maxConnection", "maxConnections"],
+    ["maxconnections", "maxConnections"],
+    ["max_connections", "maxConnections"],
+    ["poolSize", "maxConnections"],
+    ["maximumPoolSize", "maxConnections"],
+    ["minConection", "minConnections"],
+    ["warmup_connections", "minConnections"],
+    ["acquireTimeOut", "acquireTimeout"],
+    ["timeoutAcquire", undefined],
+    ["connection_timeout", "connectTimeout"],
+    ["uri", "url"],
+    ["header", "headers"],
+    ["protocol", "protocols"],
+    ["leakDetectionThreshold", "leakThreshold"],
+    ["onClose", undefined]
+  ] as const) {
+    it.effect(`refuses ${given}, which does not exist${meant === undefined ? "" : `, and asks about ${meant}`}`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ [given]: "secret" })
+        assert.deepStrictEqual(namesIn(error), [given])
+        assert.include(
+          String(error),
+          `Unknown option "${given}": ${meant === undefined ? "" : `did you mean "${meant}"?`}`
+        )
+        assert.notInclude(String(error), "secret")
+      })
+    )
+  }
+
+  it.effect("names what options there are when none is like the one given", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ zebra: 1 })
+      assert.include(String(error), 'Unknown option "zebra": there are only url, protocols, headers, name')
+    })
+  )
+
+  it.effect("refuses an option of drain that does not exist", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ drain: { quietPeriod: 1, quietperiods: 2, cond: () => true } })
+      assert.deepStrictEqual(namesIn(error), ["drain.quietperiods", "drain.cond"])
+      assert.include(String(error), 'did you mean "quietPeriod"?')
+    })
+  )
+
+  it.effect("leaves alone an option that does not exist and is undefined", () =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Layer.build(poolWith({ maxConnection: undefined } as Partial<WebSocketPool.Options>)))
+    })
+  )
+
+  for (const [what, name] of [
+    ["an object", {}],
+    ["a number", 5],
+    ["an empty text", ""]
+  ] as const) {
+    it.effect(`does not take ${what} for a name`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ name })
+        assert.deepStrictEqual(namesIn(error), ["name"])
+        assert.include(String(error), "Expected a text that is not empty")
+      })
+    )
+  }
+
+  it.effect("names the pool: by its name, else its tag, else the URL's host", () =>
+    Effect.gen(function* () {
+      class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
+      const bad = { url: "ws://api.test", maxConnections: 0, maxWaiters: -1 }
+      for (const [layer, pool] of [
+        [WebSocketPool.layer({ ...bad, name: "speech" }), "speech"],
+        [WebSocketPool.layer(bad), "api.test"],
+        [WebSocketPool.layer({ ...bad, url: "nonsense" }), "websocket-pool"],
+        [Layer.discard(Tts.layer({ ...bad, name: "speech" })), "speech"],
+        [Layer.discard(Tts.layer(bad)), "Tts"],
+        [Layer.discard(Tts.layer({ ...bad, url: "nonsense" })), "Tts"]
+      ] as const) {
+        const error = yield* errorOf(Layer.provide(layer, server()))
+        assert.isTrue(String(error).startsWith(`Pool "${pool}": (Invalid data at `), String(error))
+        assert.include(Cause.pretty(Cause.fail(error)), `Pool "${pool}"`)
+        assert.strictEqual(String(error).split(`"${pool}"`).length, 2, "once")
+      }
+    })
+  )
+
+  it.effect("is also what resize fails with, and names the pool", () =>
+    Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      for (const [limits, part] of [
+        [undefined, 'limits: "Expected an object of limits'],
+        [5, "got a number"],
+        [{ maxConnection: 5 }, 'did you mean "maxConnections"?'],
+        [{ url }, "there are only minConnections, maxConnections"]
+      ] as const) {
+        const error = yield* Effect.flip(pool.resize(limits as never))
+        assert.isTrue(ConfigError.isConfigError(error))
+        assert.include(String(error), part)
+        assert.include(String(error), 'Pool "server.test"')
+      }
+      yield* pool.resize({})
+      yield* pool.resize({ minConnections: undefined, maxConnections: undefined })
+      assert.strictEqual((yield* pool.stats).maxConnections, 50)
+    }).pipe(Effect.provide(poolWith()))
+  )
+
+  // It was a TypeError of an inner line.
+  for (const [what, options, shown] of [
+    ["nothing", undefined, "got undefined"],
+    ["null", null, "got null"],
+    ["a URL instead of options", "ws://user:secret@server.test", "got a string"],
+    ["a URL object", new URL("ws://user:secret@server.test"), "url"],
+    ["a Config", Config.succeed({ url }), "got an Effect"]
+  ] as const) {
+    it.effect(`is also what layer, make and their like fail with when given ${what}`, () =>
+      Effect.gen(function* () {
+        class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
+        const given = options as never
+        for (const layer of [
+          WebSocketPool.layer(given),
+          Tts.layer(given),
+          NodeWebSocketPool.layer(given),
+          ...(Config.isConfig(options)
+            ? []
+            : [WebSocketPool.layerConfig(given), Tts.layerConfig(given), NodeWebSocketPool.layerConfig(given)]),
+          Layer.scopedDiscard(WebSocketPool.make(given))
+        ].map(Layer.discard)) {
+          const error = yield* errorOf(Layer.provide(layer, server()))
+          assert.include(String(error), shown)
+          assert.notInclude(String(error), "secret")
+        }
+      })
+    )
+  }
 
   it.effect("is also what make fails with", () =>
     Effect.gen(function* () {
@@ -556,6 +820,128 @@ describe("layerConfig", () => {
       assert.sameMembers([...namesIn(error)], ["url", "maxConnections"])
       assert.notInclude(String(error), "secret")
     }).pipe(withConfig({ WS_URL: "http://secret.test", WS_MAX: "0" }))
+  )
+
+  // Those of the provider came first, and the others when these were put right.
+  it.effect("tells in one round what cannot be read and what may not be, and names the pool by its tag", () =>
+    Effect.gen(function* () {
+      class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
+      const error = yield* errorOf(
+        Layer.provide(
+          Tts.layerConfig({
+            url: Config.string("WS_URL"),
+            minConnections: Config.integer("WS_MIN"),
+            maxConnections: Config.integer("WS_MAX"),
+            pingInterval: Config.duration("WS_PING"),
+            maxWaiters: Config.succeed(-1),
+            drain: { quietPeriod: Config.duration("WS_QUIET"), timeout: Config.succeed(-1) }
+          }),
+          server()
+        )
+      )
+      // Nothing follows from what could not be read: neither that it is missing, nor that it does not fit.
+      assert.sameMembers([...namesIn(error)], ["url", "WS_MAX", "WS_PING", "WS_QUIET", "maxWaiters", "drain.timeout"])
+      assert.include(String(error), 'Pool "Tts"')
+      assert.notInclude(String(error), "secret")
+    }).pipe(withConfig({ WS_URL: "http://secret.test", WS_MIN: "60", WS_MAX: "many", WS_PING: "soon" }))
+  )
+
+  it.effect("tells of a URL that is missing once", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(
+        Layer.provide(
+          WebSocketPool.layerConfig({ url: Config.string("WS_URL"), maxWaiters: Config.succeed(-1) }),
+          server()
+        )
+      )
+      assert.sameMembers([...namesIn(error)], ["WS_URL", "maxWaiters"])
+    }).pipe(withConfig({}))
+  )
+
+  it.effect("refuses options that do not exist, in drain, too, and does not ask for their values", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(
+        Layer.provide(
+          WebSocketPool.layerConfig({
+            url: Config.succeed(url),
+            maxConnection: Config.integer("WS_MAX"),
+            drain: { quietPeriod: Config.succeed(1), timeouts: Config.succeed(2) }
+          } as WebSocketPool.OptionsConfig),
+          server()
+        )
+      )
+      assert.sameMembers([...namesIn(error)], ["maxConnection", "drain.timeouts"])
+      assert.include(String(error), 'did you mean "maxConnections"?')
+    }).pipe(withConfig({}))
+  )
+
+  // A plain URL overflowed the stack.
+  it.effect("says that a plain value has to be wrapped, and does not show it", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(
+        Layer.provide(
+          WebSocketPool.layerConfig({
+            url: "ws://secret.test",
+            maxConnections: 5,
+            onConnect: () => Effect.void,
+            headers: { authorization: "secret", "x-none": undefined },
+            drain: { quietPeriod: "1 second" }
+          } as never),
+          server()
+        )
+      )
+      assert.sameMembers(
+        [...namesIn(error)],
+        ["url", "maxConnections", "onConnect", "headers.authorization", "drain.quietPeriod"]
+      )
+      assert.include(String(error), 'url: "Expected a Config, got a string: wrap it, as in Config.succeed(…)"')
+      assert.notInclude(String(error), "secret")
+    })
+  )
+
+  it.effect("takes no effect, Map or array in place of a Config", () =>
+    Effect.gen(function* () {
+      for (const [options, name, shown] of [
+        [{ url: Effect.succeed(url) }, "url", "got an Effect"],
+        [{ url: Config.succeed(url), headers: new Map([["a", "b"]]) }, "headers", "got a Map"],
+        [{ url: Config.succeed(url), protocols: ["a"] }, "protocols", "got an array"],
+        [{ url: Config.succeed(url), drain: 5 }, "drain", "got a number"]
+      ] as const) {
+        const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig(options as never), server()))
+        assert.deepStrictEqual(namesIn(error), [name])
+        assert.include(String(error), shown)
+      }
+    })
+  )
+
+  it.effect("does not show a URL or a header that cannot be read", () =>
+    Effect.gen(function* () {
+      const bad = {
+        url: Config.url("WS_URL"),
+        headers: { authorization: Config.literal("known")("WS_TOKEN") }
+      }
+      for (const options of [bad, Config.all({ url: Config.url("WS_URL") })]) {
+        const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig(options), server()))
+        assert.include(String(error), "WS_URL")
+        assert.notInclude(String(error), "secret")
+      }
+    }).pipe(withConfig({ WS_URL: "secret", WS_TOKEN: "secret" }))
+  )
+
+  it.effect("refuses a header whose Config has no value to give", () =>
+    Effect.gen(function* () {
+      const error = yield* errorOf(
+        Layer.provide(
+          WebSocketPool.layerConfig({
+            url: Config.succeed(url),
+            headers: { authorization: Config.succeed(undefined) }
+          } as never),
+          server()
+        )
+      )
+      assert.deepStrictEqual(namesIn(error), ["headers"])
+      assert.include(String(error), '"authorization"')
+    })
   )
 
   it.effect("is there for every tag", () => {

@@ -324,10 +324,10 @@ describe("the log", () => {
         ["WARN", "INFO"]
       )
       const [away, back] = lines
-      assert.strictEqual(
+      assert.include(
         away?.message,
         'Pool "server.test" could not connect to ws://server.test/path after 1 attempt: ' +
-          "the server refused the WebSocket upgrade with status 503 (Unexpected server response: 503)"
+          "the server refused the WebSocket upgrade with status 503. "
       )
       assert.deepStrictEqual(away?.annotations, { pool: "server.test", reason: "Handshake" })
       assert.match(back?.message ?? "", /^Connected again after \d+s.* \(\d+ failed attempts\)$/)
@@ -350,7 +350,7 @@ describe("the log", () => {
       assert.isAbove((yield* WebSocketPool.stats).connectFailures, 20)
       assert.lengthOf(lines, 2)
       yield* TestClock.adjust("10 seconds")
-      assert.lengthOf(lines, 4)
+      assert.lengthOf(lines, 2)
     }).pipe(
       Effect.provide(
         poolWith({}, listen, () => Effect.suspend(() => (++attempts % 2 === 1 ? Effect.fail(503) : Effect.void)))

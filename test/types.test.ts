@@ -69,6 +69,21 @@ describe("PoolError", () => {
     expectTypeOf<PoolError.PoolExhaustedError["lastFailure"]>().toEqualTypeOf<
       PoolError.ConnectionUnavailableError | undefined
     >()
+    expectTypeOf<PoolError.PoolExhaustedError["waited"]>().toEqualTypeOf<Duration.Duration>()
+    expectTypeOf<PoolError.PoolExhaustedError["limit"]>().toEqualTypeOf<Duration.Duration | number>()
+    expectTypeOf<PoolError.PoolExhaustedError["oldestLease"]>().toEqualTypeOf<
+      | {
+          readonly connectionId: string
+          readonly held: Duration.Duration
+          readonly quietFor: Duration.Duration
+          readonly span?: string | undefined
+        }
+      | undefined
+    >()
+    expectTypeOf<PoolError.ConnectionUnavailableError["step"]>().toEqualTypeOf<
+      "url" | "headers" | "onConnect" | undefined
+    >()
+    expectTypeOf<PoolError.ConnectionUnavailableError["retryAfter"]>().toEqualTypeOf<Duration.Duration | undefined>()
     expectTypeOf<PoolError.PoolClosedError["pool"]>().toEqualTypeOf<string>()
     expectTypeOf<PoolError.ConnectionUnavailableError["reason"]>().toEqualTypeOf<
       "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
@@ -222,6 +237,7 @@ describe("WebSocketConnection", () => {
     >()
     expectTypeOf<Connection["messages"]>().toEqualTypeOf<Stream.Stream<string | Uint8Array, ConnectionError>>()
     expectTypeOf<Connection["ping"]>().toEqualTypeOf<Effect.Effect<Duration.Duration, ConnectionError>>()
+    expectTypeOf<WebSocketConnection.Message>().toEqualTypeOf<WebSocketTransport.Message>()
     expectTypeOf<Connection["info"]>().toEqualTypeOf<Effect.Effect<WebSocketConnection.ConnectionInfo>>()
     expectTypeOf<Connection["discard"]>().toEqualTypeOf<Effect.Effect<void>>()
     expectTypeOf<Connection["close"]>().toEqualTypeOf<(code?: number, reason?: string) => Effect.Effect<void>>()
@@ -271,6 +287,14 @@ describe("WebSocketPool", () => {
     expectTypeOf(WebSocketPool.useNew(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Pool>>()
     expectTypeOf(WebSocketPool.stats).toEqualTypeOf<Effect.Effect<WebSocketPool.PoolStats, never, Pool>>()
     expectTypeOf(WebSocketPool.events).toEqualTypeOf<Stream.Stream<PoolEvent.PoolEvent, never, Pool>>()
+    expectTypeOf(WebSocketPool.ready).toEqualTypeOf<
+      Effect.Effect<void, PoolError.ConnectionUnavailableError | PoolError.PoolClosedError, Pool>
+    >()
+    expectTypeOf(WebSocketPool.resize({ minConnections: 1, maxConnections: undefined })).toEqualTypeOf<
+      Effect.Effect<void, ConfigError.ConfigError, Pool>
+    >()
+    expectTypeOf(WebSocketPool.refresh).toEqualTypeOf<Effect.Effect<void, never, Pool>>()
+    expectTypeOf(WebSocketPool.close).toEqualTypeOf<Effect.Effect<void, never, Pool>>()
   })
 
   it("adds what each option requires, without its Scope, and no error but ConfigError", () => {
@@ -368,6 +392,14 @@ describe("WebSocketPool.Tag", () => {
     expectTypeOf(Tts.useNew(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Tts>>()
     expectTypeOf(Tts.stats).toEqualTypeOf<Effect.Effect<WebSocketPool.PoolStats, never, Tts>>()
     expectTypeOf(Tts.events).toEqualTypeOf<Stream.Stream<PoolEvent.PoolEvent, never, Tts>>()
+    expectTypeOf(Tts.ready).toEqualTypeOf<
+      Effect.Effect<void, PoolError.ConnectionUnavailableError | PoolError.PoolClosedError, Tts>
+    >()
+    expectTypeOf(Tts.resize({ minConnections: 1, maxConnections: undefined })).toEqualTypeOf<
+      Effect.Effect<void, ConfigError.ConfigError, Tts>
+    >()
+    expectTypeOf(Tts.refresh).toEqualTypeOf<Effect.Effect<void, never, Tts>>()
+    expectTypeOf(Tts.close).toEqualTypeOf<Effect.Effect<void, never, Tts>>()
     expectTypeOf(Effect.map(Tts, (pool) => pool)).toEqualTypeOf<Effect.Effect<Pool, never, Tts>>()
     expectTypeOf(Tts.layer(hooks)).toEqualTypeOf<
       Layer.Layer<Tts, ConfigError.ConfigError, Transport | A | B | C | D | F>

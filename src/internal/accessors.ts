@@ -1,40 +1,70 @@
-import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AcquireError } from "../PoolError.js"
+import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../PoolError.js"
 import type { PoolEvent } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
 import type { Options, OptionsConfig, TagClass, WebSocketPool } from "../WebSocketPool.js"
 import type { WebSocketTransport } from "../WebSocketTransport.js"
-import { make } from "./webSocketPool.js"
+import { callFrom, type Site, siteOfAccessor } from "./leakSites.js"
+import { decode } from "./options.js"
+import { decodeConfig } from "./optionsConfig.js"
+import { make as makePool } from "./webSocketPool.js"
 
 type PoolTag<Self> = Context.Tag<Self, WebSocketPool>
+
+type LimitsInput = Parameters<WebSocketPool["resize"]>[0]
 
 type Use<Self> = <A, E, R>(
   f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
 ) => Effect.Effect<A, E | AcquireError, R | Self>
 
 export const get = <Self>(tag: PoolTag<Self>): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> =>
-  Effect.flatMap(tag, (pool) => pool.get)
+  located(tag, (pool) => pool.get)
 
 export const getNew = <Self>(
   tag: PoolTag<Self>
-): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> => Effect.flatMap(tag, (pool) => pool.getNew)
+): Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope> => located(tag, (pool) => pool.getNew)
 
 export const use =
   <Self>(tag: PoolTag<Self>): Use<Self> =>
-  (f) =>
-    Effect.flatMap(tag, (pool) => pool.use(f))
+  (f) => {
+    const site = siteOfAccessor(1)
+    return onBehalfOf(site, tag, (pool) => pool.use(f))
+  }
 
 export const useNew =
   <Self>(tag: PoolTag<Self>): Use<Self> =>
-  (f) =>
-    Effect.flatMap(tag, (pool) => pool.useNew(f))
+  (f) => {
+    const site = siteOfAccessor(1)
+    return onBehalfOf(site, tag, (pool) => pool.useNew(f))
+  }
+
+const onBehalfOf = <Self, A, E, R>(
+  site: Site | undefined,
+  tag: PoolTag<Self>,
+  call: (pool: WebSocketPool) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Self> =>
+  Effect.flatMap(tag, site === undefined ? call : (pool) => callFrom(site, () => call(pool)))
+
+/** A constant effect, which sees who yields it: a generator asks it for its iterator, in the step that yields it. */
+const located = <Self, A, E, R>(
+  tag: PoolTag<Self>,
+  call: (pool: WebSocketPool) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Self> => {
+  const effect: Effect.Effect<A, E, R | Self> = Effect.flatMap(tag, call)
+  const plain = effect[Symbol.iterator]
+  return Object.defineProperty(effect, Symbol.iterator, {
+    value: () => {
+      const site = siteOfAccessor(1)
+      return site === undefined ? plain.call(effect) : onBehalfOf(site, tag, call)[Symbol.iterator]()
+    }
+  })
+}
 
 export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never, Self> =>
   Effect.flatMap(tag, (pool) => pool.stats)
@@ -42,8 +72,31 @@ export const stats = <Self>(tag: PoolTag<Self>): Effect.Effect<PoolStats, never,
 export const events = <Self>(tag: PoolTag<Self>): Stream.Stream<PoolEvent, never, Self> =>
   Stream.unwrap(Effect.map(tag, (pool) => pool.events))
 
-export const layer =
+export const ready = <Self>(
+  tag: PoolTag<Self>
+): Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, Self> => Effect.flatMap(tag, (pool) => pool.ready)
+
+export const resize =
   <Self>(tag: PoolTag<Self>) =>
+  (limits: LimitsInput): Effect.Effect<void, ConfigError.ConfigError, Self> =>
+    Effect.flatMap(tag, (pool) => pool.resize(limits))
+
+export const refresh = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
+  Effect.flatMap(tag, (pool) => pool.refresh)
+
+export const close = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
+  Effect.flatMap(tag, (pool) => pool.close)
+
+export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+): Effect.Effect<
+  WebSocketPool,
+  ConfigError.ConfigError,
+  Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+> => makePool(decode(options))
+
+export const layer =
+  <Self>(tag: PoolTag<Self>, id?: string) =>
   <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
@@ -51,10 +104,10 @@ export const layer =
     ConfigError.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, make(options))
+    Layer.scoped(tag, makePool(decode(options, id)))
 
 export const layerConfig =
-  <Self>(tag: PoolTag<Self>) =>
+  <Self>(tag: PoolTag<Self>, id?: string) =>
   <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
     options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
@@ -62,24 +115,7 @@ export const layerConfig =
     ConfigError.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, Effect.flatMap(unwrap(options), make))
-
-/** `Config.unwrap` takes no key that is undefined. */
-const unwrap = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>(
-  wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
-): Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>> =>
-  Config.unwrap(
-    withoutUndefined(wrapped) as Config.Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
-  )
-
-const withoutUndefined = <W>(wrapped: W): W =>
-  Config.isConfig(wrapped) || typeof wrapped !== "object" || wrapped === null
-    ? wrapped
-    : (Object.fromEntries(
-        Object.entries(wrapped)
-          .filter(([, value]) => value !== undefined)
-          .map(([key, value]) => [key, withoutUndefined(value)])
-      ) as W)
+    Layer.scoped(tag, makePool(decodeConfig(options, id)))
 
 export const Tag =
   <const Id extends string>(id: Id) =>
@@ -92,7 +128,11 @@ export const Tag =
       useNew: useNew(tag),
       stats: stats(tag),
       events: events(tag),
-      layer: layer(tag),
-      layerConfig: layerConfig(tag)
+      ready: ready(tag),
+      resize: resize(tag),
+      refresh: refresh(tag),
+      close: close(tag),
+      layer: layer(tag, id),
+      layerConfig: layerConfig(tag, id)
     })
   }

@@ -21,11 +21,13 @@ import {
 import * as defaults from "./defaults.js"
 import type { Driver } from "./driver.js"
 import { Gate } from "./gate.js"
+import { BadHeaders, decodeHeaders } from "./headers.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import type { Journal } from "./journal.js"
 import type { Link } from "./link.js"
-import { decodeHeaders, type Settings } from "./options.js"
+import { oldestLeaseOf } from "./oldestLease.js"
+import type { Settings } from "./options.js"
 import { Settling } from "./settling.js"
 import type { SlotState } from "./slot.js"
 import { SlotPool } from "./slotPool.js"
@@ -104,7 +106,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.knownHost = typeof target === "string" ? undefined : target.host
     this.gate = new Gate(timers)
     this.request =
-      typeof target === "object" && typeof headers === "object" ? requestTo(settings, target, headers) : undefined
+      typeof target === "string" || headers === undefined || headers instanceof BadHeaders
+        ? undefined
+        : requestTo(settings, target, headers)
     this.pool = new SlotPool<Link, AcquireError>(
       {
         min: settings.minConnections,
@@ -430,12 +434,16 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // What is checked for the waiter itself is no lease in its way.
     const own = slot?.state === "checking" ? 1 : 0
     const isLent = count.leased + count.checking - own + count.releasing > 0
-    if (slots.size >= max && isLent) return this.exhausted("AcquireTimeout")
+    const { acquireTimeout } = this.settings
+    if (slots.size >= max && isLent) {
+      const waited = this.timers.now() - waiter.request.deadline + acquireTimeout
+      return this.exhausted("AcquireTimeout", waited, Duration.millis(acquireTimeout))
+    }
     const held = this.heldFor(waiter)
     if (held !== undefined) return Effect.fail(held.error)
     // One in line behind a connection that opens for anybody has waited for that.
     const creation = (slot && this.creations.get(slot)) ?? this.creations.values().next().value
-    const limit = Duration.format(Duration.millis(this.settings.acquireTimeout))
+    const limit = Duration.format(Duration.millis(acquireTimeout))
     return Effect.fail(
       new ConnectionUnavailableError({
         pool: this.settings.name,
@@ -449,14 +457,21 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   }
 
   tooManyWaiters(): Outcome<Link, AcquireError> {
-    return this.exhausted("TooManyWaiters")
+    return this.exhausted("TooManyWaiters", 0, this.settings.maxWaiters)
   }
 
-  private exhausted(reason: PoolExhaustedError["reason"]): Outcome<Link, AcquireError> {
+  private exhausted(
+    reason: PoolExhaustedError["reason"],
+    waited: number,
+    limit: PoolExhaustedError["limit"]
+  ): Outcome<Link, AcquireError> {
     const error = new PoolExhaustedError({
       pool: this.settings.name,
       reason,
       stats: this.owner.snapshot(),
+      waited: Duration.millis(waited),
+      limit,
+      oldestLease: oldestLeaseOf(this.pool.slots, this.timers.now()),
       lastFailure: this.lastFailure
     })
     this.journal.exhausted(error)

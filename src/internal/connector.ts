@@ -10,14 +10,15 @@ import {
   type AcquireError,
   type ConnectFailureReason,
   ConnectionUnavailableError,
-  type ConnectStep
+  type SetupStep
 } from "../PoolError.js"
 import type { ConnectRequest, WebSocketTransport } from "../WebSocketTransport.js"
 import type { Gate } from "./gate.js"
+import { BadHeaders, decodeHeaders } from "./headers.js"
 import { BadHook, call } from "./hooks.js"
 import { Lease } from "./lease.js"
 import { Link, type LinkHost } from "./link.js"
-import { decodeHeaders, type Hook, type Settings } from "./options.js"
+import type { Hook, Settings } from "./options.js"
 import type { Slot } from "./slot.js"
 import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
@@ -28,7 +29,7 @@ import { abandonable, type Fork, Limit, within } from "./within.js"
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
   readonly reason: ConnectFailureReason
-  readonly step?: ConnectStep | undefined
+  readonly step?: SetupStep | undefined
   readonly retryAfter?: Duration.Duration | undefined
   readonly status?: number | undefined
   readonly cause: unknown
@@ -47,7 +48,7 @@ export class Creation {
   /** The host that it connects to, once that is known. */
   host: string | undefined
   /** Whose turn it is in the attempt that is under way, the transport's aside. */
-  step: ConnectStep | undefined = undefined
+  step: SetupStep | undefined = undefined
   /** Whether the pool has given it up. */
   isAborted = false
   /** The span of all its attempts. */
@@ -92,15 +93,15 @@ const fromTransport = ({ cause, reason, retryAfter, status }: TransportError): F
     reason === "Network" || (status !== undefined && (retryableStatuses.has(status) || (status >= 500 && status < 600)))
 })
 
-const fromCause = (cause: Cause.Cause<unknown>, step: ConnectStep | undefined): Failure => {
+const fromCause = (cause: Cause.Cause<unknown>, step: SetupStep | undefined): Failure => {
   const error = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
   if (error instanceof AttemptFailed) return error.failure
   if (error instanceof TransportError) return fromTransport(error)
   return { reason: "Setup", step, cause: error, isRetryable: !(error instanceof BadHook) }
 }
 
-const badInput = (step: ConnectStep, problem: string): Effect.Effect<never, AttemptFailed> =>
-  Effect.fail(new AttemptFailed({ reason: "Setup", step, cause: new Error(problem), isRetryable: false }))
+const badInput = (step: SetupStep, problem: string, isRetryable = false): Effect.Effect<never, AttemptFailed> =>
+  Effect.fail(new AttemptFailed({ reason: "Setup", step, cause: new Error(problem), isRetryable }))
 
 /** What an attempt fails with whose connection is over before anybody could use it. */
 export const closedEarly = ({ end }: Link): AttemptFailed =>
@@ -283,7 +284,7 @@ const connect = (
       creation.step = "headers"
       return withValue(host, span, headers, (value) => {
         const fields = decodeHeaders(value)
-        if (typeof fields === "string") return badInput("headers", fields)
+        if (fields instanceof BadHeaders) return badInput("headers", fields.message, fields.isRetryable)
         creation.step = undefined
         return host.transport.connect(requestTo(host.settings, target, fields), link)
       })

@@ -6,12 +6,12 @@ import type * as LogLevel from "effect/LogLevel"
 import type { ConnectionUnavailableError, PoolExhaustedError } from "../PoolError.js"
 import type { CloseReason } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
+import { Episode, exhaustion, outage } from "./episode.js"
 import { EventHub } from "./eventHub.js"
 import { Leaks } from "./leaks.js"
 import { Log } from "./log.js"
 import { Metrics } from "./metrics.js"
 import type { Settings } from "./options.js"
-import { Outage } from "./outage.js"
 import type { SlotState } from "./slot.js"
 import type { Timers } from "./timers.js"
 import { Tracing } from "./tracing.js"
@@ -64,7 +64,8 @@ export class Journal {
   readonly tracing: Tracing
   private readonly pool: string
   private readonly log: Log
-  private readonly outage: Outage
+  private readonly outage: Episode
+  private readonly exhaustion: Episode
 
   constructor(
     { leakThreshold, maxConnections, minConnections, name }: Settings,
@@ -78,7 +79,8 @@ export class Journal {
     this.metrics = metrics
     this.tracing = tracing
     this.log = new Log(name, fork, logLevel)
-    this.outage = new Outage(this.log, timers)
+    this.outage = new Episode(outage, this.log, timers)
+    this.exhaustion = new Episode(exhaustion, this.log, timers)
     this.leaks =
       leakThreshold === Number.POSITIVE_INFINITY
         ? undefined
@@ -110,7 +112,7 @@ export class Journal {
     this.totals.connectFailures += 1
     this.metrics.connectFailed(error.reason)
     this.outage.failed(error)
-    this.log.debug(error.message, () => ({ reason: error.reason }))
+    if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
     if (this.hub.isObserved) this.hub.emit({ _tag: "ConnectFailed", pool: this.pool, error })
   }
 
@@ -144,6 +146,7 @@ export class Journal {
   acquired({ id }: Subject, waited: number): void {
     this.totals.acquired += 1
     this.metrics.acquired(waited)
+    this.exhaustion.succeeded()
     this.leaks?.taken(id)
     if (!this.hub.isObserved) return
     this.hub.emit({ _tag: "Acquired", pool: this.pool, connectionId: id, waited: Duration.millis(waited) })
@@ -160,7 +163,8 @@ export class Journal {
   exhausted(error: PoolExhaustedError): void {
     this.totals.exhausted += 1
     this.metrics.exhausted(error.reason)
-    this.log.debug(error.message, () => ({ reason: error.reason }))
+    this.exhaustion.failed(error)
+    if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
     if (this.hub.isObserved) this.hub.emit({ _tag: "Exhausted", pool: this.pool, error })
   }
 

@@ -1,23 +1,14 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { WebSocketConnection } from "../WebSocketConnection.js"
 import type { WebSocketPool } from "../WebSocketPool.js"
+import { framesOf, type Site, siteBelow, takeAnnounced, text, watch } from "./leakSites.js"
+import { currentSpan, nameOf } from "./leaseSpan.js"
 import type { Log } from "./log.js"
 import { makeTimer, type Timer, type Timers } from "./timers.js"
 import type { Fork } from "./within.js"
-
-/** Frames that are taken of the stack, those of this library included. */
-const frames = 6
-
-/** The place where a lease was asked for: a stack, and how many frames of it are this library's. */
-interface Site {
-  readonly error: Error
-  readonly own: number
-}
 
 /** A lease that is out. */
 interface Held {
@@ -34,7 +25,7 @@ export interface Suspicion {
   readonly held: Duration.Duration
   readonly span: string | undefined
   readonly traceId: string | undefined
-  readonly stack: string | undefined
+  readonly place: string | undefined
 }
 
 /**
@@ -55,6 +46,7 @@ export class Leaks {
     private readonly emit: (suspicion: Suspicion) => void
   ) {
     this.timer = makeTimer(() => this.look())
+    watch()
   }
 
   // When an effect runs, nothing on the stack tells who made it. So the stack is taken when it is made.
@@ -62,7 +54,7 @@ export class Leaks {
   use<A, E, R>(
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ): (connection: WebSocketConnection) => Effect.Effect<A, E, R> {
-    const site = { error: here(), own: 3 } // `here`, this, and the pool's `use`
+    const site = takeAnnounced() ?? siteBelow(2) // This, and the pool's `use`.
     return (connection) => {
       this.locate(connection.id, site)
       return f(connection)
@@ -74,7 +66,7 @@ export class Leaks {
     for (const name of ["get", "getNew"] as const) {
       const lease = pool[name]
       const get = (): WebSocketPool["get"] => {
-        const site = { error: here(), own: 2 } // `here`, and this
+        const site = takeAnnounced() ?? siteBelow(1)
         return Effect.tap(lease, ({ id }) => Effect.sync(() => this.locate(id, site)))
       }
       Object.defineProperty(pool, name, { enumerable: true, get })
@@ -88,8 +80,7 @@ export class Leaks {
 
   taken(id: string): void {
     const since = this.timers.now()
-    const fiber = Fiber.getCurrentFiber()
-    this.held.set(id, { since, span: Option.getOrUndefined(fiber)?.currentSpan, site: undefined })
+    this.held.set(id, { since, span: currentSpan(), site: undefined })
     if (this.timer.position === -1) this.timers.set(this.timer, since + this.threshold)
   }
 
@@ -123,7 +114,7 @@ export class Leaks {
     this.fork(
       Effect.catchAllCause(failed, (cause) =>
         Effect.sync(() => {
-          const name = span?._tag === "Span" ? span.name : undefined
+          const name = nameOf(span)
           const traceId = span?.traceId
           this.log.warn(
             message,
@@ -134,35 +125,10 @@ export class Leaks {
             },
             cause
           )
-          const stack = Cause.pretty(cause).split("\n").slice(1).join("\n")
-          this.emit({ connectionId, held, span: name, traceId, stack: stack === "" ? undefined : stack })
+          const place = Cause.pretty(cause).split("\n").slice(1).join("\n")
+          this.emit({ connectionId, held, span: name, traceId, place: place === "" ? undefined : place })
         })
       )
     )
   }
-}
-
-const text = "The lease was taken"
-
-/** Where the language's own objects are frozen the stack is as deep as it is. */
-const isLimitWritable = Reflect.set(Error, "stackTraceLimit", Error.stackTraceLimit)
-
-/** The stack, which is only made a text when somebody reads it. To take it costs about as much as a lease. */
-const here = (): Error => {
-  if (!isLimitWritable) return new Error(text)
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = frames
-  const error = new Error(text)
-  Error.stackTraceLimit = limit
-  return error
-}
-
-/** Where the fiber that runs a program begins, and where this library calls itself: nothing below tells who did. */
-const machinery =
-  /\.next \(<anonymous>\)|effect_internal_function|node_modules[\\/](.*[\\/])?effect[\\/]|internal[\\/]accessors\.[jt]s/
-
-const framesOf = ({ error, own }: Site): string => {
-  const lines = (error.stack ?? "").split("\n").slice(1 + own)
-  const end = lines.findIndex((line) => machinery.test(line))
-  return [`Error: ${text}`, ...(end === -1 ? lines : lines.slice(0, end))].join("\n")
 }

@@ -15,7 +15,9 @@ import type {
 } from "../WebSocketConnection.js"
 import type { Message } from "../WebSocketTransport.js"
 import { cutReason, isSendable } from "./closeFrame.js"
+import { currentSpan } from "./leaseSpan.js"
 import type { Link } from "./link.js"
+import { isMessage, notAMessage } from "./message.js"
 import type { SlotState } from "./slot.js"
 
 export const TypeId: ConnectionTypeId = Symbol.for("effect-websocket-pool/WebSocketConnection") as ConnectionTypeId
@@ -54,6 +56,8 @@ export class Lease implements WebSocketConnection {
   isDiscarded = false
   /** A message that it had claimed when it ended. */
   kept: Message | undefined = undefined
+  /** The span of the fiber that took it. */
+  readonly span = currentSpan()
 
   constructor(
     private readonly link: Link,
@@ -93,7 +97,8 @@ export class Lease implements WebSocketConnection {
   }
 
   get send(): (message: Message) => Effect.Effect<void, ConnectionError> {
-    return (message) => Effect.suspend(() => this.link.send(this, message))
+    return (message) =>
+      Effect.suspend(() => (isMessage(message) ? this.link.send(this, message) : Effect.die(notAMessage(message))))
   }
 
   get receive(): Effect.Effect<Message, ConnectionError> {

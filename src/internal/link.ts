@@ -94,6 +94,8 @@ export class Link implements SocketEvents, Line, Timer {
   openedAt = 0
   activeAt = 0
   leasedUntil = 0
+  /** When the latest message came. */
+  messageAt = 0
   messagesSent = 0
   messagesReceived = 0
   bytesSent = 0
@@ -160,7 +162,7 @@ export class Link implements SocketEvents, Line, Timer {
 
   onMessage(message: Message, bytes: number): void {
     const now = this.host.timers.now()
-    this.activeAt = now
+    this.activeAt = this.messageAt = now
     this.watch.heard(now)
     this.messagesReceived += 1
     this.bytesReceived += bytes

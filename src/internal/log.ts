@@ -5,7 +5,8 @@ import type { Fork } from "./within.js"
 
 /** Log lines of a pool, each with its name; those below the level of the pool's runtime cost nothing. */
 export class Log {
-  private readonly isVerbose: boolean
+  /** Whether debug lines are written: what is costly to say is said only then. */
+  readonly isVerbose: boolean
 
   constructor(
     private readonly pool: string,

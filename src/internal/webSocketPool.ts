@@ -17,14 +17,14 @@ import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "
 import type { PoolEvent } from "../PoolEvent.js"
 import type { PoolStats } from "../PoolStats.js"
 import type { ConnectionInfo, WebSocketConnection } from "../WebSocketConnection.js"
-import type { Options, WebSocketPool } from "../WebSocketPool.js"
+import type { WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
 import { Connections, type Owner } from "./connections.js"
 import { Journal, type Observers, observe } from "./journal.js"
 import { infoOf, Lease } from "./lease.js"
 import { acquire, type Restore } from "./leasing.js"
 import type { Link } from "./link.js"
-import { decode, decodeLimits, type Settings } from "./options.js"
+import { decodeLimits, type Settings } from "./options.js"
 import type { SlotPool } from "./slotPool.js"
 import type { Place } from "./tasks.js"
 import { makeTimer, type Timer, Timers } from "./timers.js"
@@ -300,7 +300,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   readonly resize: WebSocketPool["resize"] = (limits) =>
     Effect.map(
-      Effect.suspend(() => decodeLimits(limits, this.pool)),
+      Effect.suspend(() => decodeLimits(limits, this.pool, this.settings.name)),
       ({ maxConnections, minConnections }) => {
         if (this.pool.state !== "open") return
         this.pool.resize(minConnections, maxConnections)
@@ -373,22 +373,18 @@ const lastTurns = 100
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>
   pool instanceof WebSocketPoolImpl ? pool.inspect() : undefined
 
-export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
-): Effect.Effect<
-  WebSocketPool,
-  ConfigError.ConfigError,
-  Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
-> =>
+/** `R` is what the hooks among the settings require. */
+export const make = <R>(
+  decoded: Effect.Effect<Settings, ConfigError.ConfigError>
+): Effect.Effect<WebSocketPool, ConfigError.ConfigError, Scope.Scope | WebSocketTransport | R> =>
   // Nothing may come between the first connect and the finaliser that ends it.
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const settings = yield* decode(options)
+      const settings = yield* decoded
       const transport = yield* WebSocketTransport
       const clock = yield* Clock.clockWith(Effect.succeed)
       const random = yield* Effect.random
-      const runtime =
-        yield* Effect.runtime<Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>>()
+      const runtime = yield* Effect.runtime<R>()
       const pool = new WebSocketPoolImpl(
         settings,
         transport,

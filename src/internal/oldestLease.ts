@@ -1,0 +1,27 @@
+import * as Duration from "effect/Duration"
+import type { OldestLease } from "../PoolStats.js"
+import type { Lease } from "./lease.js"
+import { nameOf } from "./leaseSpan.js"
+import type { Place } from "./tasks.js"
+
+/** Who holds a connection for longest. It is looked for only when somebody asks. */
+export const oldestLeaseOf = (slots: Iterable<Place>, now: number): OldestLease | undefined => {
+  let oldest: Lease | undefined
+  let connectionId = ""
+  let quietSince = 0
+  for (const { item, state } of slots) {
+    if (state !== "leased" || item.lease === undefined) continue
+    if (oldest !== undefined && item.lease.since >= oldest.since) continue
+    oldest = item.lease
+    connectionId = item.id
+    quietSince = Math.max(oldest.since, item.messageAt)
+  }
+  if (oldest === undefined) return undefined
+  const span = nameOf(oldest.span)
+  return {
+    connectionId,
+    held: Duration.millis(now - oldest.since),
+    quietFor: Duration.millis(now - quietSince),
+    ...(span === undefined ? {} : { span })
+  }
+}
