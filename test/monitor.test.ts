@@ -303,7 +303,7 @@ describe("monitor: the stream", () => {
             "",
             "failure",
             'ConnectionUnavailableError (Handshake): Pool "mine" could not connect to ws://server.test/path after 1 ' +
-              "attempt: the server refused the WebSocket upgrade with status 404 (Unexpected server response: 404)"
+              "attempt: the server refused the WebSocket upgrade with status 404 (the in-memory server's accept refused it)"
           ]
         ]
       )
