@@ -126,7 +126,7 @@ export const race = (
       for (const [index, address] of addresses.entries()) {
         start(address)
         if (index === addresses.length - 1) break
-        yield* Effect.timeoutOption(news, connectionAttemptDelay)
+        yield* Effect.timeoutOption(Effect.interruptible(news), connectionAttemptDelay)
         if (won.socket !== undefined) break
         followed = Math.min(followed + 1, errors.length)
       }
