@@ -140,7 +140,10 @@ const hint = (error: unknown, stage: Stage, { isSecure, proxy }: Whereabouts): s
   if (Predicate.hasProperty(error, "rawPacket") && isTlsAlert(error.rawPacket)) {
     return `${who} speaks TLS on this port: use ${secure}`
   }
-  return codeOf(error) === "ECONNRESET" ? `if ${who} speaks TLS on this port, use ${secure}` : ""
+  // A line that was refused when it was made has carried nothing yet.
+  const isCut =
+    codeOf(error) === "ECONNRESET" && !(Predicate.hasProperty(error, "syscall") && error.syscall === "connect")
+  return isCut ? `if ${who} speaks TLS on this port, use ${secure}` : ""
 }
 
 /** A copy with nothing in it but a name, a code and a message without secrets. */
