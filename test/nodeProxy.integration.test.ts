@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { Agent, type ClientRequestArgs, get } from "node:http"
 import { connect as netConnect, type Socket } from "node:net"
@@ -534,6 +535,34 @@ describe("proxy", () => {
         yield* turns(20)
         assert.isFalse(other.destroyed)
         other.destroy()
+      })
+    )
+
+    it.scopedLive("socket is destroyed at once when the agent opens it after the attempt is over", () =>
+      Effect.gen(function* () {
+        const proxy = yield* proxyServer(silence)
+        const { sockets } = yield* clientSockets
+        let open = (): void => {}
+        const agent = Object.assign(new Agent(), {
+          createConnection: (_: ClientRequestArgs, done: (error: Error | null, socket: Duplex) => void): undefined => {
+            // In the request's async context, as after an `await`.
+            const resource = new AsyncResource("test")
+            open = () =>
+              resource.runInAsyncScope(() => {
+                const socket = netConnect({ port: proxy.port, host: "127.0.0.1" })
+                socket.on("error", (error) => done(error, socket))
+              })
+          }
+        })
+        const layer = poolOf("ws://server.test", { agent })
+        const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketPool.get), layer))
+        yield* turns(20)
+        assert.isEmpty(sockets)
+        yield* Fiber.interrupt(fiber)
+        open()
+        assert.strictEqual(sockets.length, 1)
+        yield* until(() => sockets[0]!.closed)
+        yield* until(() => proxy.sockets.size === 0)
       })
     )
 

@@ -2,6 +2,9 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
 
+/** The real one, whatever a test puts in its place later. */
+const { nextTick } = process
+
 /** Only a socket of Node's is sure to end once it is destroyed. A stream of an agent's own may have to ask its far end. */
 const isSureToEnd = (stream: Duplex): stream is Socket => stream instanceof Socket
 
@@ -19,11 +22,11 @@ export class AttemptSockets {
   private readonly isFreed = new WeakSet<Duplex>()
   private onEnded: () => void = () => {}
 
-  /** A socket that comes too late is destroyed at once. */
+  /** A socket that comes too late is destroyed as soon as whoever opens it has done so: it would connect all the same. */
   add<S extends Duplex>(socket: S): S {
     if (this.state === "Open" || this.held.has(socket)) return socket
     this.held.add(socket)
-    if (this.state === "Over") this.destroy(socket)
+    if (this.state === "Over") nextTick(() => this.destroy(socket))
     return socket
   }
 
