@@ -8,6 +8,7 @@ import type { LookupFunction } from "node:net"
 import type { ConnectionOptions, SecureContextOptions } from "node:tls"
 import type { ZlibOptions } from "node:zlib"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import * as internal from "./internal/nodeTransport.js"
 import { WebSocketTransport } from "./WebSocketTransport.js"
 
@@ -52,7 +53,38 @@ export interface Options {
    * Default: `false`.
    */
   readonly perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
-  /** An agent that makes the connections, for proxies say; of `node:https` for `wss:`. Default: none. */
+  /**
+   * The proxy to go through, or `"environment"` for the one that `HTTPS_PROXY` (for `wss:`) or `HTTP_PROXY` (for `ws:`)
+   * names, unless `NO_PROXY` lists the server. Default: none.
+   *
+   * **Details** The URL begins with `http:` or `https:`; its user info is sent as `Proxy-Authorization: Basic`. The proxy
+   * opens a tunnel (`CONNECT`) for `ws:` and `wss:` alike, and resolves the server's name. The TLS options hold for the
+   * server behind it. A proxy with an `https:` URL always has its certificate checked, against Node's own authorities
+   * and `ca`. `lookup`, `family` and `localAddress` shape the connection to the proxy.
+   *
+   * The variables are read for each connection, the one in lower case first. `NO_PROXY` is a list of hosts, each with all
+   * of its subdomains (`example.com`, `.example.com`), addresses, networks (`10.0.0.0/8`), any of them but networks with
+   * a port (`localhost:8080`), or `*` for all.
+   *
+   * **Errors** The proxy refuses: `"Handshake"`, with its status. It cannot be reached, or hangs up: `"Network"`. Its
+   * certificate is not trusted: `"Tls"`. The URL is of another kind, or there is an `agent`, too: `"Setup"`.
+   *
+   * **Gotchas** SOCKS proxies are not supported, and `ALL_PROXY` is not read: use an `agent`.
+   *
+   * @since 0.2.0
+   */
+  readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
+  /**
+   * An agent that makes the connections, for a SOCKS proxy say; of `node:https` for `wss:`. Default: none.
+   *
+   * **Details** A connection that comes to nothing leaves no socket behind: neither the one that the agent hands over,
+   * nor those that it opens with `net.connect` on the way.
+   *
+   * **Gotchas** What an agent opens in any other way (`tls.connect`, `new net.Socket()`, another process) is its own to
+   * close, and so is a socket that it opens outside of the request's async context, or has in its keep-alive pool. A
+   * stream that is no `net.Socket` is destroyed, but not waited for. An agent that shares one line among several requests
+   * has to open it outside of the async context of each of them.
+   */
   readonly agent?: Agent | undefined
   /** The certificate authorities to trust, in place of Node's own. Default: Node's own. */
   readonly ca?: SecureContextOptions["ca"]
@@ -88,9 +120,14 @@ export interface Options {
   readonly maxRedirects?: number | undefined
   /** The local address to connect from. Default: the system's choice. */
   readonly localAddress?: string | undefined
-  /** The version of IP to use, 4 or 6. Default: both are tried. */
+  /** The version of IP to use, 4 or 6. Default: both. */
   readonly family?: number | undefined
-  /** Resolves host names. Default: `dns.lookup`. */
+  /**
+   * Resolves host names. Default: `dns.lookup`.
+   *
+   * **Details** It is asked for all addresses. They are tried 250 ms apart, or at once after a failure, the families in
+   * turns; the first to connect wins.
+   */
   readonly lookup?: LookupFunction | undefined
   /** The header field `Origin`, unless the pool's `headers` have one. Default: none. */
   readonly origin?: string | undefined
@@ -109,7 +146,7 @@ export const make = (options: Options = {}): WebSocketTransport => internal.make
  *
  * **Details** Connecting fails with a `TransportError` whose `cause` tells name, code and message of what went
  * wrong, without a header value and without user info or query string of a URL. A bad certificate or key among
- * the options shows at the first connect, as `"Tls"`.
+ * the options shows at the first connect, as `"Tls"`; a bad `proxy`, as `"Setup"`.
  *
  * @example
  * ```ts

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -189,12 +190,25 @@ export interface MemoryHandshake {
 }
 
 /**
+ * How an in-memory server refuses an upgrade.
+ *
+ * @category memory
+ * @since 0.2.0
+ */
+export interface MemoryRefusal {
+  /** The HTTP status. */
+  readonly status: number
+  /** How long the client is asked to wait (`Retry-After`). It counts with 408, 425, 429 and 503. Default: not said. */
+  readonly retryAfter?: Duration.DurationInput | undefined
+}
+
+/**
  * A transport that connects to a server written as an `Effect` in the same process.
  *
  * **Details** `handler` runs once for each open connection, in a scope of its own. When it ends, the server
  * closes the connection: with 1000, or 1011 if it failed. `accept` runs in the handshake: it may take its
- * time, and failing with a number refuses the upgrade with that HTTP status. There is no network; all waiting
- * is on the `Clock` in use, so that `TestClock` drives it.
+ * time, and failing refuses the upgrade with that HTTP status (a number, or `{ status, retryAfter }`). There is no
+ * network; all waiting is on the `Clock` in use, so that `TestClock` drives it.
  *
  * Bytes that the handler has not received yet count as not yet flushed, so a handler that does not receive
  * makes the client's `send` wait once `sendBuffer` is full. Pings are answered unless the peer is silent.
@@ -234,6 +248,6 @@ export interface MemoryHandshake {
 export const layerMemory: <E, R>(
   handler: (peer: MemoryPeer) => Effect.Effect<unknown, E, R>,
   options?: {
-    readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number>) | undefined
+    readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number | MemoryRefusal>) | undefined
   }
 ) => Layer.Layer<WebSocketTransport, never, Exclude<R, Scope.Scope>> = memory.layer(WebSocketTransport)

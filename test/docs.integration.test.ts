@@ -33,7 +33,7 @@ const shownAs = (error: unknown): string =>
 const steady = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:8080")
-    .replace(/EPROTO [\s\S]*(wrong version number)[\s\S]*\)/, "EPROTO …:$1:…)")
+    .replace(/EPROTO .*(wrong version number)[^;]*;/, "EPROTO …:$1:…;")
     .replace(/; if the root CA is installed[^)]*/, "")
 
 /** A pool with default options meets a server that refuses it. */

@@ -1,6 +1,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -15,6 +16,7 @@ import {
   layerMemory,
   type MemoryHandshake,
   type MemoryPeer,
+  type MemoryRefusal,
   type Message,
   type SocketEvents,
   type TransportError,
@@ -734,6 +736,52 @@ describe("layerMemory", () => {
       yield* call("close", () => socket.close(1000, ""))
       assert.deepStrictEqual(nested, [])
     }).pipe(Effect.provide(layerMemory(echo)))
+  )
+
+  // The handlers were as uninterruptible as the region in which the layer was built: closing it took for ever.
+  it.effect("can be closed though it was built where nothing can be interrupted", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      let ended = 0
+      const server = layerMemory(() =>
+        Effect.ensuring(
+          Effect.never,
+          Effect.sync(() => ended++)
+        )
+      )
+      const context = yield* Effect.uninterruptible(Layer.buildWithScope(server, scope))
+      const { events, opened } = recorder()
+      yield* Context.get(context, WebSocketTransport).connect(request, events)
+      yield* settle
+      opened[0]!.destroy()
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.isNotNull(closing.unsafePoll())
+      assert.strictEqual(ended, 1)
+    })
+  )
+
+  it.effect("refuses with a status and a time to wait", () =>
+    Effect.gen(function* () {
+      const refusals: ReadonlyArray<readonly [number | MemoryRefusal, number, number | undefined]> = [
+        [503, 503, undefined],
+        [{ status: 503 }, 503, undefined],
+        [{ status: 503, retryAfter: "7 seconds" }, 503, 7_000],
+        [{ status: 429, retryAfter: 0 }, 429, 0],
+        // As in `Retry-After`, it counts only where it says when to come back.
+        [{ status: 401, retryAfter: "7 seconds" }, 401, undefined]
+      ]
+      for (const [given, status, wait] of refusals) {
+        const error = yield* Effect.flatMap(WebSocketTransport, (transport) =>
+          Effect.flip(transport.connect(request, recorder().events))
+        ).pipe(Effect.provide(layerMemory(() => Effect.never, { accept: () => Effect.fail(given) })))
+        assert.strictEqual(error.reason, "Handshake")
+        assert.strictEqual(error.status, status)
+        assert.strictEqual(error.retryAfter && Duration.toMillis(error.retryAfter), wait)
+        // The status is told once, by whoever tells of the error.
+        assert.notInclude(String(error.cause), String(status))
+      }
+    })
   )
 
   it.effect("numbers its connections", () => {

@@ -6,6 +6,7 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -300,6 +301,120 @@ describe("NodeWebSocketTransport", () => {
     })
   )
 
+  describe("pings of the server", () => {
+    /** Unmasked payloads of the pongs among client frames, which are all short. */
+    const pongsIn = (bytes: Buffer): ReadonlyArray<string> => {
+      const pongs: Array<string> = []
+      for (let at = 0; at + 6 <= bytes.length; ) {
+        const length = bytes[at + 1]! & 0x7f
+        const mask = bytes.subarray(at + 2, at + 6)
+        const payload = bytes.subarray(at + 6, at + 6 + length).map((byte, i) => byte ^ mask[i % 4]!)
+        if (bytes[at] === 0x8a) pongs.push(Buffer.from(payload).toString())
+        at += 6 + length
+      }
+      return pongs
+    }
+
+    // `ws` ended the line with the 61st.
+    it.scopedLive("may come in any number at once: the latest is answered", () =>
+      Effect.gen(function* () {
+        const { heard, raw, socket } = yield* rawPair()
+        const received = reading(raw)
+        const pings = Array.from({ length: 1_000 }, (_, i) => frame(0x89, String(i)))
+        raw.write(Buffer.concat([...pings, frame(0x81, "done")]))
+        yield* until(() => heard.messages.length === 1 && pongsIn(received()).includes("999"))
+        assert.isBelow(pongsIn(received()).length, 10)
+        assert.isTrue(socket.isOpen)
+        // One at a time is answered each time.
+        for (const payload of ["a", "", "x".repeat(125)]) {
+          raw.write(frame(0x89, payload))
+          yield* until(() => pongsIn(received()).at(-1) === payload)
+        }
+        assert.isEmpty(heard.ends)
+      })
+    )
+
+    it.scopedLive("take no memory while the server reads nothing", () =>
+      Effect.gen(function* () {
+        const { heard, raw, socket } = yield* rawPair()
+        while (socket.bufferedAmount < 8 * 1024 * 1024) {
+          socket.send(new Uint8Array(4 * 1024 * 1024))
+          yield* turns(1)
+        }
+        yield* turns()
+        const stuck = socket.bufferedAmount
+        for (let i = 0; i < 100; i++) {
+          raw.write(Buffer.concat(Array.from({ length: 100 }, () => frame(0x89, "x".repeat(125)))))
+          yield* turns(1)
+        }
+        raw.write(frame(0x81, "done"))
+        yield* until(() => heard.messages.length === 1)
+        // One pong is being written, at most; another waits outside of the buffer.
+        assert.isAtMost(socket.bufferedAmount, stuck + 131)
+        assert.isTrue(socket.isOpen)
+      })
+    )
+
+    // Of what waited for a slow reader, all that came after the 61st ping was lost.
+    it.scopedLive("cost a slow reader no message, and the close comes last", () =>
+      Effect.gen(function* () {
+        const { heard, peer, socket } = yield* pair()
+        socket.pause()
+        const chunk = "x".repeat(1_000)
+        for (let i = 0; i < 3_000; i++) {
+          peer.ping()
+          peer.send(`${i} ${chunk}`)
+        }
+        peer.close(4000, "done")
+        yield* turns()
+        while (heard.gone === 0) {
+          const before = heard.messages.length
+          socket.resume()
+          yield* until(() => heard.messages.length > before || heard.gone === 1)
+          socket.pause()
+          yield* turns(1)
+          if (!socket.isOpen) socket.resume()
+        }
+        assert.deepStrictEqual(
+          heard.messages.map((message) => Number.parseInt(String(message), 10)),
+          Array.from({ length: 3_000 }, (_, i) => i)
+        )
+        assert.deepStrictEqual(heard.ends, [ended(4000, "Remote", "done")])
+      })
+    )
+
+    it.scopedLive("are not answered once either side has begun to close", () =>
+      Effect.gen(function* () {
+        const { raw, socket } = yield* rawPair()
+        const received = reading(raw)
+        socket.close(1000, "")
+        raw.write(Buffer.concat([frame(0x89, "late"), frame(0x89, "later")]))
+        yield* until(() => received().length >= 8)
+        yield* turns()
+        assert.deepStrictEqual(pongsIn(received()), [])
+        assert.strictEqual(received()[0], 0x88)
+      })
+    )
+  })
+
+  // `ws` took no more than 16,384.
+  it.scopedLive("takes a message in 131,072 fragments", () =>
+    Effect.gen(function* () {
+      const { heard, raw, socket } = yield* rawPair()
+      raw.write(
+        Buffer.concat([
+          frame(0x01, "x"),
+          ...Array.from({ length: 131_070 }, () => frame(0x00, "x")),
+          frame(0x89, "between"),
+          frame(0x80, "x")
+        ])
+      )
+      yield* until(() => heard.messages.length === 1)
+      assert.strictEqual(heard.messages[0], "x".repeat(131_072))
+      assert.isTrue(socket.isOpen)
+    })
+  )
+
   describe("the send buffer", () => {
     it.scopedLive("is reported as flushed when the server reads on, and not before", () =>
       Effect.gen(function* () {
@@ -353,7 +468,6 @@ describe("NodeWebSocketTransport", () => {
         }
         yield* turns()
         const stuck = socket.progress
-        assert.notStrictEqual(stuck, idle)
         socket.send(new Uint8Array(1024 * 1024))
         socket.ping("1")
         yield* turns()
@@ -590,7 +704,7 @@ describe("NodeWebSocketTransport", () => {
       [
         "a message in too many fragments",
         1008,
-        () => Buffer.concat([frame(0x01), ...Array.from({ length: 16_385 }, () => frame(0x00))]),
+        () => Buffer.concat([frame(0x01), ...Array.from({ length: 131_072 }, () => frame(0x00))]),
         undefined,
         undefined
       ],
@@ -744,6 +858,67 @@ describe("NodeWebSocketTransport", () => {
         })
       )
     }
+
+    const retries: ReadonlyArray<readonly [number, string | undefined, number | undefined]> = [
+      [503, "7", 7_000],
+      [429, "0", 0],
+      [408, "120", 120_000],
+      [425, " 3 ", 3_000],
+      [503, undefined, undefined],
+      [503, "-1", undefined],
+      [503, "1.5", undefined],
+      [503, "soon", undefined],
+      [503, "Thu, 01 Jan 1970 00:00:00 GMT", undefined],
+      [401, "7", undefined],
+      [500, "7", undefined]
+    ]
+    for (const [status, field, expected] of retries) {
+      it.scopedLive(`with ${status} and Retry-After ${field} tells to wait ${expected} ms`, () =>
+        Effect.gen(function* () {
+          const retryAfter = field === undefined ? "" : `Retry-After: ${field}\r\n`
+          const server = yield* tcpServer(
+            httpAnswer((socket) => socket.end(`HTTP/1.1 ${status} No\r\n${retryAfter}Content-Length: 0\r\n\r\n`))
+          )
+          const error = yield* refused({ url: local(server) })
+          assert.strictEqual(error.status, status)
+          assert.strictEqual(error.retryAfter && Duration.toMillis(error.retryAfter), expected)
+        })
+      )
+    }
+
+    it.scopedLive("does not repeat the status, nor what the server says of it", () =>
+      Effect.gen(function* () {
+        const server = yield* tcpServer(
+          httpAnswer((socket) => socket.end("HTTP/1.1 401 secret-phrase\r\nContent-Length: 0\r\n\r\n"))
+        )
+        const { cause } = yield* refused({ url: local(server) })
+        assert.strictEqual((cause as Error).message, "Unauthorized")
+      })
+    )
+
+    const mismatches: ReadonlyArray<readonly [string, string, RegExp]> = [
+      ["wss: at a plain port", "wss", /the server does not speak TLS on this port: use ws:$/],
+      ["ws: at a TLS port that hangs up", "ws", /if the server speaks TLS on this port, use wss:$/]
+    ]
+    for (const [name, scheme, expected] of mismatches) {
+      it.scopedLive(`says what to look at for ${name}, on one line`, () =>
+        Effect.gen(function* () {
+          const server = yield* scheme === "wss" ? wsServer(() => {}) : wssServer(() => {})
+          const { message } = (yield* refused({ url: local(server, scheme) }, { ca: tls.ca })).cause as Error
+          assert.match(message, expected)
+          assert.notMatch(message, /[\r\n]/)
+        })
+      )
+    }
+
+    it.scopedLive("says what to look at for ws: at a TLS port that sends an alert", () =>
+      Effect.gen(function* () {
+        const alert = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a])
+        const server = yield* tcpServer(httpAnswer((socket) => socket.end(alert)))
+        const { message } = (yield* refused({ url: local(server) })).cause as Error
+        assert.match(message, /the server speaks TLS on this port: use wss:$/)
+      })
+    )
 
     const answers: ReadonlyArray<readonly [string, TransportError["reason"], (socket: Socket, head: string) => void]> =
       [

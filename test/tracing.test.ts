@@ -327,7 +327,7 @@ describe("the log", () => {
       assert.include(
         away?.message,
         'Pool "server.test" could not connect to ws://server.test/path after 1 attempt: ' +
-          "the server refused the WebSocket upgrade with status 503. "
+          "the server refused the WebSocket upgrade with status 503 (the in-memory server's accept refused it)"
       )
       assert.deepStrictEqual(away?.annotations, { pool: "server.test", reason: "Handshake" })
       assert.match(back?.message ?? "", /^Connected again after \d+s.* \(\d+ failed attempts\)$/)

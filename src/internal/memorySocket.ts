@@ -59,6 +59,12 @@ const byteLength = (message: Message): number => {
   return bytes
 }
 
+const sent = (frame: MessageFrame): Effect.Effect<void, ConnectionClosedError> =>
+  Effect.async((resume) => {
+    if (frame.exit === undefined) frame.onExit = resume
+    else resume(frame.exit)
+  })
+
 /**
  * Both ends of one connection: as a `TransportSocket` the client's, through `peer` the server's.
  *
@@ -140,8 +146,9 @@ class MemorySocket implements TransportSocket {
     this.events.onGone()
   }
 
+  /** Only the waiting can be interrupted: a canceller that is not in place yet would let the message out. */
   readonly peerSend = (message: Message): Effect.Effect<void, ConnectionClosedError> =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       if (this.serverEnd !== undefined) return this.serverEnd
       if (this.line === "Silent") return Effect.void
       const frame: MessageFrame = {
@@ -153,21 +160,12 @@ class MemorySocket implements TransportSocket {
       }
       this.toClient.push(frame)
       this.drain()
-      return frame.exit ?? this.sent(frame)
+      return frame.exit ?? Effect.onInterrupt(restore(sent(frame)), () => Effect.sync(() => this.withdraw(frame)))
     })
 
-  private sent(frame: MessageFrame): Effect.Effect<void, ConnectionClosedError> {
-    return Effect.async((resume) => {
-      if (frame.exit !== undefined) {
-        resume(frame.exit)
-        return
-      }
-      frame.onExit = resume
-      return Effect.sync(() => {
-        const index = this.toClient.indexOf(frame)
-        if (index >= 0) this.toClient.splice(index, 1)
-      })
-    })
+  private withdraw(frame: MessageFrame): void {
+    const index = this.toClient.indexOf(frame)
+    if (index >= 0) this.toClient.splice(index, 1)
   }
 
   readonly peerReceive: Effect.Effect<Message, ConnectionClosedError> = Effect.suspend(() => {

@@ -1,27 +1,31 @@
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import type {
   ConnectRequest,
   MemoryHandshake,
   MemoryPeer,
+  MemoryRefusal,
   SocketEvents,
   TransportSocket,
   WebSocketTransport
 } from "../WebSocketTransport.js"
 import * as memorySocket from "./memorySocket.js"
+import { mayWait } from "./retryAfter.js"
 import { TransportError } from "./transportError.js"
 
 type Handler<E, R> = (peer: MemoryPeer) => Effect.Effect<unknown, E, R>
 
 interface Options {
-  readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number>) | undefined
+  readonly accept?: ((handshake: MemoryHandshake) => Effect.Effect<unknown, number | MemoryRefusal>) | undefined
 }
 
 /** A plain record for reading: iterating it shows each field once, in lower case, as Node's `http` does. */
@@ -36,15 +40,23 @@ const peerHeaders = (headers: Readonly<Record<string, string>>): Readonly<Record
   return lowerCase
 }
 
-const refusal = (status: number): TransportError =>
-  new TransportError({ reason: "Handshake", status, cause: new Error(`Unexpected server response: ${status}`) })
+const refused = (given: number | MemoryRefusal): TransportError => {
+  const { retryAfter, status }: MemoryRefusal = typeof given === "number" ? { status: given } : given
+  const isAsked = retryAfter !== undefined && mayWait(status)
+  return new TransportError({
+    reason: "Handshake",
+    status,
+    retryAfter: isAsked ? Option.getOrUndefined(Duration.decodeUnknown(retryAfter)) : undefined,
+    cause: new Error("the in-memory server's accept refused it")
+  })
+}
 
 const handshake = (
-  accept: (handshake: MemoryHandshake) => Effect.Effect<unknown, number>,
+  accept: (handshake: MemoryHandshake) => Effect.Effect<unknown, number | MemoryRefusal>,
   asked: MemoryHandshake
 ): Effect.Effect<unknown, TransportError> =>
   Effect.suspend(() => accept(asked)).pipe(
-    Effect.catchAllCause((cause) => Effect.fail(refusal(Option.getOrElse(Cause.failureOption(cause), () => 500)))),
+    Effect.catchAllCause((cause) => Effect.fail(refused(Option.getOrElse(Cause.failureOption(cause), () => 500)))),
     // A client that gives up does not wait for the server, interruptible or not.
     Effect.interruptible,
     Effect.disconnect
@@ -64,8 +76,10 @@ const make = <E, R>(
       Fiber.interruptAll(Array.from(handlers.keys()).filter((handler) => !handlers.get(handler)!.isOpen))
     )
 
+    // The layer may be built where nothing can be interrupted, and the runtime knows that. Its handlers can be all the
+    // same: it could not be closed otherwise.
+    const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
     // Not immediate: what a new fiber does must not happen inside of the call that starts it.
-    const fork = Runtime.runFork(runtime)
     const later = (task: () => void): void => {
       fork(Effect.sync(task), { immediate: false })
     }

@@ -1,39 +1,20 @@
-import { randomFillSync } from "node:crypto"
-import type { ClientRequest, ClientRequestArgs, IncomingMessage } from "node:http"
-import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls"
+import type { ClientRequest, IncomingMessage } from "node:http"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { WebSocket } from "ws"
 import type { Options } from "../NodeWebSocketTransport.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../WebSocketTransport.js"
+import * as nodeAgent from "./nodeAgent.js"
+import type { Proxy } from "./nodeProxy.js"
+import * as nodeRoute from "./nodeRoute.js"
+import { type ClientOptions, decode, type Hop, type Settings } from "./nodeSettings.js"
+import { AttemptSockets } from "./nodeSockets.js"
 import * as failure from "./nodeTransportError.js"
 import { NodeSocket, OwnedWebSocket, type RawSocket } from "./nodeTransportSocket.js"
 import type { TransportError } from "./transportError.js"
 
-/** The largest delay of a timer, and the largest payload that `ws` takes for a number of its own. */
-const maxInt32 = 2 ** 31 - 1
-
-const defaultMaxRedirects = 10
-
 /** The real one, whatever a test puts in its place later. */
 const defer = setImmediate
-
-type ClientOptions = WebSocket.ClientOptions &
-  ClientRequestArgs & { readonly closeTimeout: number; readonly secureContext?: SecureContext }
-
-/** The options, picked and completed. */
-interface Settings {
-  readonly maxRedirects: number
-  readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
-}
-
-/** One request of a chain of redirects. */
-interface Hop {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly number: number
-  /** What no error may show, gathered over all the hops. */
-  readonly visited: ReadonlyArray<string>
-}
 
 class Redirect {
   constructor(
@@ -42,75 +23,9 @@ class Redirect {
   ) {}
 }
 
-const defined = (options: object): object =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+type Failed = Redirect | failure.Refusal | TransportError
 
-const decode = (options: Options): Settings => {
-  const { ca, cert, ciphers, key, maxVersion, minVersion, passphrase, pfx } = options
-  const { agent, checkServerIdentity, family, localAddress, lookup, rejectUnauthorized, servername } = options
-  // A key that is there but undefined would hide the default that Node has for it.
-  const tls: SecureContextOptions = defined({ ca, cert, ciphers, key, maxVersion, minVersion, passphrase, pfx })
-  let context: SecureContext | undefined
-  // One context for all connections spares each of them tens of kilobytes. It would overrule the certificates
-  // that an agent was made with, though.
-  const secure = (): object => {
-    if (agent !== undefined) return tls
-    try {
-      context ??= createSecureContext(tls)
-    } catch (error) {
-      throw failure.badContext(error)
-    }
-    return { secureContext: context }
-  }
-  const connection: object = {
-    perMessageDeflate: options.perMessageDeflate ?? false,
-    ...defined({ agent, family, localAddress, lookup, rejectUnauthorized, servername }),
-    ...(checkServerIdentity && { checkServerIdentity: failure.identityCheck(checkServerIdentity) })
-  }
-  const optionsOf = ({ headers, url }: Hop, { closeTimeout, maxPayload }: ConnectRequest): ClientOptions => {
-    const hasOrigin = Object.keys(headers).some((name) => name.toLowerCase() === "origin")
-    return {
-      ...connection,
-      ...(/^(wss|https):/i.test(url) ? secure() : undefined),
-      ...(options.origin !== undefined && !hasOrigin ? { origin: options.origin } : undefined),
-      headers,
-      maxPayload: clamp(maxPayload),
-      closeTimeout: clamp(closeTimeout),
-      // Redirects are followed below: `ws` would take every header but two to any other server.
-      followRedirects: false,
-      generateMask
-    }
-  }
-  // A pool asks for the same each time, unless it computes something for each attempt.
-  let latest: { readonly request: ConnectRequest; readonly options: ClientOptions } | undefined
-  return {
-    maxRedirects: options.followRedirects === true ? (options.maxRedirects ?? defaultMaxRedirects) : 0,
-    optionsOf: (hop, request) => {
-      if (hop.number > 0) return optionsOf(hop, request)
-      if (latest?.request !== request) latest = { request, options: optionsOf(hop, request) }
-      return latest.options
-    }
-  }
-}
-
-const pool = new Uint8Array(8192)
-let used = pool.length
-
-/**
- * Never zero: such a mask would leave the bytes as they are, so that `ws` would not copy them, but write them
- * from the caller's own array later.
- */
-const generateMask = (mask: Buffer): void => {
-  do {
-    if (used === pool.length) {
-      randomFillSync(pool)
-      used = 0
-    }
-    for (let i = 0; i < 4; i++) mask[i] = pool[used++]!
-  } while (mask.readUInt32LE() === 0)
-}
-
-const clamp = (n: number): number => Math.max(1, Math.min(maxInt32, Math.floor(n)))
+type FromError = (error: unknown, stage: failure.Stage, where?: failure.Whereabouts) => TransportError
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400
 
@@ -125,20 +40,21 @@ const discard = (ws: WebSocket): Effect.Effect<void> =>
       return
     }
     ws.on("error", ignore)
-    ws.on("close", () => resume(Effect.void))
+    ws.on("close", () => nodeAgent.outside(() => resume(Effect.void)))
     ws.terminate()
   })
 
 /** Listens until the handshake has succeeded, or has failed and its socket is gone; then it tells `done`. */
 const listen = (
   ws: OwnedWebSocket,
+  sockets: AttemptSockets | undefined,
   events: SocketEvents,
-  secrets: () => ReadonlyArray<string>,
-  done: (opened: Effect.Effect<void, Redirect | TransportError>) => void
+  fromError: FromError,
+  done: (opened: Effect.Effect<void, Failed>) => void
 ): void => {
   let stage: failure.Stage = "Opening"
   let raw: RawSocket = {}
-  let failed: Redirect | TransportError | undefined
+  let failed: Failed | undefined
 
   ws.on("upgrade", (response) => {
     stage = "Upgrade"
@@ -148,66 +64,127 @@ const listen = (
     failed ??=
       isRedirect(statusCode) && headers.location !== undefined
         ? new Redirect(statusCode, headers.location)
-        : failure.refused(`Unexpected server response: ${statusCode}`, statusCode)
+        : new failure.Refusal(statusCode, headers["retry-after"])
     ws.terminate()
   })
   ws.on("error", (error) => {
-    failed ??= failure.fromError(error, stage, secrets())
+    failed ??= fromError(error, stage)
   })
   ws.on("close", () => {
-    failed ??= failure.fromError(new Error("The connection was closed"), stage, [])
-    done(Effect.fail(failed))
+    failed ??= fromError(new Error("The connection was closed"), stage)
+    const end = Effect.fail(failed)
+    nodeAgent.outside(() => done(end))
   })
   ws.on("open", () => {
     ws.removeAllListeners()
-    events.onOpen(new NodeSocket(ws, raw, events))
-    done(Effect.void)
+    sockets?.release()
+    const socket = new NodeSocket(ws, raw, events)
+    nodeAgent.outside(() => {
+      events.onOpen(socket)
+      done(Effect.void)
+    })
   })
 }
+
+interface Beginning {
+  readonly ws: OwnedWebSocket
+  /** What exists for the attempt; without it, `ws` has the only one. */
+  readonly sockets: AttemptSockets | undefined
+  /** Opens what `ws` waits for. */
+  readonly dial: Effect.Effect<void, unknown> | undefined
+}
+
+/** It throws what is wrong with the request before anything is sent. */
+const begin = (
+  { url }: Hop,
+  { protocols }: ConnectRequest,
+  options: ClientOptions,
+  proxy: Proxy | undefined,
+  { options: given }: Settings
+): Beginning => {
+  const offered = [...protocols]
+  const { agent } = given
+  if (agent !== undefined) {
+    const sockets = new AttemptSockets()
+    const finishRequest = (request: ClientRequest) => {
+      request.on("socket", (socket) => sockets.addFromAgent(socket))
+      request.end()
+    }
+    const open = () => new OwnedWebSocket(url, offered, { ...options, finishRequest })
+    return { ws: nodeAgent.within({ agent, sockets }, open), sockets, dial: undefined }
+  }
+  if (proxy === undefined && nodeRoute.isDirect(url)) {
+    return { ws: new OwnedWebSocket(url, offered, options), sockets: undefined, dial: undefined }
+  }
+  const sockets = new AttemptSockets()
+  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets)
+  const ws = new OwnedWebSocket(url, offered, { ...options, createConnection: route.createConnection })
+  return { ws, sockets, dial: route.dial }
+}
+
+/** What fails on the way to the server. */
+const dialing = (dial: Effect.Effect<void, unknown>, fromError: FromError): Effect.Effect<void, TransportError> =>
+  Effect.catchAll(dial, (failed) => {
+    if (!(failed instanceof nodeRoute.ProxyFailed)) return Effect.fail(fromError(failed, "Opening"))
+    const { error, proxy } = failed
+    return error instanceof failure.Refusal
+      ? refuse(error, proxy.name)
+      : Effect.fail(fromError(error, "Opening", { isSecure: proxy.isSecure, proxy: proxy.name }))
+  })
 
 const attempt = (
   hop: Hop,
   request: ConnectRequest,
   events: SocketEvents,
   settings: Settings
-): Effect.Effect<void, Redirect | TransportError> =>
+): Effect.Effect<void, Failed> =>
   // Only the waiting can be interrupted, not the cleaning up. A socket that has opened is the caller's.
   Effect.uninterruptibleMask((restore) => {
-    const secrets = () => failure.secretsOf(hop.visited, request.headers)
-    let ws: OwnedWebSocket
+    const here = { isSecure: nodeRoute.isSecure(hop.url) }
+    let proxy: Proxy | undefined
+    const fromError: FromError = (error, stage, where = here) =>
+      failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
+    let beginning: Beginning
     try {
-      ws = new OwnedWebSocket(hop.url, [...request.protocols], settings.optionsOf(hop, request))
+      proxy = settings.proxyOf?.(hop.url)
+      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings)
     } catch (error) {
-      return Effect.fail(failure.fromError(error, "Setup", secrets()))
+      return Effect.fail(fromError(error, "Setup"))
     }
-    const opened = Effect.async<void, Redirect | TransportError>((resume) => listen(ws, events, secrets, resume))
-    return Effect.matchCauseEffect(restore(opened), {
-      onFailure: (cause) =>
-        Effect.zipRight(ws.owner === undefined ? discard(ws) : Effect.void, Effect.failCause(cause)),
-      onSuccess: () => Effect.void
-    })
+    const { dial, sockets, ws } = beginning
+    const opened = Effect.async<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
+    return Effect.matchCauseEffect(
+      restore(dial === undefined ? opened : Effect.zipRight(dialing(dial, fromError), opened)),
+      {
+        onFailure: (cause) => {
+          if (ws.owner !== undefined) return Effect.failCause(cause)
+          const end = sockets === undefined ? discard(ws) : Effect.zipRight(discard(ws), sockets.end)
+          return Effect.zipRight(end, Effect.failCause(cause))
+        },
+        onSuccess: () => Effect.void
+      }
+    )
   })
 
 /**
  * The request that a redirect asks for. To another host, and from a secure line to an open one, it takes
  * nothing along that the caller has given for the first.
  */
-const next = (hop: Hop, { location, status }: Redirect, maxRedirects: number): Hop | TransportError => {
+const next = (hop: Hop, { location, status }: Redirect, maxRedirects: number): Hop | failure.Refusal => {
   if (!(hop.number < maxRedirects)) {
-    return failure.refused(
-      maxRedirects === 0 ? `Unexpected server response: ${status}` : "Maximum redirects exceeded",
-      status
-    )
+    return maxRedirects === 0
+      ? new failure.Refusal(status)
+      : new failure.Refusal(status, undefined, "more redirects than maxRedirects allows")
   }
   const from = new URL(hop.url)
   let url: URL
   try {
     url = new URL(location, from)
   } catch {
-    return failure.refused("Redirected to an invalid URL", status)
+    return new failure.Refusal(status, undefined, "redirected to an invalid URL")
   }
   if (!/^(https?|wss?):$/.test(url.protocol)) {
-    return failure.refused("Redirected to a URL that is neither ws: nor wss:", status)
+    return new failure.Refusal(status, undefined, "redirected to a URL that is neither ws: nor wss:")
   }
   url.protocol = url.protocol.replace("http", "ws")
   url.hash = ""
@@ -227,6 +204,9 @@ const next = (hop: Hop, { location, status }: Redirect, maxRedirects: number): H
   }
 }
 
+const refuse = (refusal: failure.Refusal, proxy?: string): Effect.Effect<never, TransportError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(failure.refused(refusal, now, proxy)))
+
 const follow = (
   hop: Hop,
   request: ConnectRequest,
@@ -234,9 +214,10 @@ const follow = (
   settings: Settings
 ): Effect.Effect<void, TransportError> =>
   Effect.catchAll(attempt(hop, request, events, settings), (failed) => {
-    if (!(failed instanceof Redirect)) return failed
+    if (failed instanceof failure.Refusal) return refuse(failed)
+    if (!(failed instanceof Redirect)) return Effect.fail(failed)
     const target = next(hop, failed, settings.maxRedirects)
-    return "number" in target ? follow(target, request, events, settings) : target
+    return target instanceof failure.Refusal ? refuse(target) : follow(target, request, events, settings)
   })
 
 export const make = (options: Options): WebSocketTransport => {

@@ -1,4 +1,6 @@
+import { STATUS_CODES } from "node:http"
 import * as Predicate from "effect/Predicate"
+import * as retryAfter from "./retryAfter.js"
 import { TransportError } from "./transportError.js"
 
 type Reason = TransportError["reason"]
@@ -11,6 +13,24 @@ export type Stage =
   | "Opening"
   /** The server has answered. */
   | "Upgrade"
+
+/** A server, or a proxy before it, that has answered with something else than what it was asked for. */
+export class Refusal {
+  constructor(
+    readonly status: number,
+    /** The header field `Retry-After`. */
+    readonly retryAfter?: string | undefined,
+    /** What there is to say of it beyond the status. */
+    readonly detail = STATUS_CODES[status] ?? "not a standard status"
+  ) {}
+}
+
+/** Where an attempt leads. */
+export interface Whereabouts {
+  readonly isSecure: boolean
+  /** Who is spoken to, if not the server itself. */
+  readonly proxy?: string | undefined
+}
 
 const redacted = "<redacted>"
 
@@ -95,12 +115,40 @@ const messageOf = (error: unknown, secrets: ReadonlyArray<string>): string => {
     : []
   // The rest of this one is the URL.
   const short = error instanceof SyntaxError && text.startsWith("Invalid URL") ? "Invalid URL" : text
-  return redact(short === "" ? (codeOf(error) ?? "Unknown error") : short, secrets, system)
+  return oneLine(redact(short === "" ? (codeOf(error) ?? "Unknown error") : short, secrets, system))
+}
+
+/** OpenSSL ends its messages with a line break, and some consist of several lines. */
+const oneLine = (text: string): string => text.trim().replace(/\s*[\r\n\u2028\u2029]+\s*/g, " ")
+
+/** How OpenSSL complains of a server that does not speak TLS. */
+const noTls = /wrong version number|packet length too long|unknown protocol|http request/i
+
+/** The first bytes of the alert with which some servers turn down what is no TLS. */
+const isTlsAlert = (bytes: unknown): boolean => bytes instanceof Uint8Array && bytes[0] === 0x15 && bytes[1] === 0x03
+
+/** What is behind the commonest mistake, a scheme that does not fit the port: the error itself says nothing of it. */
+const hint = (error: unknown, stage: Stage, { isSecure, proxy }: Whereabouts): string => {
+  if (stage !== "Opening") return ""
+  const [who, plain, secure] =
+    proxy === undefined ? ["the server", "ws:", "wss:"] : ["the proxy", "an http: URL", "an https: URL"]
+  if (isSecure) {
+    return error instanceof Error && noTls.test(error.message)
+      ? `${who} does not speak TLS on this port: use ${plain}`
+      : ""
+  }
+  if (Predicate.hasProperty(error, "rawPacket") && isTlsAlert(error.rawPacket)) {
+    return `${who} speaks TLS on this port: use ${secure}`
+  }
+  // A line that was refused when it was made has carried nothing yet.
+  const isCut =
+    codeOf(error) === "ECONNRESET" && !(Predicate.hasProperty(error, "syscall") && error.syscall === "connect")
+  return isCut ? `if ${who} speaks TLS on this port, use ${secure}` : ""
 }
 
 /** A copy with nothing in it but a name, a code and a message without secrets. */
-const causeOf = (error: unknown, secrets: ReadonlyArray<string>): Error => {
-  const cause = new Error(messageOf(error, secrets))
+const causeOf = (error: unknown, secrets: ReadonlyArray<string>, before = "", after = ""): Error => {
+  const cause = new Error(`${before}${messageOf(error, secrets)}${after === "" ? "" : `; ${after}`}`)
   const code = codeOf(error)
   cause.name = error instanceof Error ? redact(error.name, secrets, ["Error"]) : "Error"
   cause.stack = `${cause.name}: ${cause.message}`
@@ -108,7 +156,7 @@ const causeOf = (error: unknown, secrets: ReadonlyArray<string>): Error => {
 }
 
 const setupCode =
-  /^ERR_(INVALID_CHAR|HTTP_INVALID_HEADER_VALUE|INVALID_HTTP_TOKEN|UNESCAPED_CHARACTERS|INVALID_PROTOCOL|INVALID_ARG_)/
+  /^ERR_(INVALID_CHAR|INVALID_URL|HTTP_INVALID_HEADER_VALUE|INVALID_HTTP_TOKEN|UNESCAPED_CHARACTERS|INVALID_PROTOCOL|INVALID_ARG_)/
 
 /** What OpenSSL calls the ways in which a certificate can be wrong, and what Node's own `tls` says. */
 const tlsCode =
@@ -125,11 +173,27 @@ const reasonOf = (error: unknown, stage: Stage): Reason => {
   return code?.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE" ? "Handshake" : "Network"
 }
 
-export const fromError = (error: unknown, stage: Stage, secrets: ReadonlyArray<string>): TransportError =>
-  new TransportError({ reason: reasonOf(error, stage), cause: causeOf(error, secrets) })
+export const fromError = (
+  error: unknown,
+  stage: Stage,
+  secrets: ReadonlyArray<string>,
+  where: Whereabouts = { isSecure: false }
+): TransportError => {
+  const before = where.proxy === undefined ? "" : `proxy ${where.proxy}: `
+  return new TransportError({
+    reason: reasonOf(error, stage),
+    cause: causeOf(error, secrets, before, hint(error, stage, where))
+  })
+}
 
-export const refused = (message: string, status: number): TransportError =>
-  new TransportError({ reason: "Handshake", status, cause: causeOf(new Error(message), []) })
+/** The status is a field of its own: the message does not repeat it. */
+export const refused = ({ detail, retryAfter: field, status }: Refusal, now: number, proxy?: string): TransportError =>
+  new TransportError({
+    reason: "Handshake",
+    status,
+    retryAfter: retryAfter.mayWait(status) ? retryAfter.parse(field, now) : undefined,
+    cause: causeOf(new Error(proxy === undefined ? detail : `proxy ${proxy}: ${detail}`), [])
+  })
 
 /** Not everything that Node has to say of certificates and keys has a code by which it is known for that. */
 const tlsError = (error: unknown, code: string): Error =>

@@ -12,6 +12,9 @@ export class OwnedWebSocket extends WebSocket {
       case "message":
         owner.received(args[0] as Buffer, args[1] as boolean)
         break
+      case "ping":
+        owner.pinged(args[0] as Buffer)
+        break
       case "pong":
         owner.ponged(args[0] as Buffer)
         break
@@ -119,6 +122,11 @@ export class NodeSocket implements TransportSocket {
   /** One for all messages, since Node handles a row of equal callbacks together. */
   private flushed: ((error?: Error | null) => void) | undefined
 
+  /** A pong has not been flushed yet. */
+  private isPonging = false
+  /** The latest ping that came meanwhile. One answer is enough for all of them (RFC 6455, section 5.5.3). */
+  private unanswered: Buffer | undefined = undefined
+
   private heard = 0
   /** What the system had taken, and what waited, when that was last looked at; and how much of such has left since. */
   private taken = 0
@@ -183,15 +191,17 @@ export class NodeSocket implements TransportSocket {
 
   private write(data: Message, options: { readonly binary: boolean }): void {
     if (!this.isOpen) return
-    this.flushed ??= (error) => {
-      // Node calls what waits on a destroyed socket written.
-      if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
-    }
+    this.flushed ??= (error) => this.onFlushed(error)
     try {
       this.ws.send(data, options, this.flushed)
     } catch {
       this.destroy()
     }
+  }
+
+  private onFlushed(error: Error | null | undefined): void {
+    // Node calls what waits on a destroyed socket written.
+    if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
   }
 
   private cork(): void {
@@ -261,6 +271,36 @@ export class NodeSocket implements TransportSocket {
     if (this.isDeaf) return
     this.heard += 1
     this.events.onMessage(isBinary ? unshared(data) : data.toString(), data.byteLength)
+  }
+
+  /**
+   * However many pings come and however little the server reads, one pong is being written, and at most one more waits
+   * for that. The bytes are copied, since they are a view of all that came with them.
+   */
+  pinged(payload: Buffer): void {
+    if (this.isDeaf) return
+    this.heard += 1
+    if (this.isPonging) this.unanswered = Buffer.from(payload)
+    else this.pong(payload)
+  }
+
+  private pong(payload: Buffer): void {
+    if (!this.isOpen) return
+    this.isPonging = true
+    try {
+      this.ws.pong(payload, true, (error) => this.onPongFlushed(error))
+    } catch {
+      this.destroy()
+    }
+  }
+
+  private onPongFlushed(error: Error | null | undefined): void {
+    const { unanswered } = this
+    this.isPonging = false
+    this.unanswered = undefined
+    if (unanswered !== undefined) this.pong(unanswered)
+    // A send may wait for no more than the room that the pong took.
+    this.onFlushed(error)
   }
 
   ponged(payload: Buffer): void {

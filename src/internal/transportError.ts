@@ -13,7 +13,7 @@ export class TransportError extends Data.TaggedError("TransportError")<{
   readonly reason: Exclude<ConnectFailureReason, "Timeout">
   /** The HTTP status of a refused upgrade. */
   readonly status?: number | undefined
-  /** How long the server has asked to stay away, by its `Retry-After`. */
+  /** How long the server asks to wait: the `Retry-After` of an upgrade refused with 408, 425, 429 or 503. */
   readonly retryAfter?: Duration.Duration | undefined
   /** What lies underneath. */
   readonly cause: unknown
