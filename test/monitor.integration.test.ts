@@ -6,6 +6,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import { type BrowserContextOptions, type Browser as BrowserShape, chromium, type Page } from "playwright-core"
 import * as Process from "./servers/support/process.js"
 
@@ -77,7 +78,7 @@ const numberIn = (page: Page, selector: string) =>
 const serve = (pool: WebSocketPool.WebSocketPool, port = 0) =>
   Effect.gen(function* () {
     const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
-    const router = HttpRouter.mount(HttpRouter.empty, "/ops/pool", WebSocketPool.monitor(pool))
+    const router = HttpRouter.mount(HttpRouter.empty, "/ops/pool", WebSocketPoolMonitor.router(pool))
     yield* Effect.provideService(HttpServer.serveEffect(router), HttpServer.HttpServer, server)
     assert(server.address._tag === "TcpAddress")
     return server.address.port
