@@ -5,8 +5,7 @@ import type { PoolStats } from "../PoolStats.js"
 import { groupOf, kindOf, rowOf } from "./events.js"
 import { Groups } from "./groups.js"
 import { Moments } from "./moments.js"
-import { percentiles } from "./percentiles.js"
-import { Times } from "./times.js"
+import { Times, Window } from "./times.js"
 import type * as wire from "./wire.js"
 
 /** What is kept, in milliseconds. */
@@ -35,7 +34,7 @@ export class History implements Watcher {
   private readonly times = new Times()
   private readonly moments = new Moments(span / interval)
   private readonly events = new Groups(maxRows, maxBytes)
-  private recent: ReadonlyArray<{ readonly at: number; readonly latencies: wire.Latencies }> = []
+  private windows = { waited: new Window(), held: new Window(), connecting: new Window() }
   /** What has come since the latest moment, the latest of each group: texts are made once a second, however many fail. */
   private readonly seen = new Map<string, Seen>()
   private failures = 0
@@ -69,13 +68,16 @@ export class History implements Watcher {
     // The clock was set back: what was recorded lies in the future, and nothing could be drawn.
     if (now < (this.moments.latest ?? now)) this.clear()
     this.stats = stats
-    this.recent = [...this.recentAt(now), { at: now, latencies: this.times.take() }]
-    const { failures, recent } = this
-    const over = (time: wire.Time) => percentiles(recent.map(({ latencies }) => latencies[time]))
+    const over = (time: wire.Time): wire.Percentiles | null => {
+      const window = this.windows[time]
+      window.forget(now - percentileWindow)
+      window.add(now, this.times[time].takePacked())
+      return window.percentiles()
+    }
     this.moments.add({
       at: now,
       counts: stats,
-      failures,
+      failures: this.failures,
       times: { waited: over("waited"), held: over("held"), connecting: over("connecting") }
     })
     this.failures = 0
@@ -90,13 +92,24 @@ export class History implements Watcher {
     this.events.forget(now - span)
     return {
       moments: this.moments.since(now - span),
-      latencies: this.recentAt(now),
+      latencies: this.latenciesSince(now - percentileWindow),
       events: this.events.all()
     }
   }
 
-  private recentAt(now: number) {
-    return this.recent.filter(({ at }) => now - at < percentileWindow)
+  private latenciesSince(time: number): wire.History["latencies"] {
+    const { connecting, held, waited } = this.windows
+    return waited
+      .times()
+      .filter((at) => at > time)
+      .map((at) => ({
+        at,
+        latencies: {
+          waited: waited.histogramAt(at),
+          held: held.histogramAt(at),
+          connecting: connecting.histogramAt(at)
+        }
+      }))
   }
 
   private flush(): void {
@@ -107,6 +120,6 @@ export class History implements Watcher {
   private clear(): void {
     this.moments.clear()
     this.events.forget()
-    this.recent = []
+    this.windows = { waited: new Window(), held: new Window(), connecting: new Window() }
   }
 }

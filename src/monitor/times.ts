@@ -1,4 +1,5 @@
-import type { Histogram, Latencies } from "./wire.js"
+import { percentiles } from "./percentiles.js"
+import type { Histogram, Latencies, Percentiles } from "./wire.js"
 
 /** Times below this many milliseconds have a count each; longer ones share one if their first two digits are equal. */
 const exact = 100
@@ -31,6 +32,23 @@ const millisOf = (index: number): number => {
   return (((index - exact) % perDecade) + 10) * 10 ** (decade + 1)
 }
 
+/** A histogram as pairs of an index and a count: a tenth of what it takes as arrays in an array. */
+type Packed = Uint32Array
+
+const nothing: Packed = new Uint32Array(0)
+
+const pack = (counts: Uint32Array): Packed => {
+  const packed: Array<number> = []
+  for (let index = 0; index < size; index += 1) {
+    const count = counts[index]!
+    if (count > 0) packed.push(index, count)
+  }
+  return Uint32Array.from(packed)
+}
+
+const unpack = (packed: Packed): Histogram =>
+  Array.from({ length: packed.length / 2 }, (_, nth) => [millisOf(packed[2 * nth]!), packed[2 * nth + 1]!] as const)
+
 /** How often something took how long. To add a time costs as much as to count it. */
 export class Counter {
   private readonly counts = new Uint32Array(size)
@@ -43,16 +61,47 @@ export class Counter {
 
   /** What has been added since the last time; shortest first. */
   take(): Histogram {
-    if (!this.any) return []
-    const { counts } = this
-    const histogram: Array<readonly [number, number]> = []
-    for (let index = 0; index < size; index += 1) {
-      const count = counts[index]!
-      if (count > 0) histogram.push([millisOf(index), count])
-    }
-    counts.fill(0)
+    return unpack(this.takePacked())
+  }
+
+  takePacked(): Packed {
+    if (!this.any) return nothing
+    const packed = pack(this.counts)
+    this.counts.fill(0)
     this.any = false
-    return histogram
+    return packed
+  }
+}
+
+/** What has been counted lately, and the sum of it. */
+export class Window {
+  private readonly sums = new Uint32Array(size)
+  private parts: ReadonlyArray<{ readonly at: number; readonly packed: Packed }> = []
+
+  add(at: number, packed: Packed): void {
+    this.parts = [...this.parts, { at, packed }]
+    for (let nth = 0; nth < packed.length; nth += 2) this.sums[packed[nth]!]! += packed[nth + 1]!
+  }
+
+  /** Drops what is not later than a time. */
+  forget(until: number): void {
+    for (const { at, packed } of this.parts) {
+      if (at > until) continue
+      for (let nth = 0; nth < packed.length; nth += 2) this.sums[packed[nth]!]! -= packed[nth + 1]!
+    }
+    this.parts = this.parts.filter(({ at }) => at > until)
+  }
+
+  percentiles(): Percentiles | null {
+    return percentiles(unpack(pack(this.sums)))
+  }
+
+  histogramAt(time: number): Histogram {
+    return unpack(this.parts.find(({ at }) => at === time)?.packed ?? nothing)
+  }
+
+  times(): ReadonlyArray<number> {
+    return this.parts.map(({ at }) => at)
   }
 }
 

@@ -1,4 +1,4 @@
-import { percentiles } from "../percentiles.js"
+import { merged, percentiles } from "../percentiles.js"
 import { type Counts, counts, type History, type Latencies, type Moment, type Sample, type Time } from "../wire.js"
 
 /** The most that is kept, and may be shown, in milliseconds. */
@@ -59,7 +59,7 @@ export const recall = (history: History, now: number): number => {
 export const add = (sample: Sample): void => {
   const { failures, now, stats } = sample
   latencies = [...latencies.filter(({ at }) => now - at < window), { at: now, latencies: sample.latencies }]
-  const over = (time: Time) => percentiles(latencies.map(({ latencies }) => latencies[time]))
+  const over = (time: Time) => percentiles(merged(latencies.map(({ latencies }) => latencies[time])))
   const moment: Moment = {
     at: now,
     counts: Object.fromEntries(counts.map((count) => [count, stats[count]])) as Counts,
