@@ -52,7 +52,7 @@ const matches = ({ connectionId, detail, tag }: EventRow, words: ReadonlyArray<s
 const line = ({ at, connectionId, count, detail, kind, since, tag }: EventRow): HTMLElement => {
   const times = element("b", "times", `×${formatCount(count)}`)
   times.title = `since ${formatTime(since)}`
-  const what = element("td", "", ...(count > 1 ? [times] : []), detail)
+  const what = element("td", "", ...(count > 1 ? [times, " "] : []), detail)
   return element("tr", kind, ...[formatTime(at), tag, connectionId].map((text) => element("td", "", text)), what)
 }
 
