@@ -19,6 +19,11 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
-    coverage: { provider: "v8", include: ["src/**"], reporter: ["text", "json-summary"] }
+    coverage: {
+      provider: "v8",
+      include: ["src/**"],
+      exclude: ["src/monitor/page/**"],
+      reporter: ["text", "json-summary"]
+    }
   }
 })

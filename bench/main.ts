@@ -16,6 +16,7 @@ import { lease } from "./cases/lease.js"
 import { observed, telemetry } from "./cases/observed.js"
 import { receiving } from "./cases/receive.js"
 import { scaling } from "./cases/scaling.js"
+import { size } from "./cases/size.js"
 import { sizing } from "./cases/sizing.js"
 import { type Case, type Report, server } from "./harness.js"
 import {
@@ -43,6 +44,7 @@ const cases: ReadonlyArray<Case> = [
   observed,
   telemetry,
   behaviour,
+  size,
   sizing
 ]
 

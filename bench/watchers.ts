@@ -4,6 +4,7 @@ import { PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import type { WebSocketPool } from "../src/index.js"
+import * as WebSocketPoolMonitor from "../src/WebSocketPoolMonitor.js"
 
 type Pool = WebSocketPool.WebSocketPool
 
@@ -49,6 +50,7 @@ export const watchers = {
     label: "a subscriber to `events`, `stats` every second",
     watch: (pool) => Effect.zipRight(subscriber(pool), statistics(pool))
   },
+  recording: { label: "a recording of the monitor", watch: WebSocketPoolMonitor.record },
   leaks: { label: "`leakThreshold`", options: leaks },
   telemetry: { label: "metrics every second, a tracer", surroundings: telemetryLayer },
   "telemetry-and-leaks": { label: "both", options: leaks, surroundings: telemetryLayer }

@@ -392,9 +392,10 @@ try {
   const dist = join(installed, "dist")
   const files = await listFiles(dist)
   const modules = files.filter((file) => file.endsWith(".js")).map((file) => file.slice(0, -".js".length))
-  const internal = modules.filter((module) => module.startsWith("internal/"))
+  // Public modules lie on top, everything else in a folder.
+  const internal = modules.filter((module) => module.includes("/"))
   const specifiers = modules
-    .filter((module) => !module.startsWith("internal/"))
+    .filter((module) => !module.includes("/"))
     .map((module) => (module === "index" ? name : `${name}/${module}`))
   for (const entry of Object.keys(namespaces)) {
     assert(specifiers.includes(entry), `the package has no module for "${entry}"`)
@@ -405,7 +406,9 @@ try {
     Promise.all(specifiers.map((specifier) => checkImportable(project, specifier)))
   )
   await step("its internal modules are closed", () =>
-    Promise.all(["internal/x", ...internal].map((module) => checkNotImportable(project, `${name}/${module}`)))
+    Promise.all(
+      ["internal/x", "monitor/x", ...internal].map((module) => checkNotImportable(project, `${name}/${module}`))
+    )
   )
   await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
   await step("the quick start and all declarations type-check", () => typeCheck(project, quickStart, specifiers))

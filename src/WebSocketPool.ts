@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpRouter from "@effect/platform/HttpRouter"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -17,7 +16,6 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import * as accessors from "./internal/accessors.js"
-import * as internalMonitor from "./internal/monitor.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolStats } from "./PoolStats.js"
@@ -541,35 +539,6 @@ export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refr
  * @since 0.2.0
  */
 export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(WebSocketPool)
-
-/**
- * A web page that shows a pool at work, as a router to be mounted in any Effect HTTP server: connections by state,
- * waiters and latencies over the last two minutes, the last hundred events, and each connection's age and traffic.
- *
- * **Details** The page is at `/` of the router and its stream of server-sent events at `/events`; no other asset is
- * needed, under whatever path the router is mounted. It answers `GET` and `HEAD` only. Nothing is kept or observed
- * while no page is open: a page shows what has happened since it was opened. When the pool is closed the page says so.
- *
- * **Gotchas** It has no authentication of its own: mount it behind yours. It shows the pool's name, connection ids, and
- * what errors say of themselves; header values and the user info and query strings of URLs are in none of these.
- *
- * @example
- * ```ts
- * import { HttpRouter, HttpServer } from "@effect/platform"
- * import { Effect, Layer } from "effect"
- * import { WebSocketPool } from "effect-websocket-pool"
- *
- * const MonitorLive = Layer.unwrapEffect(
- *   Effect.map(WebSocketPool.WebSocketPool, (pool) =>
- *     HttpRouter.empty.pipe(HttpRouter.mount("/pool", WebSocketPool.monitor(pool)), HttpServer.serve())
- *   )
- * )
- * ```
- *
- * @category monitoring
- * @since 0.1.0
- */
-export const monitor: (pool: WebSocketPool) => HttpRouter.HttpRouter = internalMonitor.monitor
 
 /**
  * A tag with accessors of its own: see `Tag`.

@@ -6,6 +6,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import { type BrowserContextOptions, type Browser as BrowserShape, chromium, type Page } from "playwright-core"
 import * as Process from "./servers/support/process.js"
 
@@ -51,7 +52,7 @@ const open = (url: string, options: BrowserContextOptions = {}) =>
     page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`))
     page.on("pageerror", (error) => complaints.push(`error: ${error.message}`))
     page.on("request", (request) => {
-      if (request.url().endsWith("/events")) streams += 1
+      if (/\/events(\?|$)/.test(request.url())) streams += 1
     })
     yield* Effect.promise(() => page.goto(url))
     const tab: Tab = { page, complaints, streams: () => streams }
@@ -74,10 +75,10 @@ const numberIn = (page: Page, selector: string) =>
   Effect.map(text(page, selector), (shown) => Number(shown.replaceAll(",", "")))
 
 /** Serves a monitor at `/ops/pool` until the scope closes. */
-const serve = (pool: WebSocketPool.WebSocketPool, port = 0) =>
+const serve = (pool: Parameters<typeof WebSocketPoolMonitor.router>[0], port = 0) =>
   Effect.gen(function* () {
     const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
-    const router = HttpRouter.mount(HttpRouter.empty, "/ops/pool", WebSocketPool.monitor(pool))
+    const router = HttpRouter.mount(HttpRouter.empty, "/ops/pool", WebSocketPoolMonitor.router(pool))
     yield* Effect.provideService(HttpServer.serveEffect(router), HttpServer.HttpServer, server)
     assert(server.address._tag === "TcpAddress")
     return server.address.port
@@ -234,14 +235,122 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
+    it.scoped("shows what was recorded before it was opened, repeated events on one line, and finds them", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        const recording = yield* WebSocketPoolMonitor.record(pool)
+        for (let times = 0; times < 3; times += 1) yield* pool.use((connection) => connection.discard)
+        yield* Effect.sleep("1200 millis") // A moment is recorded every second.
+        const tab = yield* open(pageAt(yield* serve(recording)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        const line = page.locator("#events tbody tr")
+        const lines = Effect.promise(() => line.allInnerTexts())
+        yield* until(lines, (lines) => lines.length === 2)
+        const [closed, opened] = yield* lines
+        assert.match(closed!, /ConnectionClosed\s+speech-3\s+×3\s+code 1000, age \d+ ms, Discarded/)
+        assert.match(opened!, /ConnectionOpened\s+speech-3\s+×3\s+elapsed/)
+
+        const filter = page.getByRole("searchbox", { name: "Filter events" })
+        yield* Effect.promise(() => filter.fill("DISCARDED speech-3"))
+        assert.strictEqual((yield* lines).length, 1)
+        yield* Effect.promise(() => filter.fill("discarded speech-4"))
+        assert.strictEqual((yield* lines).length, 0)
+        assert.strictEqual(yield* text(page, "#no-events"), "None that matches the filter.")
+        yield* Effect.promise(() => filter.fill(""))
+        assert.strictEqual((yield* lines).length, 2)
+
+        yield* Effect.promise(() => page.getByText("Options in force").click())
+        assert.match(yield* text(page, "#options"), /acquireTimeout\s+30s/)
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
+    it.scoped("goes back ten minutes if it was recorded that long, or if asked to", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        const url = pageAt(yield* serve(pool))
+        const served = yield* Effect.promise(() => fetch(`${url}/events`))
+        const reader = served.body!.getReader()
+        const { value } = yield* Effect.promise(() => reader.read())
+        yield* Effect.promise(() => reader.cancel())
+        const [, retry, data] = /^(retry: .*\n)data: (.*)\n\n$/.exec(new TextDecoder().decode(value))!
+        const sample = JSON.parse(data!)
+        const [moment] = sample.history.moments
+        const ago = (seconds: number, failures: number) => ({ ...moment, at: sample.now - seconds * 1000, failures })
+
+        const browser = yield* Browser
+        const openWith = (moments: ReadonlyArray<unknown>) =>
+          Effect.gen(function* () {
+            const context = yield* Effect.acquireRelease(
+              Effect.promise(() => browser.newContext()),
+              (context) => Effect.promise(() => context.close())
+            )
+            const page = yield* Effect.promise(() => context.newPage())
+            const body = `${retry}data: ${JSON.stringify({ ...sample, history: { ...sample.history, moments } })}\n\n`
+            yield* Effect.promise(() =>
+              page.route("**/events", (route) => route.fulfill({ body, contentType: "text/event-stream" }))
+            )
+            yield* Effect.promise(() => page.goto(url))
+            yield* until(text(page, "h1"), (name) => name === "speech")
+            return page
+          })
+        const failures = (page: Page) =>
+          Effect.map(
+            Effect.all([text(page, "#failures-title"), text(page, "#failures")]),
+            ([title, count]) => `${title}: ${count}`
+          )
+        const press = (page: Page, name: string) =>
+          Effect.promise(() => page.getByRole("button", { name }).press("Enter"))
+
+        const short = yield* openWith([ago(100, 4), ago(50, 3)])
+        assert.strictEqual(yield* failures(short), "Failures in 2 minutes: 7")
+
+        const long = yield* openWith([ago(500, 8), ago(100, 4), ago(50, 3)])
+        assert.strictEqual(yield* failures(long), "Failures in 10 minutes: 15")
+        yield* press(long, "2 min")
+        assert.strictEqual(yield* failures(long), "Failures in 2 minutes: 7")
+        yield* press(long, "10 min")
+        assert.strictEqual(yield* failures(long), "Failures in 10 minutes: 15")
+      })
+    )
+
+    it.scoped("shows several pools, one at a time, and keeps the choice when it is loaded again", () =>
+      Effect.gen(function* () {
+        const pools = [yield* makePool(), yield* makePool({ name: "other" }), yield* makePool({ maxConnections: 1 })]
+        yield* pools[2]!.get
+        yield* Effect.forkScoped(Effect.scoped(pools[2]!.get))
+        const tab = yield* open(pageAt(yield* serve(pools)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "h1"), "speech (1)")
+        const buttons = page.locator("#pools button")
+        yield* until(
+          Effect.promise(() => buttons.allInnerTexts()),
+          (texts) => texts[2]!.replace(/\s+/g, " ") === "speech (2) 1 of 1 in use, 1 waiting"
+        )
+
+        yield* Effect.promise(() => buttons.nth(2).press("Enter"))
+        yield* until(text(page, "h1"), (name) => name === "speech (2)")
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "#waiting"), "1")
+        assert.strictEqual(yield* text(page, "#connections tbody td:first-child"), "speech-1")
+        yield* Effect.promise(() => page.reload())
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "h1"), "speech (2)")
+        assert.strictEqual(yield* Effect.promise(() => page.locator('#pools [aria-pressed="true"]').count()), 1)
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
     it.scoped("fits on a phone, whatever the pool is called", () =>
       Effect.gen(function* () {
         const name = `speech-of-${"somebody-".repeat(12)}else`
         const pool = yield* makePool({ name })
         yield* pool.use(() => Effect.void)
-        const url = pageAt(yield* serve(pool))
+        const url = pageAt(yield* serve([pool, ...(yield* Effect.replicateEffect(makePool(), 20))]))
         for (const colorScheme of ["light", "dark"] as const) {
-          const tab = yield* open(url, { viewport: { width: 360, height: 740 }, colorScheme })
+          const tab = yield* open(url, { viewport: { width: 320, height: 740 }, colorScheme })
           yield* says(tab, "Live")
           const overflow = yield* Effect.promise(() =>
             tab.page.locator("html").evaluate((html) => html.scrollWidth - html.clientWidth)

@@ -5,9 +5,11 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { type PoolStats, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import { echo, now, peers, poolWith, settle } from "./support/memoryPool.js"
 
 interface Sample {
@@ -31,7 +33,7 @@ type Router = HttpRouter.HttpRouter<HttpServerError.RouteNotFound>
 
 const Pool = WebSocketPool.WebSocketPool
 
-const theMonitor = Effect.map(Pool, WebSocketPool.monitor)
+const theMonitor = Effect.map(Pool, WebSocketPoolMonitor.router)
 
 const respond = (router: Router, path: string, method = "GET") =>
   Effect.provideService(
@@ -99,8 +101,14 @@ const observed = (pool: WebSocketPool.WebSocketPool) => {
   return { watched, counts }
 }
 
-it("monitor gives a router that needs nothing", () => {
-  expectTypeOf(WebSocketPool.monitor).toEqualTypeOf<(pool: WebSocketPool.WebSocketPool) => HttpRouter.HttpRouter>()
+it("router and record need nothing but a scope", () => {
+  type Pools = WebSocketPool.WebSocketPool | ReadonlyArray<WebSocketPool.WebSocketPool>
+  expectTypeOf(WebSocketPoolMonitor.router).toEqualTypeOf<
+    (pools: Pools | WebSocketPoolMonitor.Recording) => HttpRouter.HttpRouter
+  >()
+  expectTypeOf(WebSocketPoolMonitor.record).toEqualTypeOf<
+    (pools: Pools) => Effect.Effect<WebSocketPoolMonitor.Recording, never, Scope.Scope>
+  >()
 })
 
 describe("monitor: the page", () => {
@@ -303,7 +311,7 @@ describe("monitor: the stream", () => {
             "",
             "failure",
             'ConnectionUnavailableError (Handshake): Pool "mine" could not connect to ws://server.test/path after 1 ' +
-              "attempt: the server refused the WebSocket upgrade with status 404. Look at the path of the URL, and at proxies that do not pass the upgrade on"
+              "attempt: the server refused the WebSocket upgrade with status 404 (the in-memory server's accept refused it). Look at the path of the URL, and at proxies that do not pass the upgrade on"
           ]
         ]
       )
@@ -341,7 +349,7 @@ describe("monitor: what it costs", () => {
   it.effect("nobody listens to the pool while no page is open", () =>
     Effect.gen(function* () {
       const { counts, watched } = observed(yield* Pool)
-      const router = HttpRouter.mount(HttpRouter.empty, "/pool", WebSocketPool.monitor(watched))
+      const router = HttpRouter.mount(HttpRouter.empty, "/pool", WebSocketPoolMonitor.router(watched))
       yield* fetchFrom(router, "/pool")
       yield* fetchFrom(router, "/pool/events", "HEAD")
       yield* fetchFrom(router, "/pool/events", "POST")
@@ -388,7 +396,7 @@ describe("monitor: the end of a pool", () => {
   it.effect("a pool that is closed while it is watched says so, and the stream ends", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
-      const { fiber, last, retries, samples } = yield* watch(WebSocketPool.monitor(pool))
+      const { fiber, last, retries, samples } = yield* watch(WebSocketPoolMonitor.router(pool))
       yield* WebSocketPool.get // Closing waits for it.
       yield* Effect.fork(pool.close)
       yield* TestClock.adjust("500 millis")
@@ -410,7 +418,7 @@ describe("monitor: the end of a pool", () => {
   it.effect("the page of a pool that was closed before says so", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
-      const router = WebSocketPool.monitor(pool)
+      const router = WebSocketPoolMonitor.router(pool)
       yield* pool.close
       assert.strictEqual((yield* fetchFrom(router, "/")).status, 200)
       const { fiber, last, retries, samples } = yield* watch(router)
@@ -426,11 +434,11 @@ describe("monitor: more than one", () => {
   it.effect("one mounted twice and another of the same pool all show it", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
-      const once = WebSocketPool.monitor(pool)
+      const once = WebSocketPoolMonitor.router(pool)
       const router = HttpRouter.empty.pipe(
         HttpRouter.mount("/a", once),
         HttpRouter.mount("/b", once),
-        HttpRouter.mount("/c", WebSocketPool.monitor(pool))
+        HttpRouter.mount("/c", WebSocketPoolMonitor.router(pool))
       )
       const watching = yield* Effect.forEach(["/a/events", "/b/events", "/c/events", "/a/events"], (path) =>
         watch(router, path)
@@ -455,7 +463,7 @@ describe("monitor: more than one", () => {
       const { close, get, getNew, ready, refresh, resize, stats, use, useNew } = yield* Pool
       const events = Stream.empty
       const pool = { close, events, get, getNew, ready, refresh, resize, stats, use, useNew }
-      const { last, samples } = yield* watch(WebSocketPool.monitor(pool))
+      const { last, samples } = yield* watch(WebSocketPoolMonitor.router(pool))
       yield* WebSocketPool.use(() => Effect.void)
       yield* TestClock.adjust("1 second")
       assert.lengthOf(samples, 3)

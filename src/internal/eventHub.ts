@@ -48,9 +48,21 @@ class Subscriber {
   })
 }
 
+/** Sees a pool at work at next to no cost: it gets the times of leases as numbers, and no event of their routine. */
+export interface Watcher {
+  /** A lease began, after a wait of so many milliseconds. */
+  readonly acquired: (waited: number) => void
+  /** A lease ended, after so many milliseconds. */
+  readonly released: (held: number) => void
+  /** Any other event, those of drains and dropped messages excepted. */
+  readonly event: (event: PoolEvent) => void
+}
+
 /** Hands events to whoever listens. While nobody does, none is made. */
 export class EventHub {
   private readonly subscribers = new Set<Subscriber>()
+  /** Replaced as a whole, so that a lease can go through it without an iterator. */
+  private watchers: ReadonlyArray<Watcher> = []
   private isOver = false
   private isWaking = false
 
@@ -59,13 +71,38 @@ export class EventHub {
     private readonly defer: (f: () => void) => void
   ) {}
 
+  /** Whether anybody gets events. */
   get isObserved(): boolean {
+    return this.subscribers.size > 0 || this.watchers.length > 0
+  }
+
+  /** Whether anybody gets those of every lease: watchers do not. */
+  get isFollowed(): boolean {
     return this.subscribers.size > 0
+  }
+
+  /** Adds a watcher, and gives what removes it. */
+  watch(watcher: Watcher): () => void {
+    this.watchers = [...this.watchers, watcher]
+    return () => {
+      this.watchers = this.watchers.filter((other) => other !== watcher)
+    }
+  }
+
+  acquired(waited: number): void {
+    const { watchers } = this
+    for (let index = 0; index < watchers.length; index += 1) watchers[index]!.acquired(waited)
+  }
+
+  released(held: number): void {
+    const { watchers } = this
+    for (let index = 0; index < watchers.length; index += 1) watchers[index]!.released(held)
   }
 
   emit(event: PoolEvent): void {
     if (this.isOver) return
     if (event._tag === "PoolClosed") this.isOver = true
+    if (this.watchers.length > 0 && !isRoutine(event)) for (const watcher of this.watchers) watcher.event(event)
     let isAwaited = false
     for (const subscriber of this.subscribers) {
       subscriber.push(event)
@@ -101,6 +138,9 @@ export class EventHub {
     })
   )
 }
+
+const isRoutine = (event: PoolEvent): boolean =>
+  isFrequent(event) || event._tag === "DrainStarted" || event._tag === "DrainCompleted"
 
 const isFrequent = ({ _tag }: PoolEvent): boolean =>
   _tag === "Acquired" || _tag === "Released" || _tag === "MessageDropped"

@@ -148,7 +148,8 @@ export class Journal {
     this.metrics.acquired(waited)
     this.exhaustion.succeeded()
     this.leaks?.taken(id)
-    if (!this.hub.isObserved) return
+    this.hub.acquired(waited)
+    if (!this.hub.isFollowed) return
     this.hub.emit({ _tag: "Acquired", pool: this.pool, connectionId: id, waited: Duration.millis(waited) })
   }
 
@@ -156,7 +157,8 @@ export class Journal {
     this.totals.released += 1
     this.metrics.released(held)
     this.leaks?.ended(id)
-    if (!this.hub.isObserved) return
+    this.hub.released(held)
+    if (!this.hub.isFollowed) return
     this.hub.emit({ _tag: "Released", pool: this.pool, connectionId: id, held: Duration.millis(held) })
   }
 
@@ -171,14 +173,14 @@ export class Journal {
   // Messages between two leases
 
   drainStarted({ id }: Subject): void {
-    if (this.hub.isObserved) this.hub.emit({ _tag: "DrainStarted", pool: this.pool, connectionId: id })
+    if (this.hub.isFollowed) this.hub.emit({ _tag: "DrainStarted", pool: this.pool, connectionId: id })
   }
 
   drainCompleted(link: Subject, since: number, dropped: number): void {
     const elapsed = this.timers.now() - since
     this.metrics.drained(elapsed)
     this.tracing.drained(link, elapsed, dropped)
-    if (!this.hub.isObserved) return
+    if (!this.hub.isFollowed) return
     this.hub.emit({
       _tag: "DrainCompleted",
       pool: this.pool,
@@ -196,7 +198,7 @@ export class Journal {
   dropped({ id }: Subject, bytes: number): void {
     this.totals.messagesDropped += 1
     this.metrics.dropped()
-    if (this.hub.isObserved) this.hub.emit({ _tag: "MessageDropped", pool: this.pool, connectionId: id, bytes })
+    if (this.hub.isFollowed) this.hub.emit({ _tag: "MessageDropped", pool: this.pool, connectionId: id, bytes })
   }
 
   // The pool

@@ -20,6 +20,7 @@ import type { ConnectionInfo, WebSocketConnection } from "../WebSocketConnection
 import type { WebSocketPool } from "../WebSocketPool.js"
 import { WebSocketTransport } from "../WebSocketTransport.js"
 import { Connections, type Owner } from "./connections.js"
+import type { Watcher } from "./eventHub.js"
 import { Journal, type Observers, observe } from "./journal.js"
 import { infoOf, Lease } from "./lease.js"
 import { acquire, type Restore } from "./leasing.js"
@@ -33,9 +34,12 @@ import type { Fork } from "./within.js"
 
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 
+/** What the monitor shows besides `stats` and `events`. */
 export interface Inspection {
-  readonly name: string
-  readonly connections: ReadonlyArray<ConnectionInfo>
+  readonly settings: Settings
+  readonly connections: () => ReadonlyArray<ConnectionInfo>
+  /** Adds a watcher, and gives what removes it. */
+  readonly watch: (watcher: Watcher) => () => void
 }
 
 /** The service: it leases what the connections' driver keeps, and shuts it down. */
@@ -106,9 +110,12 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.toJSON()
   }
 
-  /** What `monitor` shows besides `stats` and `events`. */
   inspect(): Inspection {
-    return { name: this.settings.name, connections: this.connections.links().map(infoOf) }
+    return {
+      settings: this.settings,
+      connections: () => this.connections.links().map(infoOf),
+      watch: (watcher) => this.journal.hub.watch(watcher)
+    }
   }
 
   start(): void {
@@ -369,7 +376,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 /** Turns of the event loop that a socket may take to be gone once it is destroyed. */
 const lastTurns = 100
 
-/** The name and the connections of a pool, unless it is an implementation of somebody else's. */
+/** How to look into a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>
   pool instanceof WebSocketPoolImpl ? pool.inspect() : undefined
 

@@ -1,0 +1,80 @@
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import type { PoolStats } from "../PoolStats.js"
+import { Digest } from "./digest.js"
+import type { Recorded, Recorder } from "./recorder.js"
+import { snapshotOf, toJson } from "./snapshot.js"
+import type { History, Overview, Sample } from "./wire.js"
+
+/** How often a page gets a sample. */
+const interval = Duration.millis(500)
+
+/** When a page that has lost its stream asks for another one: soon, or seldom when the pool is closed. */
+const retryMillis = 2_000
+const retryClosedMillis = 10_000
+
+/**
+ * A message now and every half second, to the end of the pool, of the client or of the server. Each is made when it
+ * is asked for: a client that does not read costs one digest.
+ */
+export const watch = (
+  recorder: Recorder,
+  recorded: Recorded,
+  request: HttpServerRequest.HttpServerRequest
+): Stream.Stream<string> =>
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const { history, name, pool } = recorded
+      const digest = new Digest()
+      const clock = yield* Effect.clock
+      const now = () => clock.unsafeCurrentTimeMillis()
+      yield* recorder.hold
+      yield* pool.events.pipe(
+        Stream.runForEach((event) => Effect.sync(() => digest.add(event, now()))),
+        Effect.forkScoped
+      )
+      const sample = (past?: History): Effect.Effect<Sample<PoolStats>> =>
+        Effect.map(pool.stats, (stats) => ({
+          ...snapshotOf(pool, name, now(), stats),
+          ...digest.take(),
+          pools: overviewOf(recorder),
+          ...(past && { history: past })
+        }))
+      return Stream.unfoldEffect<"first" | "next" | "end", string, never, never>("first", (turn) => {
+        if (turn === "end") return Effect.succeedNone
+        const taken = turn === "first" ? Effect.suspend(() => sample(history.read())) : Effect.delay(sample(), interval)
+        return Effect.map(taken, (sample) => {
+          const isClosed = sample.stats.state === "closed"
+          const retry = isClosed ? retryClosedMillis : retryMillis
+          const message = `retry: ${retry}\ndata: ${toJson(sample)}\n\n`
+          return Option.some([message, isClosed || isShuttingDown(request) ? "end" : "next"])
+        })
+      })
+    })
+  )
+
+/** As of the recorder's latest moment: a page about one pool asks no other. */
+const overviewOf = ({ pools }: Recorder): ReadonlyArray<Overview> =>
+  pools.length === 1
+    ? []
+    : pools.map(({ history: { stats }, name }) => ({
+        name: name ?? "",
+        state: stats?.state ?? "open",
+        busy: stats?.busy ?? 0,
+        maxConnections: stats?.maxConnections ?? 0,
+        waiting: stats?.waiting ?? 0
+      }))
+
+/**
+ * A Node.js server that was told to close waits for the end of every response, and tells nobody. It shows in the
+ * server that the request's socket came from.
+ */
+const isShuttingDown = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+  Predicate.hasProperty(source, "socket") &&
+  Predicate.hasProperty(source.socket, "server") &&
+  Predicate.hasProperty(source.socket.server, "listening") &&
+  source.socket.server.listening === false

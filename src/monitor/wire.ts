@@ -1,0 +1,126 @@
+/**
+ * What goes over the wire from the monitor to its page. The page is compiled against these types, so they name nothing
+ * that only a server has.
+ */
+
+/** Whether an event belongs to the routine of leases, means trouble, or is neither. */
+export type EventKind = "routine" | "failure" | "other"
+
+/** One event, or several alike: a line of the table of events. */
+export interface EventRow {
+  /** When the latest happened, in milliseconds since the epoch. */
+  readonly at: number
+  /** When the first happened. */
+  readonly since: number
+  /** How many there were. */
+  readonly count: number
+  readonly kind: EventKind
+  readonly tag: string
+  /** Of the latest. */
+  readonly connectionId: string
+  /** Of the latest. */
+  readonly detail: string
+  /** Events of one group that follow each other closely share a line. */
+  readonly group: string
+}
+
+/** How often something took so many milliseconds. */
+export type Histogram = ReadonlyArray<readonly [millis: number, count: number]>
+
+/** What is timed: the wait for a lease, the lease, and the opening of a connection. */
+export const times = ["waited", "held", "connecting"] as const
+
+export type Time = (typeof times)[number]
+
+export type Latencies = { readonly [T in Time]: Histogram }
+
+export interface Percentiles {
+  readonly p50: number
+  readonly p99: number
+}
+
+/** The states of a connection that a chart shows, from the bottom up. */
+export const states = ["busy", "draining", "connecting", "closing", "idle"] as const
+
+export type State = (typeof states)[number]
+
+/** Counts of a moment, all of which a recording keeps, and a page draws. */
+export const counts = [...states, "waiting", "total", "maxConnections", "acquired"] as const
+
+export type Counts = { readonly [C in (typeof counts)[number]]: number }
+
+/** A moment that a page draws. */
+export interface Moment {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly counts: Counts
+  /** Events that told of a failure since the moment before. */
+  readonly failures: number
+  /** Of the last thirty seconds; `null` if there was nothing to time. */
+  readonly times: { readonly [T in Time]: Percentiles | null }
+}
+
+/** What happened before a page was opened, as far as it was recorded. */
+export interface History {
+  readonly moments: ReadonlyArray<Moment>
+  /** The latencies of the last thirty seconds, which percentiles go on from. */
+  readonly latencies: ReadonlyArray<{ readonly at: number; readonly latencies: Latencies }>
+  /** Without the routine of leases; the oldest first. */
+  readonly events: ReadonlyArray<EventRow>
+}
+
+/** `PoolStats`, as far as the page reads it. */
+export interface Stats extends Counts {
+  readonly state: "open" | "closing" | "closed"
+  readonly minConnections: number
+}
+
+/** `ConnectionInfo`, as far as the page reads it. */
+export interface Connection {
+  readonly id: string
+  readonly state: State | "closed"
+  readonly openedAt: number
+  readonly lastActivityAt: number
+  readonly leases: number
+  readonly messagesSent: number
+  readonly messagesReceived: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+}
+
+/** How one of several pools is doing. */
+export interface Overview {
+  readonly name: string
+  readonly state: Stats["state"]
+  readonly busy: number
+  readonly maxConnections: number
+  readonly waiting: number
+}
+
+/** How a pool is doing now, in detail. */
+export interface Snapshot<S extends Stats = Stats> {
+  /** Milliseconds since the epoch, by the server's clock. */
+  readonly now: number
+  /** `null` if the pool is an implementation that has no name. */
+  readonly pool: string | null
+  readonly stats: S
+  /** `null` if the pool is an implementation that cannot be asked. */
+  readonly connections: ReadonlyArray<Connection> | null
+  /** How many connections are not listed, because there are too many. */
+  readonly connectionsLeftOut: number
+  /** The options in force, as they are to be read. */
+  readonly options: Readonly<Record<string, string>>
+}
+
+/** What a page gets every half second. */
+export interface Sample<S extends Stats = Stats> extends Snapshot<S> {
+  readonly latencies: Latencies
+  /** The latest hundred of the routine, and of everything else; the oldest first. */
+  readonly events: ReadonlyArray<EventRow>
+  /** How many events told of a failure, those that are not among `events` included. */
+  readonly failures: number
+  /** Every pool of the page, if there are several. */
+  readonly pools: ReadonlyArray<Overview>
+  /** Only in the first sample of a stream. */
+  readonly history?: History
+}
