@@ -225,7 +225,7 @@ const listFiles = async (folder) =>
     )
     .sort()
 
-const isNodeModule = (file) => /^(internal\/)?node/i.test(file)
+const isNodeModule = (file) => /^(transport\/)?node\b|^node/i.test(file)
 
 /** What a file imports, statically, dynamically or as a type. */
 const importedBy = (file, source) => {
@@ -265,7 +265,7 @@ const checkImports = async (dist, files) => {
       const imported = scope.startsWith("@") ? `${scope}/${rest}` : scope
       const node = isBuiltin(specifier)
       if (!isNodeModule(file) && (node || imported === "ws")) {
-        wrong.push(`${file} imports "${specifier}"; only node*, Node* and internal/node* may`)
+        wrong.push(`${file} imports "${specifier}"; only the Node transport and its faces may`)
       } else if (!node && !(imported in dependencies) && !(imported in peerDependencies)) {
         wrong.push(`${file} imports "${specifier}", neither a dependency nor a peer dependency`)
       }

@@ -9,40 +9,12 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { Pipeable } from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
-import type * as Types from "effect/Types"
-import * as internal from "./internal/resourcePool.js"
+import type { ResourcePool } from "./core/resource.js"
+import * as internal from "./core/resourcePool.js"
 import type { PoolClosedError } from "./PoolError.js"
 
-/**
- * The mark by which a `ResourcePool` is known.
- *
- * @category type ids
- * @since 0.1.0
- */
-export const TypeId: unique symbol = internal.TypeId
-
-/**
- * The type of that mark.
- *
- * @category type ids
- * @since 0.1.0
- */
-export type TypeId = typeof TypeId
-
-/**
- * A pool of items of type `A`, making which may fail with `E`. It can be piped: `pool.pipe(ResourcePool.use(f))`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ResourcePool<in out A, out E = never> extends Pipeable {
-  readonly [TypeId]: {
-    readonly _A: Types.Invariant<A>
-    readonly _E: Types.Covariant<E>
-  }
-}
+export { type ResourcePool, TypeId } from "./core/resource.js"
 
 /**
  * Tells whether a value is a `ResourcePool`.

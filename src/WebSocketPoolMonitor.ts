@@ -8,35 +8,12 @@
 import type * as HttpRouter from "@effect/platform/HttpRouter"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Recording } from "./monitor/api.js"
 import * as recording from "./monitor/recording.js"
 import * as internal from "./monitor/router.js"
 import type { WebSocketPool } from "./WebSocketPool.js"
 
-/**
- * Marks a recording.
- *
- * @category type ids
- * @since 0.2.0
- */
-export const TypeId: unique symbol = recording.TypeId
-
-/**
- * The type of that mark.
- *
- * @category type ids
- * @since 0.2.0
- */
-export type TypeId = typeof TypeId
-
-/**
- * The last ten minutes of one pool or several: see `record`.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Recording {
-  readonly [TypeId]: TypeId
-}
+export { type Recording, TypeId } from "./monitor/api.js"
 
 /**
  * Records pools until the scope closes, so that a page opened during an incident shows how it began.

@@ -144,13 +144,13 @@ const isExported = (statement: ts.Statement): boolean =>
 const parseFile = (file: string): ts.SourceFile =>
   ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true)
 
-/** What a file exports; names that it passes on from an internal file included, from a public one not. */
+/** What a file exports; names that it passes on from a room included, from another face not. */
 const exportsOf = (file: string): ReadonlyArray<Declaration> =>
   parseFile(file).statements.flatMap((statement) => {
     if (isExported(statement)) return declarationsOf(statement)
     if (!ts.isExportDeclaration(statement) || statement.moduleSpecifier === undefined) return []
     const from = statement.moduleSpecifier.getText().slice(1, -1)
-    if (!from.includes("/internal/") || statement.exportClause === undefined) return []
+    if (!/^\.\/[a-z]/.test(from) || statement.exportClause === undefined) return []
     if (!ts.isNamedExports(statement.exportClause)) return []
     const names = statement.exportClause.elements.map(({ name }) => name.text)
     const there = exportsOf(resolve(file, "..", from.replace(/\.js$/, ".ts")))

@@ -1,5 +1,5 @@
 import * as Duration from "effect/Duration"
-import type { PoolEvent } from "../PoolEvent.js"
+import type { PoolEvent } from "../values/events.js"
 import { kindOf, rowOf } from "./events.js"
 import { Times } from "./times.js"
 import type { EventRow, Latencies } from "./wire.js"

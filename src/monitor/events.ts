@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
-import { isPoolError, type PoolError } from "../PoolError.js"
-import type { PoolEvent } from "../PoolEvent.js"
+import { isPoolError, type PoolError } from "../values/errors.js"
+import type { PoolEvent } from "../values/events.js"
 import type { EventKind, EventRow } from "./wire.js"
 
 /** Characters of an error's message that are shown, and of a connection's id. */

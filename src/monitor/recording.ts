@@ -1,16 +1,14 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import type { WebSocketPool } from "../WebSocketPool.js"
-import type { Recording, TypeId as RecordingTypeId } from "../WebSocketPoolMonitor.js"
+import type { WebSocketPool } from "../pool/api.js"
+import { type Recording, TypeId } from "./api.js"
 import { Recorder } from "./recorder.js"
-
-export const TypeId: RecordingTypeId = Symbol.for("effect-websocket-pool/WebSocketPoolMonitor") as RecordingTypeId
 
 type Pools = WebSocketPool | ReadonlyArray<WebSocketPool>
 
 class RecordingImpl implements Recording {
-  readonly [TypeId]: RecordingTypeId = TypeId
+  readonly [TypeId]: typeof TypeId = TypeId
   constructor(readonly recorder: Recorder) {}
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { kinds } from "./kinds.js"
 
-/** One way to break the pool: a text of a file in src/internal, and what to put in its place. */
+/** One way to break the pool: a text of a file in src, and what to put in its place. */
 interface Mutation {
   readonly name: string
   readonly file: string
@@ -19,171 +19,171 @@ interface Mutation {
 const mutations: ReadonlyArray<Mutation> = [
   {
     name: "forget what a cancelled waiter was given",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (waiter.granted !== undefined)",
     to: "if (waiter.granted === null)"
   },
   {
     name: "free a slot before its socket is gone",
-    file: "connections.ts",
+    file: "pool/connections.ts",
     from: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)',
     to: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason); this.pool.closed(slot)'
   },
   {
     name: "ignore discard and discardOn",
-    file: "connections.ts",
+    file: "pool/connections.ts",
     from: "if (link.isUnfit) return",
     to: "if (link.isUnfit && this.timers.now() < 0) return"
   },
   {
     name: "reuse a connection with an unread message",
-    file: "settling.ts",
+    file: "pool/settling.ts",
     from: 'link.inbox.length === 0 ? "Reuse" : "Dirty"',
     to: '"Reuse"'
   },
   {
     name: "keep a message that comes between two leases",
-    file: "link.ts",
+    file: "connection/link.ts",
     from: "this.lease !== undefined || this.leases === 0",
     to: "this.lease !== undefined || this.leases >= 0"
   },
   {
     name: "drop an unread message without counting it",
-    file: "link.ts",
+    file: "connection/link.ts",
     from: "const bytes = this.inbox.nextBytes",
     to: "const bytes = this.inbox.nextBytes; if (bytes !== undefined) { this.inbox.take(); continue }"
   },
   {
     name: "leave the slot of a failed creation taken",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "const waiter = slot.starter ?? slot.heldFor",
     to: "const waiter = slot.starter ?? slot.heldFor; this.slots.add(slot)"
   },
   {
     name: "do not serve when a slot becomes free",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: 'if (this.state === "open") this.serve()',
     to: 'if (this.state === "open") return'
   },
   {
     name: "do not serve when a lease ends",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "this.count.leased === 0) this.driver.vacated()",
     to: "this.count.leased === 0) this.driver.vacated(); if (slot.uses > 0) return"
   },
   {
     name: "let newcomers overtake",
-    file: "waitingLine.ts",
+    file: "core/line.ts",
     from: "this.all.push(waiter)",
     to: "this.all.unshift(waiter)"
   },
   {
     name: "serve the last in line first",
-    file: "waitingLine.ts",
+    file: "core/line.ts",
     from: "return this.all.first",
     to: "return this.all.last"
   },
   {
     name: "open one more than the limit",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "while (this.slots.size < this.max &&",
     to: "while (this.slots.size <= this.max &&"
   },
   {
     name: "give getNew an idle connection",
-    file: "webSocketPool.ts",
+    file: "pool/service.ts",
     from: "const slot = fresh ?",
     to: "const slot = fresh && this.timers.now() < 0 ?",
     everywhere: true
   },
   {
     name: "leave waiters waiting when the pool closes",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "waiter !== undefined; waiter = this.line.first",
     to: "waiter === null; waiter = this.line.first"
   },
   {
     name: "do not give up connects when the pool closes",
-    file: "connections.ts",
+    file: "pool/connections.ts",
     from: "creation.isAborted = true",
     to: "creation.isAborted = true; return"
   },
   {
     name: "wait for leases for ever when the pool closes",
-    file: "webSocketPool.ts",
+    file: "pool/service.ts",
     from: "this.timers.set(this.patience,",
     to: "this.timers.clear(this.patience,"
   },
   {
     name: "wait for a closing handshake for ever",
-    file: "link.ts",
+    file: "connection/link.ts",
     from: "this.socket.close(code, reason)",
     to: "this.socket.close(code, reason); return"
   },
   {
     name: "count a release twice",
-    file: "webSocketPool.ts",
+    file: "pool/service.ts",
     from: "this.journal.released(link",
     to: "this.journal.totals.released += 1; this.journal.released(link"
   },
   {
     name: "lease a connection while it is being drained",
-    file: "settling.ts",
+    file: "pool/settling.ts",
     from: 'if (drain.quietPeriod > 0) return "Settle"',
     to: ""
   },
   {
     name: "take a failed hook for a success",
-    file: "hooks.ts",
+    file: "pool/hooks.ts",
     from: "return Exit.isSuccess(exit)",
     to: 'return Exit.isSuccess(exit) || hook !== ""'
   },
   {
     name: "leave the timers of a closed pool running",
-    file: "webSocketPool.ts",
+    file: "pool/service.ts",
     from: "this.timers.stop()",
     to: "",
     everywhere: true
   },
   {
     name: "lose a message when receive is interrupted",
-    file: "link.ts",
+    file: "connection/link.ts",
     from: "return take",
     to: "return Effect.zipLeft(take, Effect.yieldNow())"
   },
   {
     name: "lend what has passed its check, though it is ending",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: 'this.driver.isUsable(slot) ? undefined : "Remote"',
     to: "undefined"
   },
   {
     name: "lose a canceller until the wait has begun",
-    file: "waiting.ts",
+    file: "core/cancellable.ts",
     from: "Cause.isInterrupted(cause) ? cancel()",
     to: "Cause.isInterrupted(cause) && wake !== undefined ? cancel()"
   },
   {
     name: "lose an interruption that comes while a task is started",
-    file: "tasks.ts",
+    file: "pool/tasks.ts",
     from: "if (task.isInterrupted) fiber",
     to: "if (limit === null) fiber"
   },
   {
     name: "say that it is closed while sockets are still there",
-    file: "webSocketPool.ts",
+    file: "pool/service.ts",
     from: "turns > 0 && this.connections.hasSockets",
     to: "turns < 0"
   },
   {
     name: "take what the pool renews for a loss",
-    file: "connections.ts",
+    file: "pool/connections.ts",
     from: "renewals.has(reason) && lasted >= shortestLife",
     to: "renewals.has(reason) && lasted < 0"
   },
   {
     name: "keep the place of a connection that is lost under a lease",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: 'if (!("lost" in transitions[slot.state])) return',
     to: 'if (!("lost" in transitions[slot.state]) || slot.state === "leased") return'
   },
@@ -191,212 +191,212 @@ const mutations: ReadonlyArray<Mutation> = [
   // The generic pool, and what only it reaches
   {
     name: "skip the finaliser of an item",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "this.finalise(slot, slot.item.scope, Exit.void)",
     to: "Effect.sync(() => this.pool.closed(slot))"
   },
   {
     name: "free a place before its item is finalised",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "Scope.close(scope, exit)",
     to: "Effect.forkDaemon(Scope.close(scope, exit))"
   },
   {
     name: "keep what a failed creation had acquired",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "return this.finalise(slot, scope, exit)",
     to: "return Effect.sync(() => this.pool.closed(slot))"
   },
   {
     name: "finalise what a failed creation had acquired before its failure is told",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "this.pool.failed(slot, Effect.failCause(exit.cause), false)",
     to: "const tell = Effect.sync(() => this.pool.failed(slot, Effect.failCause(exit.cause)))\nif (exit) return Effect.zipRight(Scope.close(scope, exit), tell)"
   },
   {
     name: "start a spare creation in the name of who was given an item",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: " && !this.again",
     to: ""
   },
   {
     name: "lose a place to a finaliser that dies",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "Effect.catchAllCause(Scope.close(scope, exit)",
     to: "Effect.tapErrorCause(Scope.close(scope, exit)"
   },
   {
     name: "wait for creations in flight when the pool closes",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "if (fiber !== undefined) this.interrupt(fiber)",
     to: ""
   },
   {
     name: "say that it is closed while items are left",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "if (this.pool.slots.size > 0) return",
     to: ""
   },
   {
     name: "leave the sleep of a closed pool running",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "this.timers.stop()",
     to: "",
     everywhere: true
   },
   {
     name: "invalidate nothing that is leased",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: 'slot.state === "closing" ||',
     to: 'slot.state === "closing" || slot.state === "leased" ||'
   },
   {
     name: "give back only what was used with success",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "Effect.onExit(restore(Effect.suspend(() => f(slot.item.value)))",
     to: "Effect.tap(restore(Effect.suspend(() => f(slot.item.value)))"
   },
   {
     name: "replace what was closed on purpose through the back-off",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: 'reason !== "Expired" || lasted >= shortestLife',
     to: "lasted < 0 && reason === undefined"
   },
   {
     name: "ignore targetUtilization",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "options.targetUtilization ?? 1",
     to: "1"
   },
   {
     name: "ignore concurrency",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "options.concurrency ?? 1",
     to: "1"
   },
   {
     name: "let no item grow old",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "byCreation ? timeToLive : Number.POSITIVE_INFINITY",
     to: "Number.POSITIVE_INFINITY"
   },
   {
     name: "let items idle for ever",
-    file: "resourcePool.ts",
+    file: "core/resourcePool.ts",
     from: "byCreation ? Number.POSITIVE_INFINITY : timeToLive",
     to: "Number.POSITIVE_INFINITY"
   },
   {
     name: "lend an item once more than concurrency says",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "slot.leases < this.limits.concurrency",
     to: "slot.leases <= this.limits.concurrency"
   },
   {
     name: "start a creation for each waiter, whatever concurrency is",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: " / this.limits.concurrency) - this.sound",
     to: ") - this.sound"
   },
   {
     name: "start no creation while one is under way",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "- this.sound - this.shared",
     to: "- this.sound - this.shared * 100"
   },
   {
     name: "make no spare item when one is leased at once",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (this.limits.targetUtilization < 1) this.serve()",
     to: ""
   },
   {
     name: "close the spare items that targetUtilization calls for",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (this.wanted >= 0) {",
     to: "if (this.wanted > 100) {"
   },
   {
     name: "close idle items below min",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "oldest === undefined || this.kept <= this.min",
     to: "oldest === undefined"
   },
   {
     name: "count the time without use from the creation",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "oldest.idleSince + this.limits.idleTimeout",
     to: "oldest.createdAt + this.limits.idleTimeout"
   },
   {
     name: "do not serve when one of an item's leases ends",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (slot.leases > 0) {",
     to: "if (slot.leases > 0 && slot.doom === undefined) return this.shelf.putInUse(slot)\nif (slot.leases > 0) {"
   },
   {
     name: "finalise an invalidated item when the first of its holders lets go",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (slot.leases > 0) {",
     to: "if (slot.leases > 0 && slot.doom === undefined) {"
   },
   {
     name: "accept what was invalidated after the hand-off",
-    file: "leasing.ts",
+    file: "core/leasing.ts",
     from: 'if (fitness === "Fit")',
     to: 'if (fitness !== "Over")'
   },
   {
     name: "go on counting an invalidated item that is leased",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "        slot.doom = reason\n",
     to: "        slot.doom = reason\n        this.sound += 1\n"
   },
   {
     name: "fail the first in line when a creation fails",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "const waiter = slot.starter ?? slot.heldFor",
     to: "const waiter = this.line.first ?? slot.heldFor"
   },
   {
     name: "give up a creation with the waiter that started it",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: "if (waiter.creation !== undefined) waiter.creation.starter = undefined",
     to: "if (waiter.creation !== undefined) this.driver.abort(waiter.creation)"
   },
   {
     name: "do not pause after a failure to keep min",
-    file: "slotPool.ts",
+    file: "core/slotPool.ts",
     from: 'if (slot.background && this.state === "open") this.upkeep.failed()',
     to: ""
   },
   {
     name: "do not try again to keep min when the pause is over",
-    file: "upkeep.ts",
+    file: "core/upkeep.ts",
     from: "makeTimer(resume)",
     to: "makeTimer(() => {})"
   },
   {
     name: "lend the emptiest item first",
-    file: "shelf.ts",
+    file: "core/shelf.ts",
     from: "const { partial } = this",
     to: "const partial = this.partial.filter(({ length }) => length > 0).reverse()"
   },
   {
     name: "lend items in rotation",
-    file: "shelf.ts",
+    file: "core/shelf.ts",
     from: "return this.used.first ?? this.unused.first",
     to: "return this.used.last ?? this.unused.first"
   },
   {
     name: "lend what was never used first",
-    file: "shelf.ts",
+    file: "core/shelf.ts",
     from: "return this.used.first ?? this.unused.first",
     to: "return this.unused.first ?? this.used.first"
   },
   {
     name: "sleep on when something falls due earlier",
-    file: "timers.ts",
+    file: "core/timers.ts",
     from: "first.due >= this.wakeAt",
     to: "this.sleeper !== undefined"
   }
@@ -418,7 +418,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 /** A loop without end is found, too: by so many milliseconds without any progress. */
 const patience = 120_000
 
-const sourceOf = (file: string): string => join("src/internal", file)
+const sourceOf = (file: string): string => join("src", file)
 
 /** The source with the mutation made, or why it cannot be. */
 const mutate = ({

@@ -483,7 +483,7 @@ export const faults = {
   status301: connecting("answers 301", answer("301 Moved Permanently", ["Location: http://127.0.0.1:1/"])),
   status401: connecting("answers 401", answer("401 Unauthorized", ["WWW-Authenticate: Basic"])),
   status404: connecting("answers 404", answer("404 Not Found")),
-  status429: connecting("answers 429 with `Retry-After`", answer("429 Too Many Requests", ["Retry-After: 3600"])),
+  status429: connecting("answers 429 with `Retry-After`", answer("429 Too Many Requests", ["Retry-After: 1"])),
   status503: connecting("answers 503", answer("503 Service Unavailable")),
   wrongKey: connecting(
     "answers with a wrong accept key",

@@ -1,0 +1,485 @@
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import type * as Scope from "effect/Scope"
+import type { AnySpan } from "effect/Tracer"
+import { cancellable } from "../core/cancellable.js"
+import type { Slot } from "../core/slot.js"
+import type { Timer } from "../core/timers.js"
+import type { CloseInfo, SocketEvents, TransportSocket } from "../transport/seam.js"
+import {
+  type AcquireError,
+  ConnectionBusyError,
+  ConnectionClosedError,
+  type ConnectionError
+} from "../values/errors.js"
+import type { CloseReason } from "../values/events.js"
+import type { Message } from "../values/message.js"
+import type { CloseInitiator } from "../values/reasons.js"
+import type { Draining } from "./draining.js"
+import { Inbox } from "./inbox.js"
+import { type Line, type Rules, Watch } from "./watch.js"
+
+/** What a link needs to know of its pool, and tells it. */
+export interface LinkHost extends Rules {
+  readonly receiveBuffer: number
+  readonly sendBuffer: number
+  readonly closeTimeout: number
+  readonly hasHealthCheck: boolean
+  /** Calls `wake` once all that arrives in this turn of the event loop is told. */
+  readonly wakeLater: (link: Link) => void
+  /** To be counted: a message went out, or came in. */
+  readonly onSent: (bytes: number) => void
+  readonly onReceived: (bytes: number) => void
+  /** A message came that belongs to no lease. */
+  readonly onStray: (link: Link, message: Message, bytes: number) => void
+  /** A message was read and will be given to nobody. */
+  readonly onDropped: (link: Link, bytes: number) => void
+  /** Nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
+  readonly onSilent: (link: Link) => void
+  /** Nothing moved for `pingTimeout` after a ping. */
+  readonly onDead: (link: Link) => void
+  /** The connection has ended; its socket may still be there. */
+  readonly onEnded: (link: Link) => void
+  /** The socket is gone. */
+  readonly onGone: (link: Link) => void
+}
+
+/** The handle of a lease, as far as the link knows it. */
+export interface Holder {
+  /** When it began. */
+  readonly since: number
+  /** The span of the fiber that took it. */
+  readonly span: AnySpan | undefined
+  /** A message that it had claimed when it ended. */
+  kept: Message | undefined
+}
+
+interface End {
+  readonly code: number
+  readonly reason: string
+  readonly initiator: CloseInitiator
+}
+
+interface Receiver {
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly isInterruptible: boolean
+}
+
+interface Reader extends Receiver {
+  /** Makes it look again. */
+  readonly wake: () => void
+}
+
+interface Sender {
+  readonly lease: Holder
+  readonly message: Message
+  readonly resume: (effect: Effect.Effect<void, ConnectionError>) => void
+}
+
+/**
+ * A physical connection. It knows who holds it, and keeps what has arrived.
+ * All of its methods are synchronous; leases wrap them into effects.
+ */
+export class Link implements SocketEvents, Line, Timer {
+  socket: TransportSocket | undefined = undefined
+  /** Who may use it now. */
+  lease: Holder | undefined = undefined
+  /** How many leases there have been, those of hooks aside. */
+  leases = 0
+  /** Why the pool or its holder ended it. */
+  closeReason: CloseReason | undefined = undefined
+  end: End | undefined = undefined
+  isGone = false
+  /** Whether a lease has made it unfit for the next one. */
+  isUnfit = false
+  /** The wait for the line to fall quiet between two leases. */
+  draining: Draining | undefined = undefined
+  /** What `onConnect` has acquired. */
+  scope: Scope.CloseableScope | undefined = undefined
+  /** Told once the socket is gone. */
+  onceGone: (() => void) | undefined = undefined
+
+  openedAt = 0
+  activeAt = 0
+  leasedUntil = 0
+  /** When the latest message came. */
+  messageAt = 0
+  messagesSent = 0
+  messagesReceived = 0
+  bytesSent = 0
+  bytesReceived = 0
+
+  inbox = new Inbox()
+  /** What waits for the first lease while a hook has one. */
+  private greeting: Inbox | undefined = undefined
+  isPaused = false
+  private reader: Reader | undefined = undefined
+  private isWaking = false
+  /** Who was told that there is a message, and has not taken it yet. */
+  private claimant: Receiver | undefined = undefined
+  private senders: Array<Sender> = none
+
+  /** The close frame of our side, once it is sent. */
+  private closing: End | undefined = undefined
+  private readonly watch: Watch
+
+  // Its timer is the end of the closing handshake.
+  due = 0
+  position = -1
+
+  constructor(
+    readonly id: string,
+    readonly slot: Slot<Link, AcquireError>,
+    private readonly host: LinkHost
+  ) {
+    this.watch = new Watch(this, host)
+  }
+
+  /** How long nothing was heard of it, by whichever clock has gone further. */
+  silentFor(now: number): number {
+    const { heardAt, heardLead } = this.watch
+    const jump = this.host.timers.readWallLead(now) - heardLead
+    return now - heardAt + (jump > clockNoise ? jump : 0)
+  }
+
+  get isChecked(): boolean {
+    return this.host.hasHealthCheck && this.slot.state === "idle"
+  }
+
+  /** What the clock shows at a time; 0 if it was never open. */
+  onClock(time: number): number {
+    return this.socket === undefined ? 0 : this.host.timers.onClock(time)
+  }
+
+  get isOpen(): boolean {
+    return this.end === undefined && this.closing === undefined && this.socket?.isOpen === true
+  }
+
+  get isEnding(): boolean {
+    return this.end !== undefined || this.closing !== undefined
+  }
+
+  // What the socket reports
+
+  onOpen(socket: TransportSocket): void {
+    this.socket = socket
+    this.openedAt = this.activeAt = this.leasedUntil = this.host.timers.now()
+    if (this.isEnding) socket.destroy()
+    else this.watch.opened(this.openedAt)
+  }
+
+  onMessage(message: Message, bytes: number): void {
+    const now = this.host.timers.now()
+    this.activeAt = this.messageAt = now
+    this.watch.heard(now)
+    this.messagesReceived += 1
+    this.bytesReceived += bytes
+    this.host.onReceived(bytes)
+    if (this.end !== undefined) this.host.onDropped(this, bytes)
+    else if (this.lease !== undefined || this.leases === 0) {
+      this.inbox.push(message, bytes)
+      if (this.reader !== undefined && !this.isWaking) {
+        this.isWaking = true
+        this.host.wakeLater(this)
+      }
+      // One message that is waited for is as good as read, however large it is.
+      const isAwaited = this.isWaking && this.inbox.length === 1
+      if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused && !isAwaited) this.pause()
+    } else this.host.onStray(this, message, bytes)
+  }
+
+  onPong(payload: string): void {
+    this.activeAt = this.host.timers.now()
+    this.watch.ponged(payload, this.activeAt)
+  }
+
+  onFlush(): void {
+    if (this.senders.length > 0) this.sendWaiting()
+  }
+
+  onEnd(info: CloseInfo): void {
+    const { closing } = this
+    if (this.end !== undefined) return
+    this.closeReason ??= isProtocolError(info) ? "Protocol" : "Remote"
+    this.finish(closing === undefined ? info : { ...info, initiator: closing.initiator })
+    this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)
+    this.host.onEnded(this)
+  }
+
+  onGone(): void {
+    this.isGone = true
+    this.closeReason ??= "Remote"
+    if (this.end === undefined) this.finish({ code: 1006, reason: "", initiator: this.closing?.initiator ?? "Remote" })
+    this.host.timers.clear(this)
+    this.watch.stop()
+    this.onceGone?.()
+    this.host.onGone(this)
+  }
+
+  // Receiving
+
+  /**
+   * The next step of a `receive`: `take`, a wait, or an error.
+   *
+   * An effect that holds a message can be interrupted before its fiber goes on, and the message is lost. So
+   * the message is taken by `take`, a single `Effect.sync`, whose result the fiber's continuation gets within
+   * the same step. Until then the fiber has only claimed it.
+   */
+  receive<A>(
+    lease: Holder,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    isInterruptible: boolean,
+    again: Effect.Effect<A, ConnectionError>,
+    take: Effect.Effect<A>
+  ): Effect.Effect<A, ConnectionError> {
+    if (this.lease !== lease) return this.released
+    if (this.inbox.length > 0) {
+      const { claimant } = this
+      // Unless that one was interrupted, and never will, it takes the message in its next step.
+      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.receiving
+      this.claimant = { fiber, isInterruptible }
+      return take
+    }
+    if (this.end !== undefined) return Effect.fail(this.closedError(this.end))
+    if (this.reader !== undefined && isReceiving(this.reader)) return this.receiving
+    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
+    // by the state of its fiber, and waking it does nothing.
+    return Effect.async((resume) => {
+      this.reader = { fiber, isInterruptible, wake: () => resume(again) }
+    })
+  }
+
+  take(lease: Holder): Message {
+    this.claimant = undefined
+    if (this.lease !== lease) return lease.kept!
+    const message = this.inbox.take()
+    if (this.isPaused && this.inbox.weight <= this.host.receiveBuffer / 2) this.unpause()
+    return message
+  }
+
+  takeAll(lease: Holder): Array<Message> {
+    this.claimant = undefined
+    if (this.lease !== lease) return [lease.kept!]
+    const messages = this.inbox.takeAll()
+    if (this.isPaused) this.unpause()
+    return messages
+  }
+
+  /** Wakes who waits for what has arrived. */
+  wake(): void {
+    this.isWaking = false
+    this.wakeReader()
+  }
+
+  private wakeReader(): void {
+    const { reader } = this
+    this.reader = undefined
+    reader?.wake()
+  }
+
+  private pause(): void {
+    this.isPaused = true
+    // A closing handshake that nobody reads would never end.
+    if (this.closing !== undefined) this.destroy()
+    else this.socket!.pause()
+  }
+
+  private unpause(): void {
+    this.isPaused = false
+    if (this.isGone) return
+    this.socket!.resume()
+    if (!this.isEnding) this.watch.resumed()
+  }
+
+  /** Throws away what is unread, up to the first message that may not be. */
+  drop(mayDrop: (message: Message) => boolean = () => true): boolean {
+    while (this.inbox.length > 0) {
+      if (!mayDrop(this.inbox.next)) return false
+      const bytes = this.inbox.nextBytes
+      this.inbox.take()
+      this.host.onDropped(this, bytes)
+    }
+    if (this.isPaused) this.unpause()
+    return true
+  }
+
+  // Sending
+
+  send(lease: Holder, message: Message): Effect.Effect<void, ConnectionError> {
+    const { socket } = this
+    if (this.lease !== lease || socket === undefined) return this.released
+    const end = this.end ?? this.closing
+    if (end !== undefined) return Effect.fail(this.closedError(end))
+    // A server that has begun to close has not told how yet: then wait for the end, too.
+    if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
+      return cancellable((resume) => {
+        const sender: Sender = { lease, message, resume }
+        if (this.senders === none) this.senders = []
+        this.senders.push(sender)
+        return () => {
+          const index = this.senders.indexOf(sender)
+          if (index >= 0) this.senders.splice(index, 1)
+          return undefined
+        }
+      })
+    }
+    this.write(socket, message)
+    return Effect.void
+  }
+
+  private write(socket: TransportSocket, message: Message): void {
+    this.activeAt = this.host.timers.now()
+    this.messagesSent += 1
+    const bytes = socket.send(message)
+    this.bytesSent += bytes
+    this.host.onSent(bytes)
+  }
+
+  private sendWaiting(): void {
+    const { socket } = this
+    while (this.senders.length > 0 && this.isOpen && socket!.bufferedAmount <= this.host.sendBuffer) {
+      const sender = this.senders.shift()!
+      this.write(socket!, sender.message)
+      sender.resume(Effect.void)
+    }
+  }
+
+  // The life of the line
+
+  ping(lease: Holder | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+    return Effect.suspend(() => {
+      if (lease !== undefined && this.lease !== lease) return this.released
+      const end = this.end ?? this.closing
+      if (end !== undefined) return Effect.fail(this.closedError(end))
+      return this.watch.ping(lease)
+    })
+  }
+
+  sendPing(): void {
+    this.watch.sendPing()
+  }
+
+  onSilent(): void {
+    this.host.onSilent(this)
+  }
+
+  onDead(): void {
+    this.host.onDead(this)
+  }
+
+  /** It can be leased again, after more than a release. */
+  isIdle(): void {
+    if (this.host.hasHealthCheck && this.isOpen) this.watch.idle()
+  }
+
+  /** A health check has come to its end. */
+  wasChecked(): void {
+    if (this.isOpen) this.watch.checked()
+  }
+
+  // Ends
+
+  /**
+   * Begins the closing handshake. One that the pool begins is over at once for the holder; one that the holder
+   * begins is over when the server has answered, so that what it sends before that can be received.
+   */
+  close(code: number, reason: string, initiator: "Local" | "Pool", closeReason: CloseReason): void {
+    this.closeReason ??= closeReason
+    if (this.isEnding) return
+    this.closing = { code, reason, initiator }
+    if (initiator === "Pool") this.finish(this.closing)
+    else this.failWaiting(this.closing)
+    if (this.isPaused || this.socket === undefined) this.destroy()
+    else {
+      this.socket.close(code, reason)
+      this.host.timers.set(this, this.host.timers.now() + this.host.closeTimeout)
+    }
+  }
+
+  onDue(): void {
+    this.destroy()
+  }
+
+  /** Ends the line without a handshake. */
+  destroy(): void {
+    if (this.isGone) return
+    this.closeReason ??= "Closed"
+    if (this.end === undefined) this.finish({ code: 1006, reason: "", initiator: this.closing?.initiator ?? "Pool" })
+    this.socket?.destroy()
+  }
+
+  private finish(end: End): void {
+    this.end = end
+    this.failWaiting(end)
+    this.wakeReader()
+  }
+
+  private failWaiting(end: End): void {
+    const { senders } = this
+    const error = () => Effect.fail(this.closedError(end))
+    this.senders = none
+    for (const sender of senders) sender.resume(error())
+    this.watch.stop()
+    this.watch.fail(error)
+  }
+
+  /** Hooks between leases see nothing of what waits for the first lease. */
+  lendToHook(lease: Holder): void {
+    this.lease = lease
+    if (this.leases > 0) return
+    this.greeting = this.inbox
+    this.inbox = new Inbox()
+  }
+
+  /** Whatever is under way for the holder fails. */
+  endLease(): void {
+    const { lease, senders } = this
+    if (lease === undefined) return
+    // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
+    const isClaimed = this.claimant !== undefined && this.claimant.fiber.unsafePoll() === null
+    if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
+    this.claimant = undefined
+    this.lease = undefined
+    if (this.reader !== undefined) this.wakeReader()
+    if (senders.length > 0) {
+      this.senders = none
+      for (const sender of senders) sender.resume(this.released)
+    }
+    this.watch.endLease(() => this.released)
+    if (this.greeting !== undefined) {
+      this.greeting.append(this.inbox)
+      this.inbox = this.greeting
+      this.greeting = undefined
+    }
+    // What its holder has left of a connection that is over is for nobody else.
+    if (this.isEnding) this.drop()
+  }
+
+  private get receiving(): Effect.Effect<never, ConnectionBusyError> {
+    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
+  }
+
+  private get released(): Effect.Effect<never, ConnectionBusyError> {
+    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Released" }))
+  }
+
+  private closedError(end: End): ConnectionClosedError {
+    return new ConnectionClosedError({ connectionId: this.id, ...end })
+  }
+}
+
+/** Before our side has begun to close, only a breach of the protocol makes it end a connection. */
+const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
+  initiator === "Local" || code === 1002 || code === 1007 || code === 1009
+
+const none: Array<Sender> = []
+
+/** Milliseconds by which the two clocks may differ for being read one after the other. */
+const clockNoise = 10
+
+/** An interruption is no end of what is uninterruptible. */
+export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
+  fiber.unsafePoll() === null && (!isInterruptible || Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause)))

@@ -1,0 +1,229 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import type * as LogLevel from "effect/LogLevel"
+import type { Fork } from "../core/limit.js"
+import type { SlotState } from "../core/slot.js"
+import type { Timers } from "../core/timers.js"
+import type { Settings } from "../options/decode.js"
+import type { ConnectionUnavailableError, PoolExhaustedError } from "../values/errors.js"
+import type { CloseReason } from "../values/events.js"
+import type { PoolStats } from "../values/stats.js"
+import { Episode, exhaustion, outage } from "./episode.js"
+import { EventHub } from "./eventHub.js"
+import { Leaks } from "./leaks.js"
+import { Log } from "./log.js"
+import { Metrics } from "./metrics.js"
+import { Tracing } from "./tracing.js"
+
+/** What is said of a connection. */
+interface Subject {
+  readonly id: string
+}
+
+/** Those who are told besides the subscribers. */
+export interface Observers {
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly logLevel: LogLevel.LogLevel
+}
+
+/** Those of the current fiber: its tracer, labels and level of logging are the pool's. */
+export const observe = (settings: Settings, clock: Clock.Clock): Effect.Effect<Observers> =>
+  Effect.all({
+    metrics: Effect.map(FiberRef.get(FiberRef.currentMetricLabels), (labels) => new Metrics(settings.name, labels)),
+    tracing: Tracing.make(settings, clock),
+    logLevel: FiberRef.get(FiberRef.currentMinimumLogLevel)
+  })
+
+/** What a pool has. */
+interface Occupancy {
+  readonly count: { readonly [S in SlotState]: number }
+  readonly waiting: number
+}
+
+/** Counts what happens, and tells those who want to know. While nobody listens to events, none is made. */
+export class Journal {
+  readonly hub: EventHub
+  readonly totals = {
+    opened: 0,
+    closed: 0,
+    connectFailures: 0,
+    acquired: 0,
+    released: 0,
+    exhausted: 0,
+    discarded: 0,
+    messagesDropped: 0,
+    drainTimeouts: 0,
+    healthCheckFailures: 0
+  }
+  /** Who looks for leases that are held for too long, if somebody does. */
+  readonly leaks: Leaks | undefined
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  private readonly pool: string
+  private readonly log: Log
+  private readonly outage: Episode
+  private readonly exhaustion: Episode
+
+  constructor(
+    { leakThreshold, maxConnections, minConnections, name }: Settings,
+    private readonly timers: Timers,
+    { logLevel, metrics, tracing }: Observers,
+    fork: Fork,
+    defer: (f: () => void) => void
+  ) {
+    this.hub = new EventHub(defer)
+    this.pool = name
+    this.metrics = metrics
+    this.tracing = tracing
+    this.log = new Log(name, fork, logLevel)
+    this.outage = new Episode(outage, this.log, timers)
+    this.exhaustion = new Episode(exhaustion, this.log, timers)
+    this.leaks =
+      leakThreshold === Number.POSITIVE_INFINITY
+        ? undefined
+        : new Leaks(leakThreshold, timers, this.log, fork, (suspicion) => {
+            if (this.hub.isObserved) this.hub.emit({ _tag: "LeaseLeakSuspected", pool: this.pool, ...suspicion })
+          })
+    metrics.limits(minConnections, maxConnections)
+  }
+
+  // Connections
+
+  opened({ id }: Subject, since: number, attempts: number): void {
+    this.totals.opened += 1
+    const elapsed = this.timers.now() - since
+    this.metrics.opened(elapsed)
+    this.outage.succeeded()
+    this.log.debug("Connection opened", () => ({ connectionId: id, attempts, elapsed: shown(elapsed) }))
+    if (!this.hub.isObserved) return
+    this.hub.emit({
+      _tag: "ConnectionOpened",
+      pool: this.pool,
+      connectionId: id,
+      elapsed: Duration.millis(elapsed),
+      attempts
+    })
+  }
+
+  connectFailed(error: ConnectionUnavailableError): void {
+    this.totals.connectFailures += 1
+    this.metrics.connectFailed(error.reason)
+    this.outage.failed(error)
+    if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
+    if (this.hub.isObserved) this.hub.emit({ _tag: "ConnectFailed", pool: this.pool, error })
+  }
+
+  closing(link: Subject, reason: CloseReason): void {
+    this.tracing.closing(link, reason)
+  }
+
+  closed(link: Subject, openedAt: number, code: number, reason: CloseReason): void {
+    const { id } = link
+    this.totals.closed += 1
+    this.metrics.closed(reason)
+    this.tracing.closed(link, code)
+    this.log.debug("Connection closed", () => ({
+      connectionId: id,
+      reason,
+      code,
+      age: shown(this.timers.now() - openedAt)
+    }))
+    if (!this.hub.isObserved) return
+    const age = this.elapsed(openedAt)
+    this.hub.emit({ _tag: "ConnectionClosed", pool: this.pool, connectionId: id, code, age, reason })
+  }
+
+  discarded(): void {
+    this.totals.discarded += 1
+    this.metrics.discarded()
+  }
+
+  // Leases
+
+  acquired({ id }: Subject, waited: number): void {
+    this.totals.acquired += 1
+    this.metrics.acquired(waited)
+    this.exhaustion.succeeded()
+    this.leaks?.taken(id)
+    this.hub.acquired(waited)
+    if (!this.hub.isFollowed) return
+    this.hub.emit({ _tag: "Acquired", pool: this.pool, connectionId: id, waited: Duration.millis(waited) })
+  }
+
+  released({ id }: Subject, held: number): void {
+    this.totals.released += 1
+    this.metrics.released(held)
+    this.leaks?.ended(id)
+    this.hub.released(held)
+    if (!this.hub.isFollowed) return
+    this.hub.emit({ _tag: "Released", pool: this.pool, connectionId: id, held: Duration.millis(held) })
+  }
+
+  exhausted(error: PoolExhaustedError): void {
+    this.totals.exhausted += 1
+    this.metrics.exhausted(error.reason)
+    this.exhaustion.failed(error)
+    if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
+    if (this.hub.isObserved) this.hub.emit({ _tag: "Exhausted", pool: this.pool, error })
+  }
+
+  // Messages between two leases
+
+  drainStarted({ id }: Subject): void {
+    if (this.hub.isFollowed) this.hub.emit({ _tag: "DrainStarted", pool: this.pool, connectionId: id })
+  }
+
+  drainCompleted(link: Subject, since: number, dropped: number): void {
+    const elapsed = this.timers.now() - since
+    this.metrics.drained(elapsed)
+    this.tracing.drained(link, elapsed, dropped)
+    if (!this.hub.isFollowed) return
+    this.hub.emit({
+      _tag: "DrainCompleted",
+      pool: this.pool,
+      connectionId: link.id,
+      elapsed: Duration.millis(elapsed),
+      dropped
+    })
+  }
+
+  /** The connection is closed instead of falling quiet. */
+  drainEnded(link: Subject, since: number, dropped: number, reason: CloseReason): void {
+    this.tracing.drained(link, this.timers.now() - since, dropped, reason)
+  }
+
+  dropped({ id }: Subject, bytes: number): void {
+    this.totals.messagesDropped += 1
+    this.metrics.dropped()
+    if (this.hub.isFollowed) this.hub.emit({ _tag: "MessageDropped", pool: this.pool, connectionId: id, bytes })
+  }
+
+  // The pool
+
+  resized(minConnections: number, maxConnections: number): void {
+    this.metrics.limits(minConnections, maxConnections)
+    this.log.debug("Pool resized", () => ({ minConnections, maxConnections }))
+    this.hub.emit({ _tag: "PoolResized", pool: this.pool, minConnections, maxConnections })
+  }
+
+  poolClosing(stats: () => PoolStats): void {
+    this.tracing.poolClosing(stats)
+    this.log.debug("Pool closing")
+    this.hub.emit({ _tag: "PoolClosing", pool: this.pool })
+  }
+
+  poolClosed({ count, waiting }: Occupancy): void {
+    this.metrics.over(count, waiting)
+    this.tracing.poolClosed()
+    this.hub.emit({ _tag: "PoolClosed", pool: this.pool })
+  }
+
+  private elapsed(since: number): Duration.Duration {
+    return Duration.millis(this.timers.now() - since)
+  }
+}
+
+const shown = (millis: number): string => Duration.format(Duration.millis(millis))

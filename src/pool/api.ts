@@ -1,0 +1,143 @@
+/** The service, as its users see it. */
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as Types from "effect/Types"
+import type { WebSocketConnection } from "../connection/handle.js"
+import type { Options, OptionsConfig } from "../options/options.js"
+import type { WebSocketTransport } from "../transport/seam.js"
+import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { PoolEvent } from "../values/events.js"
+import type { PoolStats } from "../values/stats.js"
+
+/**
+ * A pool of WebSocket connections to one server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WebSocketPool {
+  /**
+   * Leases a connection until the current `Scope` closes.
+   *
+   * **Details** Waits up to `acquireTimeout` (30 seconds). First come, first served.
+   *
+   * **Errors** `PoolExhaustedError`: none was free in time. `PoolClosedError`: the pool was closed.
+   * `ConnectionUnavailableError`: the server could not be reached.
+   *
+   * **Gotchas** The lease ends with the scope, not with the last message.
+   */
+  readonly get: Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope>
+
+  /**
+   * Leases a connection that is opened for this lease; it joins the pool afterwards.
+   *
+   * **Details** It waits in the same line. In its turn, at the limit, it closes a draining connection or the least
+   * recently used idle one, else the next one given back, and opens its own once that socket is gone.
+   */
+  readonly getNew: Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope>
+
+  /** Leases a connection for the length of one effect: the fast path. */
+  readonly use: <A, E, R>(
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, R>
+
+  /** `use` with a connection that is opened for this lease. */
+  readonly useNew: <A, E, R>(
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, R>
+
+  /** A consistent snapshot. */
+  readonly stats: Effect.Effect<PoolStats>
+
+  /** What happens from the subscription on, to the end of the pool. One who lags behind gets the latest 1,024. */
+  readonly events: Stream.Stream<PoolEvent>
+
+  /** Waits until `minConnections` are open. Fails when a whole round of retries has failed. */
+  readonly ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
+
+  /**
+   * Changes the limits. Shrinking closes draining connections first, then the least recently used idle ones, then
+   * leased ones when they are given back.
+   */
+  readonly resize: (limits: {
+    readonly minConnections?: number | undefined
+    readonly maxConnections?: number | undefined
+  }) => Effect.Effect<void, ConfigError.ConfigError>
+
+  /** Replaces every connection: idle and draining ones now, leased ones when given back, connecting ones when ready. */
+  readonly refresh: Effect.Effect<void>
+
+  /**
+   * Shuts the pool down, as closing its scope does.
+   *
+   * **Details** Waiting `get`s fail at once. Leases have `shutdownTimeout` (5 seconds), sockets `closeTimeout`
+   * (2 seconds) more. Interrupting it does not stop it.
+   */
+  readonly close: Effect.Effect<void>
+}
+
+/**
+ * The tag of the pool, for programs that have one.
+ *
+ * @category tags
+ * @since 0.1.0
+ */
+export const WebSocketPool: Context.Tag<WebSocketPool, WebSocketPool> = Context.GenericTag<WebSocketPool>(
+  "effect-websocket-pool/WebSocketPool"
+)
+
+/**
+ * A tag with accessors of its own: see `Tag`.
+ *
+ * @category tags
+ * @since 0.1.0
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, WebSocketPool> {
+  /** `get` of this pool. */
+  readonly get: Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope>
+  /** `getNew` of this pool. */
+  readonly getNew: Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope>
+  /** `use` of this pool. */
+  readonly use: <A, E, R>(
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, R | Self>
+  /** `useNew` of this pool. */
+  readonly useNew: <A, E, R>(
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, R | Self>
+  /** `stats` of this pool. */
+  readonly stats: Effect.Effect<PoolStats, never, Self>
+  /** `events` of this pool. */
+  readonly events: Stream.Stream<PoolEvent, never, Self>
+  /** `ready` of this pool. */
+  readonly ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, Self>
+  /** `resize` of this pool. */
+  readonly resize: (limits: {
+    readonly minConnections?: number | undefined
+    readonly maxConnections?: number | undefined
+  }) => Effect.Effect<void, ConfigError.ConfigError, Self>
+  /** `refresh` of this pool. */
+  readonly refresh: Effect.Effect<void, never, Self>
+  /** `close` of this pool. */
+  readonly close: Effect.Effect<void, never, Self>
+  /** Makes this pool: see `layer`. */
+  readonly layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  ) => Layer.Layer<
+    Self,
+    ConfigError.ConfigError,
+    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  >
+  /** Makes this pool with options from `Config`: see `layerConfig`. */
+  readonly layerConfig: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
+    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  ) => Layer.Layer<
+    Self,
+    ConfigError.ConfigError,
+    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  >
+}

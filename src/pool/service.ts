@@ -1,0 +1,408 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
+import { infoOf, Lease } from "../connection/lease.js"
+import type { Link } from "../connection/link.js"
+import { cancellable, turnOfTheLoop } from "../core/cancellable.js"
+import { acquire, type Restore } from "../core/leasing.js"
+import type { Fork } from "../core/limit.js"
+import type { SlotPool } from "../core/slotPool.js"
+import { makeTimer, type Timer, Timers } from "../core/timers.js"
+import type { Watcher } from "../observe/eventHub.js"
+import { Journal, type Observers, observe } from "../observe/journal.js"
+import { decodeLimits, type Settings } from "../options/decode.js"
+import { WebSocketTransport } from "../transport/seam.js"
+import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { PoolEvent } from "../values/events.js"
+import type { PoolStats } from "../values/stats.js"
+import type { WebSocketPool } from "./api.js"
+import { Connections, type Owner } from "./connections.js"
+import type { Place } from "./tasks.js"
+
+type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
+
+/** What the monitor shows besides `stats` and `events`. */
+export interface Inspection {
+  readonly settings: Settings
+  readonly connections: () => ReadonlyArray<ConnectionInfo>
+  /** Adds a watcher, and gives what removes it. */
+  readonly watch: (watcher: Watcher) => () => void
+}
+
+/** The service: it leases what the connections' driver keeps, and shuts it down. */
+class WebSocketPoolImpl implements WebSocketPool, Owner {
+  private readonly timers: Timers
+  private readonly journal: Journal
+  private readonly connections: Connections
+  private readonly pool: SlotPool<Link, AcquireError>
+  /** Who waits for `ready`. */
+  private readonly expectant = new Set<(ready: Ready) => void>()
+  private readonly vacancy = Deferred.unsafeMake<void>(FiberId.none)
+  /** How long closing waits for leases, and for everything. */
+  private readonly patience: Timer
+  private readonly deadline: Timer
+  private isOverdue = false
+  /** Every fiber of the pool that has not ended. */
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private isClosed = false
+
+  constructor(
+    private readonly settings: Settings,
+    transport: WebSocketTransport,
+    clock: Clock.Clock,
+    random: () => number,
+    start: Fork,
+    observers: Observers
+  ) {
+    const fork: Fork = (effect, options) => {
+      const fiber = start(effect, options)
+      this.fibers.add(fiber)
+      fiber.addObserver(() => {
+        this.fibers.delete(fiber)
+        this.onVacated()
+      })
+      return fiber
+    }
+    this.timers = new Timers(
+      clock,
+      (effect) => fork(effect, { immediate: false }),
+      (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
+    )
+    this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
+    this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
+    this.pool = this.connections.pool
+    this.journal.leaks?.watch(this)
+    this.patience = makeTimer(() => this.sever())
+    this.deadline = makeTimer(() => {
+      // Without a closeTimeout both are due at once, in any order.
+      if (this.patience.position !== -1) this.sever()
+      if (this.isClosed) return
+      this.isOverdue = true
+      this.connections.destroyAll()
+      start(this.leave(lastTurns), { immediate: true })
+    })
+  }
+
+  // What is behind it holds URLs and headers: neither a log line nor a failed assertion may show it.
+
+  toJSON(): unknown {
+    return { _id: "WebSocketPool", name: this.settings.name, state: this.snapshot().state }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+
+  inspect(): Inspection {
+    return {
+      settings: this.settings,
+      connections: () => this.connections.links().map(infoOf),
+      watch: (watcher) => this.journal.hub.watch(watcher)
+    }
+  }
+
+  start(): void {
+    this.pool.resize(this.pool.min, this.pool.max)
+  }
+
+  // Leases
+
+  readonly get: Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> = this.scoped(false)
+  readonly getNew: Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> = this.scoped(true)
+
+  private scoped(fresh: boolean): Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      // `Effect.scope`, in one step less.
+      Effect.withFiberRuntime<WebSocketConnection, AcquireError, Scope.Scope>(({ currentContext }) => {
+        const scope = Context.unsafeGet(currentContext, Scope.Scope)
+        const since = this.timers.now()
+        const slot = fresh ? undefined : this.pool.tryLease(since)
+        if (slot !== undefined) return this.lendTo(scope, slot, since, since)
+        return this.wait(restore, fresh, since, (slot) => this.lendTo(scope, slot, since, this.timers.now()))
+      })
+    )
+  }
+
+  private lendTo(scope: Scope.Scope, slot: Place, since: number, now: number): Effect.Effect<WebSocketConnection> {
+    const lease = this.begin(slot, since, now)
+    const release = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+      this.end(slot, lease, exit)
+      return Effect.void
+    }
+    return Effect.as(Scope.addFinalizerExit(scope, release), lease)
+  }
+
+  readonly use: WebSocketPool["use"] = (f) => this.useWith(false, this.journal.leaks?.use(f) ?? f)
+  readonly useNew: WebSocketPool["useNew"] = (f) => this.useWith(true, this.journal.leaks?.use(f) ?? f)
+
+  private useWith<A, E, R>(
+    fresh: boolean,
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | AcquireError, R> {
+    return Effect.uninterruptibleMask((restore) => {
+      const since = this.timers.now()
+      const slot = fresh ? undefined : this.pool.tryLease(since)
+      if (slot !== undefined) return this.lendFor(restore, slot, since, since, f)
+      return this.wait(restore, fresh, since, (slot) => this.lendFor(restore, slot, since, this.timers.now(), f))
+    })
+  }
+
+  private lendFor<A, E, R>(
+    restore: Restore,
+    slot: Place,
+    since: number,
+    now: number,
+    f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    const lease = this.begin(slot, since, now)
+    let body: Effect.Effect<A, E, R>
+    try {
+      body = f(lease)
+    } catch (defect) {
+      body = Effect.die(defect)
+    }
+    return Effect.matchCauseEffect(restore(body), {
+      onFailure: (cause) => {
+        const exit = Exit.failCause(cause)
+        this.end(slot, lease, exit)
+        return exit
+      },
+      onSuccess: (value) => {
+        const exit = Exit.succeed(value)
+        this.end(slot, lease, exit)
+        return exit
+      }
+    })
+  }
+
+  private wait<A, E, R>(
+    restore: Restore,
+    fresh: boolean,
+    since: number,
+    lend: (slot: Place) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | AcquireError, R> {
+    const { tracing } = this.journal
+    const deadline = since + this.settings.acquireTimeout
+    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, deadline }, lend)
+    // The lease itself is no part of the span.
+    let hasBegun = false
+    let granted: Place | undefined
+    const traced = tracing.acquiring(this.tell, (span) => {
+      hasBegun = true
+      return acquire(this.pool, restore, { fresh, deadline, span }, (slot) => {
+        granted = slot
+        return Effect.succeed(slot)
+      })
+    })
+    return Effect.matchCauseEffect(traced, {
+      onFailure: (cause) => {
+        // The tracer is somebody else's: what it fails with costs the span, and nothing else.
+        if (granted !== undefined) return lend(granted)
+        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, deadline }, lend)
+      },
+      onSuccess: lend
+    })
+  }
+
+  private begin(slot: Place, since: number, now: number): Lease {
+    const link = slot.item
+    const lease = new Lease(link, now)
+    link.lease = lease
+    link.leases += 1
+    this.journal.acquired(link, now - since)
+    return lease
+  }
+
+  private end(slot: Place, lease: Lease, exit: Exit.Exit<unknown, unknown>): void {
+    const link = slot.item
+    const now = this.timers.now()
+    this.journal.released(link, now - lease.since)
+    link.leasedUntil = now
+    link.endLease()
+    link.isUnfit = lease.isDiscarded || this.discards(exit)
+    this.pool.release(slot, false, now)
+  }
+
+  private discards(exit: Exit.Exit<unknown, unknown>): boolean {
+    try {
+      return this.settings.discardOn(exit)
+    } catch (error) {
+      this.connections.warn("discardOn has thrown; the connection is discarded", Cause.die(error))
+      return true
+    }
+  }
+
+  // What it tells
+
+  private readonly tell = (): PoolStats => this.snapshot()
+  readonly stats: Effect.Effect<PoolStats> = Effect.sync(this.tell)
+
+  snapshot(): PoolStats {
+    const { count, max, min, slots, waiting } = this.pool
+    return {
+      state: this.isClosed ? "closed" : this.pool.state,
+      minConnections: min,
+      maxConnections: max,
+      total: slots.size,
+      idle: count.idle,
+      busy: count.leased + count.checking,
+      draining: count.releasing,
+      connecting: count.creating,
+      closing: count.closing,
+      waiting,
+      ...this.journal.totals
+    }
+  }
+
+  get events(): Stream.Stream<PoolEvent> {
+    return this.journal.hub.stream
+  }
+
+  readonly ready: Ready = Effect.suspend(() => {
+    if (this.pool.state !== "open") return this.connections.poolClosed()
+    if (this.isReady) return Effect.void
+    const held = this.connections.heldOff()
+    if (held !== undefined) return Effect.fail(held)
+    return cancellable((resume) => {
+      this.expectant.add(resume)
+      return () => {
+        this.expectant.delete(resume)
+        return undefined
+      }
+    })
+  })
+
+  private get isReady(): boolean {
+    return this.pool.kept >= this.pool.min
+  }
+
+  onReady(failure?: ConnectionUnavailableError): void {
+    if (failure !== undefined) this.tellExpectant(Effect.fail(failure))
+    else if (this.expectant.size > 0 && this.isReady) this.tellExpectant(Effect.void)
+  }
+
+  private tellExpectant(ready: Ready): void {
+    for (const resume of this.expectant) resume(ready)
+    this.expectant.clear()
+  }
+
+  // What it is told
+
+  readonly resize: WebSocketPool["resize"] = (limits) =>
+    Effect.map(
+      Effect.suspend(() => decodeLimits(limits, this.pool, this.settings.name)),
+      ({ maxConnections, minConnections }) => {
+        if (this.pool.state !== "open") return
+        this.pool.resize(minConnections, maxConnections)
+        this.journal.resized(minConnections, maxConnections)
+        this.onReady()
+      }
+    )
+
+  readonly refresh: Effect.Effect<void> = Effect.sync(() => this.pool.refresh())
+
+  /** The closing goes on by itself; whoever waits for it may stop waiting. */
+  readonly close: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
+    // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
+    this.fibers.delete(fiber)
+    if (this.pool.state === "open") this.shutdown()
+    return Deferred.await(this.vacancy)
+  })
+
+  private shutdown(): void {
+    const { closeTimeout, shutdownTimeout } = this.settings
+    const now = this.timers.now()
+    this.journal.poolClosing(this.tell)
+    this.timers.set(this.patience, now + shutdownTimeout)
+    this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
+    this.tellExpectant(this.connections.poolClosed())
+    this.pool.shutdown()
+  }
+
+  private sever(): void {
+    const { leased } = this.pool.count
+    if (leased > 0) {
+      this.connections.warn(
+        `The pool closes ${leased} connection(s) under a lease that was not given back within shutdownTimeout. ` +
+          "Is the scope of a get wider than that of the pool's layer? Put Effect.scoped inside of Effect.provide"
+      )
+    }
+    this.pool.sever()
+  }
+
+  onVacated(): void {
+    if (this.isClosed || this.isOverdue || this.pool.state === "open") return
+    if (this.pool.slots.size > 0) return
+    // The timers' own fiber sleeps until the deadline: it goes last.
+    if (this.fibers.size > (this.timers.isAsleep ? 1 : 0)) return
+    this.timers.stop()
+    if (this.fibers.size === 0) this.vacate()
+  }
+
+  /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
+  private leave(turns: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (turns > 0 && this.connections.hasSockets) return Effect.zipRight(turnOfTheLoop, this.leave(turns - 1))
+      this.timers.stop()
+      this.vacate()
+      return Effect.void
+    })
+  }
+
+  private vacate(): void {
+    this.isClosed = true
+    this.journal.poolClosed(this.pool)
+    Deferred.unsafeDone(this.vacancy, Effect.void)
+  }
+}
+
+/** Turns of the event loop that a socket may take to be gone once it is destroyed. */
+const lastTurns = 100
+
+/** How to look into a pool, unless it is an implementation of somebody else's. */
+export const inspect = (pool: WebSocketPool): Inspection | undefined =>
+  pool instanceof WebSocketPoolImpl ? pool.inspect() : undefined
+
+/** `R` is what the hooks among the settings require. */
+export const make = <R>(
+  decoded: Effect.Effect<Settings, ConfigError.ConfigError>
+): Effect.Effect<WebSocketPool, ConfigError.ConfigError, Scope.Scope | WebSocketTransport | R> =>
+  // Nothing may come between the first connect and the finaliser that ends it.
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const settings = yield* decoded
+      const transport = yield* WebSocketTransport
+      const clock = yield* Clock.clockWith(Effect.succeed)
+      const random = yield* Effect.random
+      const runtime = yield* Effect.runtime<R>()
+      const pool = new WebSocketPoolImpl(
+        settings,
+        transport,
+        clock,
+        () => Runtime.runSync(runtime)(random.next),
+        // What fails in here is told by the pool, or to whoever waits for it.
+        Runtime.runFork(Runtime.setFiberRef(runtime, FiberRef.unhandledErrorLogLevel, Option.none())),
+        yield* observe(settings, clock)
+      )
+      yield* Effect.addFinalizer(() => pool.close)
+      pool.start()
+      return pool
+    })
+  )

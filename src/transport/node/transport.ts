@@ -1,0 +1,235 @@
+import type { ClientRequest, IncomingMessage } from "node:http"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { WebSocket } from "ws"
+import type { TransportError } from "../error.js"
+import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../seam.js"
+import * as nodeAgent from "./agent.js"
+import * as failure from "./error.js"
+import type { Options } from "./options.js"
+import type { Proxy } from "./proxy.js"
+import * as nodeRoute from "./route.js"
+import { type ClientOptions, decode, type Hop, type Settings } from "./settings.js"
+import { NodeSocket, OwnedWebSocket, type RawSocket } from "./socket.js"
+import { AttemptSockets } from "./sockets.js"
+
+/** The real one, whatever a test puts in its place later. */
+const defer = setImmediate
+
+class Redirect {
+  constructor(
+    readonly status: number,
+    readonly location: string
+  ) {}
+}
+
+type Failed = Redirect | failure.Refusal | TransportError
+
+type FromError = (error: unknown, stage: failure.Stage, where?: failure.Whereabouts) => TransportError
+
+const isRedirect = (status: number): boolean => status >= 300 && status < 400
+
+const ignore = (): void => {}
+
+/** Ends a socket of which nobody shall hear, and waits until it is gone. */
+const discard = (ws: WebSocket): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    ws.removeAllListeners()
+    if (ws.readyState === WebSocket.CLOSED) {
+      resume(Effect.void)
+      return
+    }
+    ws.on("error", ignore)
+    ws.on("close", () => nodeAgent.outside(() => resume(Effect.void)))
+    ws.terminate()
+  })
+
+/** Listens until the handshake has succeeded, or has failed and its socket is gone; then it tells `done`. */
+const listen = (
+  ws: OwnedWebSocket,
+  sockets: AttemptSockets | undefined,
+  events: SocketEvents,
+  fromError: FromError,
+  done: (opened: Effect.Effect<void, Failed>) => void
+): void => {
+  let stage: failure.Stage = "Opening"
+  let raw: RawSocket = {}
+  let failed: Failed | undefined
+
+  ws.on("upgrade", (response) => {
+    stage = "Upgrade"
+    raw = response.socket
+  })
+  ws.on("unexpected-response", (_: ClientRequest, { headers, statusCode = 0 }: IncomingMessage) => {
+    failed ??=
+      isRedirect(statusCode) && headers.location !== undefined
+        ? new Redirect(statusCode, headers.location)
+        : new failure.Refusal(statusCode, headers["retry-after"])
+    ws.terminate()
+  })
+  ws.on("error", (error) => {
+    failed ??= fromError(error, stage)
+  })
+  ws.on("close", () => {
+    failed ??= fromError(new Error("The connection was closed"), stage)
+    const end = Effect.fail(failed)
+    nodeAgent.outside(() => done(end))
+  })
+  ws.on("open", () => {
+    ws.removeAllListeners()
+    sockets?.release()
+    const socket = new NodeSocket(ws, raw, events)
+    nodeAgent.outside(() => {
+      events.onOpen(socket)
+      done(Effect.void)
+    })
+  })
+}
+
+interface Beginning {
+  readonly ws: OwnedWebSocket
+  /** What exists for the attempt; without it, `ws` has the only one. */
+  readonly sockets: AttemptSockets | undefined
+  /** Opens what `ws` waits for. */
+  readonly dial: Effect.Effect<void, unknown> | undefined
+}
+
+/** It throws what is wrong with the request before anything is sent. */
+const begin = (
+  { url }: Hop,
+  { protocols }: ConnectRequest,
+  options: ClientOptions,
+  proxy: Proxy | undefined,
+  { options: given }: Settings
+): Beginning => {
+  const offered = [...protocols]
+  const { agent } = given
+  if (agent !== undefined) {
+    const sockets = new AttemptSockets()
+    const finishRequest = (request: ClientRequest) => {
+      request.on("socket", (socket) => sockets.addFromAgent(socket))
+      request.end()
+    }
+    const open = () => new OwnedWebSocket(url, offered, { ...options, finishRequest })
+    return { ws: nodeAgent.within({ agent, sockets }, open), sockets, dial: undefined }
+  }
+  if (proxy === undefined && nodeRoute.isDirect(url)) {
+    return { ws: new OwnedWebSocket(url, offered, options), sockets: undefined, dial: undefined }
+  }
+  const sockets = new AttemptSockets()
+  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets)
+  const ws = new OwnedWebSocket(url, offered, { ...options, createConnection: route.createConnection })
+  return { ws, sockets, dial: route.dial }
+}
+
+/** What fails on the way to the server. */
+const dialing = (dial: Effect.Effect<void, unknown>, fromError: FromError): Effect.Effect<void, TransportError> =>
+  Effect.catchAll(dial, (failed) => {
+    if (!(failed instanceof nodeRoute.ProxyFailed)) return Effect.fail(fromError(failed, "Opening"))
+    const { error, proxy } = failed
+    return error instanceof failure.Refusal
+      ? refuse(error, proxy.name)
+      : Effect.fail(fromError(error, "Opening", { isSecure: proxy.isSecure, proxy: proxy.name }))
+  })
+
+const attempt = (
+  hop: Hop,
+  request: ConnectRequest,
+  events: SocketEvents,
+  settings: Settings
+): Effect.Effect<void, Failed> =>
+  // Only the waiting can be interrupted, not the cleaning up. A socket that has opened is the caller's.
+  Effect.uninterruptibleMask((restore) => {
+    const here = { isSecure: nodeRoute.isSecure(hop.url) }
+    let proxy: Proxy | undefined
+    const fromError: FromError = (error, stage, where = here) =>
+      failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
+    let beginning: Beginning
+    try {
+      proxy = settings.proxyOf?.(hop.url)
+      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings)
+    } catch (error) {
+      return Effect.fail(fromError(error, "Setup"))
+    }
+    const { dial, sockets, ws } = beginning
+    const opened = Effect.async<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
+    return Effect.matchCauseEffect(
+      restore(dial === undefined ? opened : Effect.zipRight(dialing(dial, fromError), opened)),
+      {
+        onFailure: (cause) => {
+          if (ws.owner !== undefined) return Effect.failCause(cause)
+          const end = sockets === undefined ? discard(ws) : Effect.zipRight(discard(ws), sockets.end)
+          return Effect.zipRight(end, Effect.failCause(cause))
+        },
+        onSuccess: () => Effect.void
+      }
+    )
+  })
+
+/**
+ * The request that a redirect asks for. To another host, and from a secure line to an open one, it takes
+ * nothing along that the caller has given for the first.
+ */
+const next = (hop: Hop, { location, status }: Redirect, maxRedirects: number): Hop | failure.Refusal => {
+  if (!(hop.number < maxRedirects)) {
+    return maxRedirects === 0
+      ? new failure.Refusal(status)
+      : new failure.Refusal(status, undefined, "more redirects than maxRedirects allows")
+  }
+  const from = new URL(hop.url)
+  let url: URL
+  try {
+    url = new URL(location, from)
+  } catch {
+    return new failure.Refusal(status, undefined, "redirected to an invalid URL")
+  }
+  if (!/^(https?|wss?):$/.test(url.protocol)) {
+    return new failure.Refusal(status, undefined, "redirected to a URL that is neither ws: nor wss:")
+  }
+  url.protocol = url.protocol.replace("http", "ws")
+  url.hash = ""
+  const isTrusted = url.host === from.host && (url.protocol === "wss:" || from.protocol !== "wss:")
+  if (!isTrusted) {
+    url.username = ""
+    url.password = ""
+  } else if (url.username === "" && url.password === "") {
+    url.username = from.username
+    url.password = from.password
+  }
+  return {
+    url: url.href,
+    headers: isTrusted ? hop.headers : {},
+    number: hop.number + 1,
+    visited: [...hop.visited, url.href, location]
+  }
+}
+
+const refuse = (refusal: failure.Refusal, proxy?: string): Effect.Effect<never, TransportError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(failure.refused(refusal, now, proxy)))
+
+const follow = (
+  hop: Hop,
+  request: ConnectRequest,
+  events: SocketEvents,
+  settings: Settings
+): Effect.Effect<void, TransportError> =>
+  Effect.catchAll(attempt(hop, request, events, settings), (failed) => {
+    if (failed instanceof failure.Refusal) return refuse(failed)
+    if (!(failed instanceof Redirect)) return Effect.fail(failed)
+    const target = next(hop, failed, settings.maxRedirects)
+    return target instanceof failure.Refusal ? refuse(target) : follow(target, request, events, settings)
+  })
+
+export const make = (options: Options): WebSocketTransport => {
+  const settings = decode(options)
+  return {
+    defer,
+    connect: (request, events) =>
+      follow(
+        { url: request.url, headers: request.headers, number: 0, visited: [request.url] },
+        request,
+        events,
+        settings
+      )
+  }
+}

@@ -1,0 +1,1218 @@
+import * as Socket from "@effect/platform/Socket"
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { PoolError, WebSocketConnection } from "effect-websocket-pool"
+import { echo, isRunning, lease, makeServer, scenario, settle, yields } from "../support/wire.js"
+
+const closed = (error: PoolError.PoolError | undefined) => {
+  assert.instanceOf(error, PoolError.ConnectionClosedError)
+  const { code, initiator, reason } = error
+  return { code, initiator, reason }
+}
+
+const busy = (error: PoolError.PoolError | undefined) => {
+  assert.instanceOf(error, PoolError.ConnectionBusyError)
+  return error.reason
+}
+
+/** What a fiber that has ended failed with. */
+const failure = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<E, A> =>
+  Effect.suspend(() => {
+    assert.isFalse(isRunning(fiber), "it has not ended")
+    return Effect.flip(Fiber.join(fiber))
+  })
+
+/** Sends one after the other, whether or not the client reads. */
+const sendAll = (peer: { readonly send: (message: string) => Effect.Effect<void, unknown> }, messages: Array<string>) =>
+  Effect.forEach(messages, (message) => peer.send(message), { discard: true })
+
+describe("send and receive", () => {
+  it.effect("carry text as string and binary as plain Uint8Array, in order", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* connection.send("grüße 👋")
+        yield* connection.send(Buffer.from([1, 2, 3]))
+        yield* connection.send("")
+        yield* connection.send(new Uint8Array(0))
+        assert.strictEqual(yield* connection.receive, "grüße 👋")
+        const binary = yield* connection.receive
+        assert.deepStrictEqual(binary, new Uint8Array([1, 2, 3]))
+        assert.strictEqual(Object.getPrototypeOf(binary), Uint8Array.prototype)
+        assert.strictEqual(yield* connection.receive, "")
+        assert.deepStrictEqual(yield* connection.receive, new Uint8Array(0))
+      })
+    )
+  })
+
+  it.effect("are not disturbed when the sent array changes afterwards", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const bytes = new Uint8Array([1, 2])
+        yield* connection.send(bytes)
+        bytes.fill(9)
+        yield* settle
+        const peer = yield* server.peer(0)
+        assert.deepStrictEqual(peer.heard, [new Uint8Array([1, 2])])
+      })
+    )
+  })
+
+  it.effect("work unbound", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const { close, discard, info, messages, ping, receive, receiveChunk, send } = connection
+        yield* send("a")
+        yield* Effect.flatMap(receive, send)
+        assert.deepStrictEqual(Chunk.toArray(yield* receiveChunk), ["a"])
+        yield* Effect.forEach(["b", "c"], send)
+        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(Stream.take(messages, 2))), ["b", "c"])
+        assert.isTrue(Duration.isDuration(yield* ping))
+        assert.strictEqual((yield* info).id, connection.id)
+        yield* discard
+        yield* close(4000, "bye")
+        assert.deepStrictEqual(closed(yield* Effect.flip(receive)), { code: 4000, initiator: "Local", reason: "bye" })
+      })
+    )
+  })
+
+  it.effect("can be kept as values and run again and again", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const { receive, send } = yield* pool.get
+        const once = Effect.zipRight(send("x"), receive)
+        assert.deepStrictEqual(yield* Effect.all([once, once, once]), ["x", "x", "x"])
+      })
+    )
+  })
+
+  it.effect("deliver what was read before a close, then the error, again and again", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* sendAll(peer, ["a", "b"])
+        yield* peer.close(4001, "enough")
+        yield* settle
+        assert.strictEqual(yield* connection.receive, "a")
+        assert.strictEqual(yield* connection.receive, "b")
+        const expected = { code: 4001, initiator: "Remote", reason: "enough" } as const
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.receive)), expected)
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.receiveChunk)), expected)
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.send("x"))), expected)
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.ping)), expected)
+      })
+    )
+  })
+
+  it.effect("tell a lost line as 1006 by the server's side", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const receiving = yield* Effect.fork(connection.receive)
+        yield* settle
+        yield* peer.destroy
+        yield* settle
+        const expected = { code: 1006, initiator: "Remote", reason: "" } as const
+        assert.deepStrictEqual(closed(yield* failure(receiving)), expected)
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.send("x"))), expected)
+      })
+    )
+  })
+
+  it.effect("close with 1009 when a message is larger than maxPayload", () => {
+    const server = makeServer()
+    return scenario(server, { maxPayload: 10 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* sendAll(peer, ["0123456789"])
+        yield* Effect.either(peer.send("0123456789+"))
+        assert.strictEqual(yield* connection.receive, "0123456789")
+        const { code, initiator } = closed(yield* Effect.flip(connection.receive))
+        assert.deepStrictEqual({ code, initiator }, { code: 1009, initiator: "Local" })
+      })
+    )
+  })
+})
+
+describe("receive", () => {
+  it.effect("loses nothing when it is interrupted while it waits", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const receiving = yield* Effect.fork(connection.receive)
+        yield* settle
+        yield* Fiber.interrupt(receiving)
+        yield* peer.send("a")
+        assert.strictEqual(yield* connection.receive, "a")
+      })
+    )
+  })
+
+  for (const order of ["the message first", "the interruption first"] as const) {
+    for (const lag of [0, 1, 2, 3]) {
+      it.effect(`loses nothing when both happen in the same tick, ${order}, ${lag} yields in between`, () => {
+        const server = makeServer()
+        return scenario(server, {}, (pool) =>
+          Effect.gen(function* () {
+            const connection = yield* pool.get
+            const peer = yield* server.peer(0)
+            const got: Array<unknown> = []
+            const receiving = yield* Effect.fork(Effect.map(connection.receive, (message) => got.push(message)))
+            yield* settle
+            const pause = yields(lag)
+            if (order === "the message first") {
+              yield* peer.send("a")
+              yield* pause
+              yield* Fiber.interruptFork(receiving)
+            } else {
+              yield* Fiber.interruptFork(receiving)
+              yield* pause
+              yield* peer.send("a")
+            }
+            yield* settle
+            yield* peer.send("b")
+            if (got.length === 0) assert.strictEqual(yield* connection.receive, "a")
+            else assert.deepStrictEqual(got, ["a"])
+            assert.strictEqual(yield* connection.receive, "b")
+          })
+        )
+      })
+    }
+  }
+
+  it.effect("loses nothing, and keeps the order, over thousands of random interruptions", () => {
+    const server = makeServer()
+    const total = 3000
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const got: Array<unknown> = []
+        const someYields = (most: number) => Effect.flatMap(Random.nextIntBetween(0, most), yields)
+        const sending = yield* Effect.fork(
+          Effect.forEach(Array.from({ length: total }), (_, n) => Effect.zipLeft(peer.send(String(n)), someYields(4)), {
+            discard: true
+          })
+        )
+        // What is taken is noted in the very step in which it is taken.
+        const one = Effect.map(connection.receive, (message) => got.push(message))
+        const chunk = Effect.map(connection.receiveChunk, (messages) => got.push(...messages))
+        let rounds = 0
+        while (got.length < total) {
+          rounds += 1
+          const receive = yield* Effect.fork((yield* Random.nextBoolean) ? one : chunk)
+          yield* someYields(5)
+          yield* Fiber.interrupt(receive)
+          if (rounds % 500 === 0) yield* settle
+          assert.isBelow(rounds, total * 20, "it makes no headway")
+        }
+        yield* Fiber.join(sending)
+        assert.deepStrictEqual(
+          got,
+          Array.from({ length: total }, (_, n) => String(n))
+        )
+      })
+    )
+  })
+
+  it.effect("loses nothing when a fiber that has long been running is interrupted in the middle of its turn", () => {
+    // A fiber yields after some two thousand steps: between claiming a message and taking it, too.
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        for (let steps = 2030; steps < 2056; steps++) {
+          const got: Array<unknown> = []
+          yield* sendAll(peer, ["a", "b"])
+          const busyFiber = yield* Effect.fork(
+            Effect.zipRight(
+              Effect.loop(0, {
+                while: (n) => n < steps,
+                step: (n) => n + 1,
+                body: () => Effect.void,
+                discard: true
+              }),
+              Effect.map(connection.receive, (message) => got.push(message))
+            )
+          )
+          while (isRunning(busyFiber) && got.length === 0) {
+            yield* Effect.yieldNow()
+            yield* Fiber.interruptFork(busyFiber)
+          }
+          yield* settle
+          got.push(...(yield* connection.receiveChunk))
+          assert.deepStrictEqual(got, ["a", "b"])
+        }
+      })
+    )
+  })
+
+  it.effect("loses nothing under Effect.timeout", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* Effect.fork(
+          Effect.forEach(
+            Array.from({ length: 30 }, (_, n) => n),
+            (n) => Effect.zipRight(Effect.sleep("7 millis"), peer.send(String(n))),
+            { discard: true }
+          )
+        )
+        const got: Array<unknown> = []
+        const attempt = Effect.timeoutOption(connection.receive, "5 millis")
+        const receiving = yield* Effect.fork(
+          Effect.iterate(0, {
+            while: () => got.length < 30,
+            body: (n) =>
+              Effect.as(
+                Effect.map(
+                  attempt,
+                  Option.map((message) => got.push(message))
+                ),
+                n + 1
+              )
+          })
+        )
+        // A deadline that falls on an arrival would leave it to chance which of both was first.
+        yield* TestClock.adjust("3 millis")
+        for (let n = 0; n < 260; n++) yield* TestClock.adjust("1 millis")
+        assert.isAbove(yield* Fiber.join(receiving), 30)
+        assert.deepStrictEqual(
+          got,
+          Array.from({ length: 30 }, (_, n) => String(n))
+        )
+      })
+    )
+  })
+
+  it.effect("leaves its message to the next one when it loses an Effect.race", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        for (let n = 0; n < 50; n++) {
+          const race = yield* Effect.fork(Effect.race(connection.receive, Effect.as(Effect.sleep("1 millis"), "timer")))
+          yield* settle
+          yield* TestClock.adjust("1 millis")
+          assert.strictEqual(yield* Fiber.join(race), "timer")
+          yield* peer.send(String(n))
+          assert.strictEqual(yield* Effect.race(connection.receive, Effect.never), String(n))
+        }
+      })
+    )
+  })
+
+  it.effect("fails a second receiver as Receiving, and works again once the first is interrupted", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const first = yield* Effect.fork(connection.receive)
+        yield* settle
+        assert.strictEqual(busy(yield* Effect.flip(connection.receive)), "Receiving")
+        assert.strictEqual(busy(yield* Effect.flip(connection.receiveChunk)), "Receiving")
+        assert.strictEqual(busy(yield* Effect.flip(Stream.runDrain(connection.messages))), "Receiving")
+        assert.isTrue(isRunning(first))
+        yield* Fiber.interrupt(first)
+        const second = yield* Effect.fork(connection.receive)
+        yield* settle
+        assert.isTrue(isRunning(second))
+        yield* peer.send("a")
+        assert.strictEqual(yield* Fiber.join(second), "a")
+      })
+    )
+  })
+
+  it.effect("keeps a receiver that cannot be interrupted, even when it was asked to stop", () => {
+    // An interrupted receiver was taken for gone, though uninterruptible it still waited: it hung for ever.
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const first = yield* Effect.fork(Effect.uninterruptible(connection.receive))
+        yield* settle
+        yield* Fiber.interruptFork(first)
+        yield* settle
+        const second = yield* Effect.fork(connection.receive)
+        yield* settle
+        assert.strictEqual(busy(yield* failure(second)), "Receiving")
+        yield* peer.send("a")
+        yield* settle
+        assert.isFalse(isRunning(first))
+      })
+    )
+  })
+
+  it.effect("works in the finaliser of an interrupted receive", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const got: Array<unknown> = []
+        const note = Effect.map(connection.receive, (message) => got.push(message))
+        const fiber = yield* Effect.fork(Effect.onInterrupt(connection.receive, () => Effect.ignore(note)))
+        yield* settle
+        yield* Fiber.interruptFork(fiber)
+        yield* settle
+        assert.isTrue(isRunning(fiber))
+        assert.strictEqual(busy(yield* Effect.flip(connection.receive)), "Receiving")
+        yield* peer.send("a")
+        yield* settle
+        assert.isFalse(isRunning(fiber))
+        assert.deepStrictEqual(got, ["a"])
+      })
+    )
+  })
+})
+
+describe("receiveChunk", () => {
+  it.effect("takes all that is waiting, and waits for the first", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* sendAll(peer, ["a", "b", "c"])
+        assert.strictEqual(yield* connection.receive, "a")
+        assert.deepStrictEqual(Chunk.toArray(yield* connection.receiveChunk), ["b", "c"])
+        const waiting = yield* Effect.fork(connection.receiveChunk)
+        yield* settle
+        assert.isTrue(isRunning(waiting))
+        yield* peer.send("d")
+        assert.deepStrictEqual(Chunk.toArray(yield* Fiber.join(waiting)), ["d"])
+      })
+    )
+  })
+})
+
+describe("messages", () => {
+  it.effect("leaves to receive what take and takeUntil do not take", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* sendAll(peer, ["a", "b", "c", "end", "d", "e"])
+        const two = yield* Stream.runCollect(Stream.take(connection.messages, 2))
+        assert.deepStrictEqual(Chunk.toArray(two), ["a", "b"])
+        const untilEnd = Stream.takeUntil(connection.messages, (message) => message === "end")
+        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(untilEnd)), ["c", "end"])
+        assert.deepStrictEqual(yield* Stream.runHead(connection.messages), Option.some("d"))
+        assert.strictEqual(yield* connection.receive, "e")
+      })
+    )
+  })
+
+  for (const code of [1000, 1005]) {
+    it.effect(`ends at a close with ${code}, after what came before`, () => {
+      const server = makeServer()
+      return scenario(server, {}, (pool) =>
+        Effect.gen(function* () {
+          const connection = yield* pool.get
+          const peer = yield* server.peer(0)
+          yield* sendAll(peer, ["a", "b"])
+          yield* peer.close(code)
+          assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(connection.messages)), ["a", "b"])
+        })
+      )
+    })
+  }
+
+  for (const code of [1001, 1011, 4000, 1006]) {
+    it.effect(`fails at a close with ${code}, after what came before`, () => {
+      const server = makeServer()
+      return scenario(server, {}, (pool) =>
+        Effect.gen(function* () {
+          const connection = yield* pool.get
+          const peer = yield* server.peer(0)
+          const got: Array<unknown> = []
+          const running = yield* Effect.fork(
+            Stream.runForEach(connection.messages, (message) => Effect.sync(() => got.push(message)))
+          )
+          yield* sendAll(peer, ["a", "b"])
+          yield* settle
+          yield* code === 1006 ? peer.destroy : peer.close(code)
+          yield* settle
+          assert.strictEqual(closed(yield* failure(running)).code, code)
+          assert.deepStrictEqual(got, ["a", "b"])
+        })
+      )
+    })
+  }
+})
+
+describe("send", () => {
+  it.effect("waits past sendBuffer until the socket has flushed below it, in order", () => {
+    const server = makeServer({ reads: false })
+    return scenario(server, { sendBuffer: 10 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* connection.send("0123456789") // 10 bytes: not past it yet
+        yield* connection.send("a")
+        const second = yield* Effect.fork(connection.send("b"))
+        const third = yield* Effect.fork(connection.send("c"))
+        yield* settle
+        assert.isTrue(isRunning(second))
+        assert.isTrue(isRunning(third))
+        assert.strictEqual(yield* peer.receive, "0123456789")
+        yield* settle
+        assert.isFalse(isRunning(second))
+        assert.isFalse(isRunning(third))
+        assert.deepStrictEqual(yield* Effect.all([peer.receive, peer.receive, peer.receive]), ["a", "b", "c"])
+      })
+    )
+  })
+
+  it.effect("is accepted wholly or not at all when it is interrupted while it waits", () => {
+    const server = makeServer({ reads: false })
+    return scenario(server, { sendBuffer: 0 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* connection.send("first")
+        const fibers = yield* Effect.forEach(["a", "b", "c"], (message) => Effect.fork(connection.send(message)))
+        yield* settle
+        yield* Fiber.interrupt(fibers[1]!)
+        assert.strictEqual((yield* connection.info).messagesSent, 1)
+        assert.deepStrictEqual(yield* Effect.all([peer.receive, peer.receive, peer.receive]), ["first", "a", "c"])
+        yield* settle
+        assert.isFalse(fibers.some(isRunning))
+        yield* connection.send("last")
+        assert.strictEqual(yield* peer.receive, "last")
+        const { bytesSent, messagesSent } = yield* connection.info
+        assert.deepStrictEqual({ bytesSent, messagesSent }, { bytesSent: 11, messagesSent: 4 })
+      })
+    )
+  })
+
+  it.effect("arrives exactly if it succeeded or was accepted, over many random interruptions", () => {
+    const server = makeServer({ reads: false })
+    return scenario(server, { sendBuffer: 0 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const heard: Array<string> = []
+        yield* Effect.forkScoped(
+          Effect.forever(
+            Effect.gen(function* () {
+              heard.push(String(yield* peer.receive))
+              yield* yields(yield* Random.nextIntBetween(0, 4))
+            })
+          )
+        )
+        const done: Array<string> = []
+        for (let n = 0; n < 1000; n++) {
+          const name = String(n)
+          const sending = yield* Effect.fork(Effect.map(connection.send(name), () => done.push(name)))
+          if (yield* Random.nextBoolean) {
+            yield* yields(yield* Random.nextIntBetween(0, 4))
+            yield* Fiber.interrupt(sending)
+          } else yield* Fiber.join(sending)
+        }
+        yield* settle
+        assert.strictEqual((yield* connection.info).messagesSent, heard.length)
+        assert.deepStrictEqual(
+          heard,
+          [...new Set(heard)].sort((a, b) => Number(a) - Number(b))
+        )
+        assert.deepStrictEqual(
+          done.filter((name) => !heard.includes(name)),
+          []
+        )
+      })
+    )
+  })
+
+  it.effect("fails while it waits when the server goes, and when the lease ends", () => {
+    const server = makeServer({ reads: false })
+    return scenario(server, { sendBuffer: 0, discardOn: () => true }, (pool) =>
+      Effect.gen(function* () {
+        const first = yield* lease(pool)
+        yield* first.connection.send("a")
+        const lost = yield* Effect.fork(first.connection.send("b"))
+        yield* settle
+        yield* (yield* server.peer(0)).destroy
+        yield* settle
+        assert.strictEqual(closed(yield* failure(lost)).code, 1006)
+        yield* first.release
+
+        const second = yield* lease(pool)
+        yield* second.connection.send("a")
+        const released = yield* Effect.fork(second.connection.send("b"))
+        yield* settle
+        yield* second.release
+        yield* settle
+        assert.strictEqual(busy(yield* failure(released)), "Released")
+        const peer = yield* server.peer(1)
+        assert.strictEqual(yield* peer.receive, "a")
+        assert.isTrue(Either.isLeft(yield* Effect.either(peer.receive)))
+      })
+    )
+  })
+})
+
+describe("ping", () => {
+  it.effect("measures the round trip", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        assert.isTrue(Duration.isDuration(yield* connection.ping))
+        assert.strictEqual(server.counts.pings, 1)
+        const both = yield* Effect.all([connection.ping, connection.ping], { concurrency: "unbounded" })
+        assert.isTrue(both.every(Duration.isDuration))
+      })
+    )
+  })
+
+  it.effect("takes a line for dead after pingTimeout, with 1006 by the pool", () => {
+    const server = makeServer()
+    return scenario(server, { pingTimeout: "10 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* peer.silence
+        const ping = yield* Effect.fork(connection.ping)
+        const receive = yield* Effect.fork(connection.receive)
+        yield* TestClock.adjust("9999 millis")
+        assert.isTrue(isRunning(ping))
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        const expected = { code: 1006, initiator: "Pool", reason: "" } as const
+        assert.deepStrictEqual(closed(yield* failure(ping)), expected)
+        assert.deepStrictEqual(closed(yield* failure(receive)), expected)
+        assert.strictEqual((yield* pool.stats).healthCheckFailures, 1)
+      })
+    )
+  })
+
+  it.effect("counts pingTimeout from the ping itself, not from one that was answered before", () => {
+    const server = makeServer()
+    return scenario(server, { pingTimeout: "10 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* connection.ping
+        yield* TestClock.adjust("2400 millis")
+        yield* (yield* server.peer(0)).silence
+        const ping = yield* Effect.fork(connection.ping)
+        yield* TestClock.adjust("9999 millis")
+        assert.isTrue(isRunning(ping))
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.isFalse(isRunning(ping))
+      })
+    )
+  })
+
+  it.effect("can be interrupted, and then no answer is awaited in vain", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const ping = yield* Effect.fork(connection.ping)
+        yield* Fiber.interrupt(ping)
+        yield* TestClock.adjust("1 minute")
+        yield* connection.send("still there")
+        assert.strictEqual((yield* connection.info).state, "busy")
+      })
+    )
+  })
+
+  it.effect("goes on at pingInterval when pingTimeout is switched off", () => {
+    const server = makeServer()
+    return scenario(server, { pingInterval: "10 seconds", pingTimeout: Duration.infinity }, (pool) =>
+      Effect.gen(function* () {
+        yield* pool.get
+        yield* (yield* server.peer(0)).silence
+        yield* TestClock.adjust("9999 millis")
+        assert.strictEqual(server.counts.pings, 0)
+        yield* TestClock.adjust("25 seconds")
+        assert.isAtLeast(server.counts.pings, 2)
+        assert.strictEqual((yield* pool.stats).busy, 1)
+      })
+    )
+  })
+})
+
+describe("info", () => {
+  it.effect("counts what went through, over all leases", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("1 second")
+        const first = yield* lease(pool)
+        const { id } = first.connection
+        assert.deepStrictEqual(yield* first.connection.info, {
+          id,
+          state: "busy",
+          openedAt: 1000,
+          lastActivityAt: 1000,
+          leases: 1,
+          messagesSent: 0,
+          messagesReceived: 0,
+          bytesSent: 0,
+          bytesReceived: 0
+        })
+        yield* TestClock.adjust("1 second")
+        yield* first.connection.send("grüße")
+        yield* first.connection.receive
+        yield* first.release
+        yield* TestClock.adjust("1 second")
+        const second = yield* lease(pool)
+        assert.strictEqual(second.connection.id, id)
+        const expected = {
+          id,
+          state: "busy",
+          openedAt: 1000,
+          lastActivityAt: 2000,
+          leases: 2,
+          messagesSent: 1,
+          messagesReceived: 1,
+          bytesSent: 7,
+          bytesReceived: 7
+        } as const
+        assert.deepStrictEqual(yield* second.connection.info, expected)
+        yield* second.connection.send(new Uint8Array(3))
+        const { bytesSent, messagesSent } = yield* second.connection.info
+        assert.deepStrictEqual({ bytesSent, messagesSent }, { bytesSent: 10, messagesSent: 2 })
+        yield* second.connection.receive
+      })
+    )
+  })
+
+  it.effect("tells connecting in onConnect, then busy, draining, idle, closing and closed", () => {
+    const server = makeServer()
+    const states: Array<string> = []
+    const note = (connection: WebSocketConnection.WebSocketConnection) =>
+      Effect.map(connection.info, ({ leases, state }) => states.push(`${state} ${leases}`))
+    return scenario(server, { onConnect: note, drain: { quietPeriod: "1 second" } }, (pool) =>
+      Effect.gen(function* () {
+        const { connection, release } = yield* lease(pool)
+        yield* note(connection)
+        yield* release
+        yield* note(connection)
+        yield* TestClock.adjust("1 second")
+        yield* note(connection)
+        const again = yield* lease(pool)
+        yield* (yield* server.peer(0)).silence
+        yield* again.connection.close()
+        yield* note(connection)
+        yield* TestClock.adjust("2 seconds")
+        yield* settle
+        yield* note(connection)
+        assert.deepStrictEqual(states, ["connecting 0", "busy 1", "draining 1", "idle 1", "closing 2", "closed 2"])
+      })
+    )
+  })
+})
+
+describe("protocol", () => {
+  it.effect("is the negotiated one, empty if none was offered", () => {
+    const server = makeServer()
+    return Effect.zipRight(
+      scenario(server, { protocols: ["graphql-ws", "other"] }, (pool) =>
+        Effect.map(pool.get, ({ protocol }) => assert.strictEqual(protocol, "graphql-ws"))
+      ),
+      scenario(makeServer(), {}, (pool) => Effect.map(pool.get, ({ protocol }) => assert.strictEqual(protocol, "")))
+    )
+  })
+})
+
+describe("discard", () => {
+  it.effect("closes the connection at release with 1000, not before", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const { connection, release } = yield* lease(pool)
+        yield* connection.discard
+        yield* connection.send("a")
+        assert.strictEqual(yield* connection.receive, "a")
+        yield* release
+        yield* settle
+        assert.strictEqual((yield* server.peer(0)).end()?.code, 1000)
+        const { closed, discarded, total } = yield* pool.stats
+        assert.deepStrictEqual({ closed, discarded, total }, { closed: 1, discarded: 1, total: 0 })
+        const next = yield* pool.get
+        assert.notStrictEqual(next.id, connection.id)
+      })
+    )
+  })
+})
+
+describe("close", () => {
+  const closeWith = (code: number | undefined, reason: string | undefined) => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* connection.close(code, reason)
+        const local = closed(yield* Effect.flip(connection.receive))
+        yield* settle
+        const remote = (yield* server.peer(0)).end()
+        assert.strictEqual(local.initiator, "Local")
+        assert.deepStrictEqual([remote?.code, remote?.reason], [local.code, local.reason])
+        return { code: local.code, reason: local.reason }
+      })
+    )
+  }
+
+  it.effect("sends the code and the reason, 1000 and nothing by default", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* closeWith(undefined, undefined), { code: 1000, reason: "" })
+      assert.deepStrictEqual(yield* closeWith(4321, "grüße"), { code: 4321, reason: "grüße" })
+      assert.deepStrictEqual(yield* closeWith(1001, ""), { code: 1001, reason: "" })
+      assert.deepStrictEqual(yield* closeWith(3000, ""), { code: 3000, reason: "" })
+    })
+  )
+
+  for (const code of [
+    0,
+    999,
+    1004,
+    1005,
+    1006,
+    1015,
+    1016,
+    2999,
+    5000,
+    -1,
+    1000.5,
+    Number.NaN,
+    Number.POSITIVE_INFINITY
+  ]) {
+    it.effect(`sends 1000 in place of ${code}`, () =>
+      Effect.map(closeWith(code, "x"), (sent) => assert.deepStrictEqual(sent, { code: 1000, reason: "x" }))
+    )
+  }
+
+  it.effect("cuts the reason to 123 bytes without splitting a character", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* closeWith(1000, "a".repeat(123))).reason, "a".repeat(123))
+      assert.strictEqual((yield* closeWith(1000, "a".repeat(124))).reason, "a".repeat(123))
+      assert.strictEqual((yield* closeWith(1000, "ü".repeat(62))).reason, "ü".repeat(61))
+      assert.strictEqual((yield* closeWith(1000, `${"a".repeat(120)}👋`)).reason, "a".repeat(120))
+      assert.strictEqual((yield* closeWith(1000, `${"a".repeat(119)}👋!`)).reason, `${"a".repeat(119)}👋`)
+    })
+  )
+
+  it.effect("ends as 1006 by this side when nobody answers within closeTimeout", () => {
+    const server = makeServer()
+    return scenario(server, { closeTimeout: "2 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* (yield* server.peer(0)).silence
+        const receiving = yield* Effect.fork(connection.receive)
+        yield* settle
+        yield* connection.close(4000, "bye")
+        assert.strictEqual(closed(yield* Effect.flip(connection.send("x"))).initiator, "Local")
+        yield* TestClock.adjust("1999 millis")
+        assert.isTrue(isRunning(receiving))
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.deepStrictEqual(closed(yield* failure(receiving)), { code: 1006, initiator: "Local", reason: "" })
+        assert.strictEqual(server.counts.sockets, 0)
+      })
+    )
+  })
+
+  it.effect("closes once, however often it is called", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* Effect.all([connection.close(4001, "a"), connection.close(4002, "b")])
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.receive)), {
+          code: 4001,
+          initiator: "Local",
+          reason: "a"
+        })
+        yield* connection.close(4003)
+        assert.deepStrictEqual(server.counts.closes, [4001])
+      })
+    )
+  })
+
+  it.effect("delivers what had arrived before it", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        yield* sendAll(yield* server.peer(0), ["a", "b"])
+        yield* connection.close()
+        yield* settle
+        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(connection.messages)), ["a", "b"])
+      })
+    )
+  })
+})
+
+describe("a handle whose lease is over", () => {
+  it.effect("fails every operation as Released, and touches nothing of the next holder", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const old = yield* lease(pool)
+        yield* old.release
+        const next = yield* lease(pool)
+        assert.strictEqual(next.connection.id, old.connection.id)
+        const receiving = yield* Effect.fork(next.connection.receive)
+        yield* settle
+        const { close, discard, info, messages, ping, receive, receiveChunk, send } = old.connection
+        for (const operation of [send("stolen"), receive, receiveChunk, ping, Stream.runDrain(messages)]) {
+          assert.strictEqual(busy(yield* Effect.flip(operation)), "Released")
+        }
+        yield* close(4000)
+        yield* discard
+        assert.strictEqual((yield* info).id, next.connection.id)
+        assert.isTrue(isRunning(receiving))
+        yield* next.connection.send("mine")
+        assert.strictEqual(yield* Fiber.join(receiving), "mine")
+        yield* next.release
+        yield* settle
+        const { discarded, idle } = yield* pool.stats
+        assert.deepStrictEqual({ discarded, idle }, { discarded: 0, idle: 1 })
+      })
+    )
+  })
+
+  it.effect("fails what is under way when the lease ends", () => {
+    const server = makeServer()
+    return scenario(server, { pingTimeout: "10 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        const { connection, release } = yield* lease(pool)
+        yield* (yield* server.peer(0)).silence
+        const receive = yield* Effect.fork(connection.receive)
+        const ping = yield* Effect.fork(connection.ping)
+        yield* settle
+        yield* release
+        yield* settle
+        assert.strictEqual(busy(yield* failure(receive)), "Released")
+        assert.strictEqual(busy(yield* failure(ping)), "Released")
+      })
+    )
+  })
+
+  it.effect("is one of use, too", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.use(Effect.succeed)
+        assert.strictEqual(busy(yield* Effect.flip(connection.receive)), "Released")
+        assert.strictEqual(busy(yield* Effect.flip(connection.send("x"))), "Released")
+      })
+    )
+  })
+
+  it.effect("is Released, not closed, even when its connection is gone", () => {
+    const server = makeServer()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const { connection, release } = yield* lease(pool)
+        yield* connection.close()
+        yield* release
+        yield* settle
+        assert.strictEqual(busy(yield* Effect.flip(connection.receive)), "Released")
+        assert.strictEqual(busy(yield* Effect.flip(connection.send("x"))), "Released")
+        assert.strictEqual(busy(yield* Effect.flip(connection.ping)), "Released")
+        assert.strictEqual((yield* connection.info).state, "closed")
+      })
+    )
+  })
+})
+
+describe("receiveBuffer", () => {
+  it.effect("pauses the socket past it, each message counted as 64 bytes more, until the reader catches up", () => {
+    const server = makeServer()
+    return scenario(server, { receiveBuffer: 200 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const names = Array.from({ length: 10 }, (_, n) => `m${n}`)
+        let sent = 0
+        const sending = yield* Effect.fork(
+          Effect.forEach(names, (name) => Effect.map(peer.send(name), () => (sent += 1)), { discard: true })
+        )
+        yield* settle
+        // 66 bytes each: three are below 200, the fourth is past it.
+        assert.strictEqual(sent, 4)
+        assert.isTrue(isRunning(sending))
+        assert.strictEqual((yield* connection.info).messagesReceived, 4)
+        const got: Array<unknown> = []
+        while (got.length < 10) got.push(yield* connection.receive)
+        assert.deepStrictEqual(got, names)
+        yield* settle
+        assert.isFalse(isRunning(sending))
+      })
+    )
+  })
+
+  it.effect("pauses no sooner than it is past, and counts empty messages", () => {
+    const server = makeServer()
+    return scenario(server, { receiveBuffer: 128 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* sendAll(peer, ["", ""])
+        assert.strictEqual((yield* connection.info).messagesReceived, 2)
+        yield* peer.send("")
+        const sending = yield* Effect.fork(peer.send(""))
+        yield* settle
+        assert.isTrue(isRunning(sending))
+        assert.strictEqual(Chunk.size(yield* connection.receiveChunk), 3)
+        yield* settle
+        assert.isFalse(isRunning(sending))
+        assert.strictEqual(yield* connection.receive, "")
+      })
+    )
+  })
+
+  it.effect("shows a close when the reader has caught up", () => {
+    const server = makeServer()
+    return scenario(server, { receiveBuffer: 100 }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        const sending = yield* Effect.fork(
+          Effect.zipRight(sendAll(peer, ["a".repeat(100), "b", "c"]), peer.close(4000, "full"))
+        )
+        yield* settle
+        assert.strictEqual((yield* connection.info).state, "busy")
+        assert.isTrue(isRunning(sending))
+        assert.strictEqual(yield* connection.receive, "a".repeat(100))
+        yield* settle
+        assert.strictEqual(yield* connection.receive, "b")
+        assert.strictEqual(yield* connection.receive, "c")
+        yield* settle
+        assert.deepStrictEqual(closed(yield* Effect.flip(connection.receive)), {
+          code: 4000,
+          initiator: "Remote",
+          reason: "full"
+        })
+      })
+    )
+  })
+
+  it.effect("keeps the line unwatched while it is paused", () => {
+    const server = makeServer()
+    return scenario(server, { receiveBuffer: 100, pingInterval: "10 seconds", pingTimeout: "5 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        const connection = yield* pool.get
+        const peer = yield* server.peer(0)
+        yield* Effect.fork(sendAll(peer, ["a".repeat(100), "b"]))
+        yield* settle
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(server.counts.pings, 0)
+        const ping = yield* Effect.fork(connection.ping)
+        yield* TestClock.adjust("1 minute")
+        assert.isTrue(isRunning(ping))
+        assert.strictEqual(Chunk.size(yield* connection.receiveChunk), 1)
+        yield* settle
+        assert.isTrue(Duration.isDuration(yield* Fiber.join(ping)))
+        assert.strictEqual(yield* connection.receive, "b")
+        const before = server.counts.pings
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(server.counts.pings, before + 1)
+      })
+    )
+  })
+
+  it.effect("destroys a paused socket that has become unfit", () => {
+    const server = makeServer()
+    return scenario(server, { receiveBuffer: 100 }, (pool) =>
+      Effect.gen(function* () {
+        const { release } = yield* lease(pool)
+        const peer = yield* server.peer(0)
+        yield* Effect.fork(Effect.ignore(sendAll(peer, ["a".repeat(100), "b"])))
+        yield* settle
+        yield* release
+        yield* settle
+        assert.strictEqual(server.counts.sockets, 0)
+        assert.strictEqual((yield* pool.stats).total, 0)
+        assert.strictEqual(peer.end()?.code, 1006)
+      })
+    )
+  })
+
+  it.effect("does not validate a connection whose greeting has paused it", () => {
+    // The ping before the first lease could never be answered: the connection was taken for dead.
+    const server = makeServer({ onPeer: (peer) => sendAll(peer, ["a".repeat(100), "b", "c"]) })
+    return scenario(server, { minConnections: 1, receiveBuffer: 100, validateAfterIdle: "5 seconds" }, (pool) =>
+      Effect.gen(function* () {
+        yield* pool.ready
+        yield* TestClock.adjust("6 seconds")
+        const connection = yield* pool.get
+        assert.strictEqual(yield* connection.receive, "a".repeat(100))
+        assert.strictEqual(yield* connection.receive, "b")
+        assert.strictEqual(yield* connection.receive, "c")
+        const { healthCheckFailures, opened } = yield* pool.stats
+        assert.deepStrictEqual({ healthCheckFailures, opened }, { healthCheckFailures: 0, opened: 1 })
+      })
+    )
+  })
+})
+
+describe("toSocket", () => {
+  const open = (code: number, body: (socket: Socket.Socket) => Effect.Effect<void, unknown>) => {
+    const server = makeServer({
+      onPeer: (peer) => Effect.zipRight(sendAll(peer, ["a", "grüße"]), peer.send(new Uint8Array([1, 2]))),
+      onMessage: (peer, message) => (message === "quit" ? peer.close(code, "bye") : peer.send(message))
+    })
+    return scenario(server, {}, (pool) =>
+      Effect.flatMap(pool.get, (connection) => body(WebSocketConnection.toSocket(connection)))
+    )
+  }
+
+  it.effect("is a Socket", () =>
+    open(1000, (socket) =>
+      Effect.sync(() => {
+        assert.isTrue(Socket.isSocket(socket))
+      })
+    )
+  )
+
+  it.effect("hands bytes to run, until a clean close", () =>
+    open(1000, (socket) =>
+      Effect.gen(function* () {
+        const got: Array<unknown> = []
+        let isOpen = false
+        const running = yield* Effect.fork(
+          socket.run((bytes) => void got.push(bytes), { onOpen: Effect.sync(() => (isOpen = true)) })
+        )
+        yield* settle
+        assert.isTrue(isOpen)
+        const encoder = new TextEncoder()
+        assert.deepStrictEqual(got, [encoder.encode("a"), encoder.encode("grüße"), new Uint8Array([1, 2])])
+        const write = yield* Effect.scoped(socket.writer)
+        yield* write("quit")
+        yield* settle
+        assert.isFalse(isRunning(running))
+        yield* Fiber.join(running)
+      })
+    )
+  )
+
+  it.effect("hands text and bytes to runRaw, and runs the effects of its handler in order", () =>
+    open(1000, (socket) =>
+      Effect.gen(function* () {
+        const got: Array<unknown> = []
+        const running = yield* Effect.fork(
+          socket.runRaw((data) =>
+            Effect.zipRight(
+              Effect.yieldNow(),
+              Effect.sync(() => void got.push(data))
+            )
+          )
+        )
+        yield* settle
+        assert.deepStrictEqual(got, ["a", "grüße", new Uint8Array([1, 2])])
+        yield* Fiber.interrupt(running)
+      })
+    )
+  )
+
+  it.effect("fails run with SocketCloseError at any other code", () =>
+    open(4000, (socket) =>
+      Effect.gen(function* () {
+        const running = yield* Effect.fork(Effect.flip(socket.run(() => {})))
+        const write = yield* Effect.scoped(socket.writer)
+        yield* write("quit")
+        yield* settle
+        const error = (yield* Effect.orDie(Effect.flip(Effect.flip(Fiber.join(running))))) as Socket.SocketError
+        assert.isTrue(Socket.SocketCloseError.is(error))
+        if (Socket.SocketCloseError.is(error)) {
+          assert.deepStrictEqual([error.code, error.closeReason], [4000, "bye"])
+        }
+        const unwritten = yield* Effect.flip(write("x"))
+        assert.strictEqual(unwritten.reason, "Write")
+      })
+    )
+  )
+
+  it.effect("fails run with the handler's error", () =>
+    open(1000, (socket) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* Effect.flip(socket.run(() => Effect.fail("mine" as const))), "mine")
+      })
+    ).pipe(Effect.asVoid)
+  )
+
+  it.effect("closes the connection when a CloseEvent is written", () =>
+    open(1000, (socket) =>
+      Effect.gen(function* () {
+        const running = yield* Effect.fork(Effect.either(socket.run(() => {})))
+        const write = yield* Effect.scoped(socket.writer)
+        yield* write(new Socket.CloseEvent(4005, "mine"))
+        yield* settle
+        const result = yield* Fiber.join(running)
+        assert.isTrue(Either.isLeft(result))
+        if (Either.isLeft(result) && Socket.SocketCloseError.is(result.left)) {
+          assert.deepStrictEqual([result.left.code, result.left.closeReason], [4005, "mine"])
+        }
+      })
+    )
+  )
+
+  it.effect("works with Socket.toChannel", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const socket = WebSocketConnection.toSocket(yield* pool.get)
+        const encoder = new TextEncoder()
+        const out = yield* Stream.make("a", "b").pipe(
+          Stream.map((text) => encoder.encode(text)),
+          Stream.concat(Stream.never),
+          Stream.pipeThroughChannel(Socket.toChannel<never>(socket)),
+          Stream.take(2),
+          Stream.decodeText(),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(Chunk.toArray(out).join(""), "ab")
+      })
+    )
+  })
+
+  it.effect("fails as a read error once the lease is over", () => {
+    const server = echo()
+    return scenario(server, {}, (pool) =>
+      Effect.gen(function* () {
+        const { connection, release } = yield* lease(pool)
+        const socket = WebSocketConnection.toSocket(connection)
+        const running = yield* Effect.fork(Effect.flip(socket.run(() => {})))
+        yield* settle
+        yield* release
+        yield* settle
+        const error = yield* Fiber.join(running)
+        assert.strictEqual(error.reason, "Read")
+      })
+    )
+  })
+})

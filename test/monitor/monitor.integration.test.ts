@@ -1,0 +1,410 @@
+/** The page of the monitor in a real browser, and in the demo. */
+import { createServer } from "node:http"
+import { fileURLToPath } from "node:url"
+import { HttpRouter, HttpServer } from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
+import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+import { type BrowserContextOptions, type Browser as BrowserShape, chromium, type Page } from "playwright-core"
+import * as Process from "../servers/support/process.js"
+
+class Browser extends Context.Tag("test/Browser")<Browser, BrowserShape>() {}
+
+const program = Process.find("chromium")
+
+const flags = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-dev-shm-usage",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync"
+]
+
+const browser = Effect.acquireRelease(
+  Effect.promise(() => chromium.launch({ executablePath: program ?? "chromium", args: flags })),
+  (browser) => Effect.promise(() => browser.close())
+)
+
+/** What a browser shows, and everything that it complains about. */
+interface Tab {
+  readonly page: Page
+  readonly complaints: ReadonlyArray<string>
+  /** How often the stream was asked for. */
+  readonly streams: () => number
+}
+
+const open = (url: string, options: BrowserContextOptions = {}) =>
+  Effect.gen(function* () {
+    const browser = yield* Browser
+    const context = yield* Effect.acquireRelease(
+      Effect.promise(() => browser.newContext(options)),
+      (context) => Effect.promise(() => context.close())
+    )
+    const page = yield* Effect.promise(() => context.newPage())
+    const complaints: Array<string> = []
+    let streams = 0
+    page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`))
+    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`))
+    page.on("request", (request) => {
+      if (/\/events(\?|$)/.test(request.url())) streams += 1
+    })
+    yield* Effect.promise(() => page.goto(url))
+    const tab: Tab = { page, complaints, streams: () => streams }
+    return tab
+  })
+
+const text = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).innerText())
+
+const says = ({ page }: Tab, status: string) =>
+  Effect.promise(() => page.locator("#status-text").getByText(status, { exact: true }).waitFor({ timeout: 15_000 }))
+
+/** Waits until something that is looked at again and again is so. */
+const until = <A, E, R>(look: Effect.Effect<A, E, R>, isSo: (value: A) => boolean) =>
+  look.pipe(
+    Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: isSo }),
+    Effect.timeoutFail({ duration: "15 seconds", onTimeout: () => new Error("it never was so") })
+  )
+
+const numberIn = (page: Page, selector: string) =>
+  Effect.map(text(page, selector), (shown) => Number(shown.replaceAll(",", "")))
+
+/** Serves a monitor at `/ops/pool` until the scope closes. */
+const serve = (pool: Parameters<typeof WebSocketPoolMonitor.router>[0], port = 0) =>
+  Effect.gen(function* () {
+    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
+    const router = HttpRouter.mount(HttpRouter.empty, "/ops/pool", WebSocketPoolMonitor.router(pool))
+    yield* Effect.provideService(HttpServer.serveEffect(router), HttpServer.HttpServer, server)
+    assert(server.address._tag === "TcpAddress")
+    return server.address.port
+  })
+
+const pageAt = (port: number) => `http://127.0.0.1:${port}/ops/pool`
+
+const echo = WebSocketTransport.layerMemory((peer) => Effect.forever(Effect.flatMap(peer.receive, peer.send)))
+
+const makePool = (options: Partial<WebSocketPool.Options> = {}) =>
+  WebSocketPool.make({ url: "ws://server.test", name: "speech", maxConnections: 8, ...options }).pipe(
+    Effect.provide(echo)
+  )
+
+/** Keeps some connections busy, and now and then one too many. */
+const work = (pool: WebSocketPool.WebSocketPool) =>
+  Effect.forEach(
+    Array.from({ length: 12 }),
+    () =>
+      pool
+        .use((connection) =>
+          connection.send("ping").pipe(Effect.zipRight(connection.receive), Effect.delay("20 millis"))
+        )
+        .pipe(Effect.ignore, Effect.delay("10 millis"), Effect.forever),
+    { concurrency: "unbounded", discard: true }
+  )
+
+describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", "chromium", "chromium"), () => {
+  layer(Layer.scoped(Browser, browser), { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+    it.scoped("shows a pool at work, and complains of nothing", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        yield* Effect.forkScoped(work(pool))
+        const tab = yield* open(pageAt(yield* serve(pool)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "h1"), "speech")
+        assert.strictEqual(yield* text(page, "#limits"), "keeps 0 to 8 connections")
+        assert.strictEqual(yield* text(page, "#of"), "of 8")
+
+        const leases = numberIn(page, '[data-total="acquired"]')
+        const before = yield* leases
+        yield* until(leases, (now) => now > before + 100)
+        yield* until(text(page, "#rate"), (rate) => Number(rate.replaceAll(",", "")) > 0)
+        yield* until(text(page, "#held .tail b"), (tail) => /^[\d.]+ m?s$/.test(tail))
+        yield* until(
+          Effect.promise(() => page.locator("#states canvas").getAttribute("aria-label")),
+          (label) => /^Connections: busy [1-8], draining 0, .*, idle [0-8], limit 8$/.test(label ?? "")
+        )
+
+        const isBlueIn = (chart: string) =>
+          Effect.promise(() =>
+            page.locator(`#${chart} canvas`).evaluate((canvas) => {
+              // From a copy: Chromium has an opinion on reading back what is drawn often.
+              const { height, width } = canvas
+              const copy = Object.assign(canvas.ownerDocument.createElement("canvas"), { height, width })
+              const context = copy.getContext("2d", { willReadFrequently: true })
+              context.drawImage(canvas, 0, 0)
+              const { data } = context.getImageData(0, 0, width, height)
+              const blue = [47, 107, 216]
+              for (let i = 0; i < data.length; i += 4) if (blue.every((part, at) => data[i + at] === part)) return true
+              return false
+            })
+          )
+        for (const chart of ["states", "waited", "held"]) yield* until(isBlueIn(chart), (isBlue) => isBlue)
+
+        const rows = page.locator("#connections tbody tr")
+        yield* until(
+          Effect.promise(() => rows.count()),
+          (count) => count === 8
+        )
+        const cells = yield* Effect.promise(() => rows.first().locator("td").allInnerTexts())
+        assert.strictEqual(cells[0], "speech-1")
+        assert.match(cells[1]!, /^(busy|idle)$/)
+        assert.match(cells[2]!, /^\d+\.\d s$/)
+        assert.match(cells[7]!, /^[\d.]+ (k?B)$/)
+        assert.deepStrictEqual(tab.complaints, [])
+        assert.strictEqual(tab.streams(), 1)
+      })
+    )
+
+    it.scoped("sorts its connections, and shows the leases among the events, by keyboard", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        for (const messages of [3, 1, 2]) {
+          const send = (connection: { readonly send: (message: string) => Effect.Effect<void, unknown> }) =>
+            Effect.repeatN(connection.send("hello"), messages - 1)
+          yield* Effect.flatMap(pool.getNew, send)
+        }
+        const tab = yield* open(pageAt(yield* serve(pool)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        const ids = Effect.promise(() => page.locator("#connections tbody td:first-child").allInnerTexts())
+        assert.deepStrictEqual(yield* ids, ["speech-1", "speech-2", "speech-3"])
+
+        const press = (key: string) => Effect.promise(() => page.keyboard.press(key))
+        yield* Effect.promise(() => page.getByRole("button", { name: "Msgs out" }).focus())
+        yield* press("Enter")
+        assert.deepStrictEqual(yield* ids, ["speech-1", "speech-3", "speech-2"])
+        yield* press("Enter")
+        assert.deepStrictEqual(yield* ids, ["speech-2", "speech-3", "speech-1"])
+        const sorted = page.locator("th[aria-sort]")
+        assert.deepStrictEqual(yield* Effect.promise(() => sorted.allInnerTexts()), ["Msgs out"])
+        assert.strictEqual(yield* Effect.promise(() => sorted.getAttribute("aria-sort")), "ascending")
+
+        const kinds = Effect.promise(() => page.locator("#events tbody td:nth-child(2)").allInnerTexts())
+        yield* pool.use(() => Effect.void)
+        yield* until(kinds, (kinds) => kinds.includes("ConnectionOpened"))
+        assert.notInclude(yield* kinds, "Acquired")
+        yield* Effect.promise(() => page.getByRole("checkbox").focus())
+        yield* press("Space")
+        assert.includeMembers(yield* kinds, ["Acquired", "Released", "ConnectionOpened"])
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
+    it.scoped("says that the pool is closed, and does not go on asking", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        yield* pool.use(() => Effect.void)
+        const port = yield* serve(pool)
+        const watching = yield* open(pageAt(port))
+        yield* says(watching, "Live")
+        yield* pool.close
+        yield* says(watching, "The pool is closed")
+
+        const late = yield* open(`${pageAt(port)}/`)
+        yield* says(late, "The pool is closed")
+        yield* Effect.sleep("3 seconds") // More than it takes to ask again after an accident.
+        for (const tab of [watching, late]) {
+          assert.deepStrictEqual(tab.complaints, [])
+          assert.strictEqual(tab.streams(), 1)
+          assert.strictEqual(yield* text(tab.page, "#status-text"), "The pool is closed")
+        }
+      })
+    )
+
+    it.scoped("holds no server up that shuts down, and goes on when there is one again", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        const scope = yield* Scope.make()
+        const port = yield* Scope.extend(serve(pool), scope)
+        const tab = yield* open(pageAt(port))
+        yield* says(tab, "Live")
+        yield* Effect.timeoutFail(Scope.close(scope, Exit.void), {
+          duration: "4 seconds",
+          onTimeout: () => new Error("the server waits for the page")
+        })
+        yield* says(tab, "No connection to the monitor, trying again")
+
+        yield* serve(yield* makePool({ name: "another" }), port)
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(tab.page, "h1"), "another")
+      })
+    )
+
+    it.scoped("shows what was recorded before it was opened, repeated events on one line, and finds them", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        const recording = yield* WebSocketPoolMonitor.record(pool)
+        for (let times = 0; times < 3; times += 1) yield* pool.use((connection) => connection.discard)
+        yield* Effect.sleep("1200 millis") // A moment is recorded every second.
+        const tab = yield* open(pageAt(yield* serve(recording)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        const line = page.locator("#events tbody tr")
+        const lines = Effect.promise(() => line.allInnerTexts())
+        yield* until(lines, (lines) => lines.length === 2)
+        const [closed, opened] = yield* lines
+        assert.match(closed!, /ConnectionClosed\s+speech-3\s+×3\s+code 1000, age \d+ ms, Discarded/)
+        assert.match(opened!, /ConnectionOpened\s+speech-3\s+×3\s+elapsed/)
+
+        const filter = page.getByRole("searchbox", { name: "Filter events" })
+        yield* Effect.promise(() => filter.fill("DISCARDED speech-3"))
+        assert.strictEqual((yield* lines).length, 1)
+        yield* Effect.promise(() => filter.fill("discarded speech-4"))
+        assert.strictEqual((yield* lines).length, 0)
+        assert.strictEqual(yield* text(page, "#no-events"), "None that matches the filter.")
+        yield* Effect.promise(() => filter.fill(""))
+        assert.strictEqual((yield* lines).length, 2)
+
+        yield* Effect.promise(() => page.getByText("Options in force").click())
+        assert.match(yield* text(page, "#options"), /acquireTimeout\s+30s/)
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
+    it.scoped("goes back ten minutes if it was recorded that long, or if asked to", () =>
+      Effect.gen(function* () {
+        const pool = yield* makePool()
+        const url = pageAt(yield* serve(pool))
+        const served = yield* Effect.promise(() => fetch(`${url}/events`))
+        const reader = served.body!.getReader()
+        const { value } = yield* Effect.promise(() => reader.read())
+        yield* Effect.promise(() => reader.cancel())
+        const [, retry, data] = /^(retry: .*\n)data: (.*)\n\n$/.exec(new TextDecoder().decode(value))!
+        const sample = JSON.parse(data!)
+        const [moment] = sample.history.moments
+        const ago = (seconds: number, failures: number) => ({ ...moment, at: sample.now - seconds * 1000, failures })
+
+        const browser = yield* Browser
+        const openWith = (moments: ReadonlyArray<unknown>) =>
+          Effect.gen(function* () {
+            const context = yield* Effect.acquireRelease(
+              Effect.promise(() => browser.newContext()),
+              (context) => Effect.promise(() => context.close())
+            )
+            const page = yield* Effect.promise(() => context.newPage())
+            const body = `${retry}data: ${JSON.stringify({ ...sample, history: { ...sample.history, moments } })}\n\n`
+            yield* Effect.promise(() =>
+              page.route("**/events", (route) => route.fulfill({ body, contentType: "text/event-stream" }))
+            )
+            yield* Effect.promise(() => page.goto(url))
+            yield* until(text(page, "h1"), (name) => name === "speech")
+            return page
+          })
+        const failures = (page: Page) =>
+          Effect.map(
+            Effect.all([text(page, "#failures-title"), text(page, "#failures")]),
+            ([title, count]) => `${title}: ${count}`
+          )
+        const press = (page: Page, name: string) =>
+          Effect.promise(() => page.getByRole("button", { name }).press("Enter"))
+
+        const short = yield* openWith([ago(100, 4), ago(50, 3)])
+        assert.strictEqual(yield* failures(short), "Failures in 2 minutes: 7")
+
+        const long = yield* openWith([ago(500, 8), ago(100, 4), ago(50, 3)])
+        assert.strictEqual(yield* failures(long), "Failures in 10 minutes: 15")
+        yield* press(long, "2 min")
+        assert.strictEqual(yield* failures(long), "Failures in 2 minutes: 7")
+        yield* press(long, "10 min")
+        assert.strictEqual(yield* failures(long), "Failures in 10 minutes: 15")
+      })
+    )
+
+    it.scoped("shows several pools, one at a time, and keeps the choice when it is loaded again", () =>
+      Effect.gen(function* () {
+        const pools = [yield* makePool(), yield* makePool({ name: "other" }), yield* makePool({ maxConnections: 1 })]
+        yield* pools[2]!.get
+        yield* Effect.forkScoped(Effect.scoped(pools[2]!.get))
+        const tab = yield* open(pageAt(yield* serve(pools)))
+        const { page } = tab
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "h1"), "speech (1)")
+        const buttons = page.locator("#pools button")
+        yield* until(
+          Effect.promise(() => buttons.allInnerTexts()),
+          (texts) => texts[2]!.replace(/\s+/g, " ") === "speech (2) 1 of 1 in use, 1 waiting"
+        )
+
+        yield* Effect.promise(() => buttons.nth(2).press("Enter"))
+        yield* until(text(page, "h1"), (name) => name === "speech (2)")
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "#waiting"), "1")
+        assert.strictEqual(yield* text(page, "#connections tbody td:first-child"), "speech-1")
+        yield* Effect.promise(() => page.reload())
+        yield* says(tab, "Live")
+        assert.strictEqual(yield* text(page, "h1"), "speech (2)")
+        assert.strictEqual(yield* Effect.promise(() => page.locator('#pools [aria-pressed="true"]').count()), 1)
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
+    it.scoped("fits on a phone, whatever the pool is called", () =>
+      Effect.gen(function* () {
+        const name = `speech-of-${"somebody-".repeat(12)}else`
+        const pool = yield* makePool({ name })
+        yield* pool.use(() => Effect.void)
+        const url = pageAt(yield* serve([pool, ...(yield* Effect.replicateEffect(makePool(), 20))]))
+        for (const colorScheme of ["light", "dark"] as const) {
+          const tab = yield* open(url, { viewport: { width: 320, height: 740 }, colorScheme })
+          yield* says(tab, "Live")
+          const overflow = yield* Effect.promise(() =>
+            tab.page.locator("html").evaluate((html) => html.scrollWidth - html.clientWidth)
+          )
+          assert.strictEqual(overflow, 0)
+          assert.strictEqual(yield* text(tab.page, "#connections tbody td:first-child"), `${name}-1`)
+          assert.deepStrictEqual(tab.complaints, [])
+        }
+      })
+    )
+  })
+})
+
+describe("the monitor's stream", () => {
+  it.scopedLive("is forgotten when its client goes away", () =>
+    Effect.gen(function* () {
+      const pool = yield* makePool()
+      let listeners = 0
+      const listening = Effect.acquireRelease(
+        Effect.sync(() => {
+          listeners += 1
+        }),
+        () =>
+          Effect.sync(() => {
+            listeners -= 1
+          })
+      )
+      const events = Stream.unwrapScoped(Effect.as(listening, pool.events))
+      const port = yield* serve(Object.create(pool, { events: { value: events } }))
+      const going = new AbortController()
+      yield* Effect.promise(() => fetch(`${pageAt(port)}/events`, { signal: going.signal }))
+      const count = Effect.sync(() => listeners)
+      yield* until(count, (listeners) => listeners === 1)
+      going.abort()
+      yield* until(count, (listeners) => listeners === 0)
+    })
+  )
+})
+
+describe("the demo with --monitor", () => {
+  it.scopedLive("serves the page from its beginning, tells of its end, and waits for nobody", () =>
+    Effect.gen(function* () {
+      const demo = yield* Process.run(process.execPath, [
+        ...["--import", "tsx", fileURLToPath(new URL("../../examples/demo.ts", import.meta.url))],
+        ...["--monitor", "--seconds", "2"]
+      ])
+      const [, address] = yield* demo.printed(/^The pool, live: (http:\/\/127\.0\.0\.1:\d+\/)$/m)
+      const page = yield* Effect.promise(() => fetch(address!))
+      assert.include(yield* Effect.promise(() => page.text()), "Last hundred events")
+      const stream = yield* Effect.promise(() => fetch(`${address}events`))
+      const told = yield* Effect.promise(() => stream.text()) // To its end.
+      assert.match(told, /^retry: 2000\ndata: .*"state":"open"/)
+      assert.match(told, /\n\nretry: 10000\ndata: .*"state":"closed".*\n\n$/)
+      yield* demo.printed(/^left open +0 connections in the pool, 0 sockets at the server$/m)
+    })
+  )
+})

@@ -1,0 +1,53 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { PoolEvent } from "effect-websocket-pool/PoolEvent"
+import { EventHub } from "../../src/observe/eventHub.js"
+
+const dropped: PoolEvent = { _tag: "MessageDropped", pool: "pool", connectionId: "pool-1", bytes: 1 }
+const closing: PoolEvent = { _tag: "PoolClosing", pool: "pool" }
+const closed: PoolEvent = { _tag: "PoolClosed", pool: "pool" }
+
+const settle = Effect.repeatN(Effect.yieldNow(), 50)
+
+const listening = Effect.gen(function* () {
+  const deferred: Array<() => void> = []
+  const hub = new EventHub((f) => deferred.push(f))
+  const heard: Array<string> = []
+  const listener = yield* Effect.fork(Stream.runForEach(hub.stream, ({ _tag }) => Effect.sync(() => heard.push(_tag))))
+  yield* settle
+  return { deferred, heard, hub, listener }
+})
+
+describe("EventHub", () => {
+  it.effect("tells what happens all the time once per turn", () =>
+    Effect.gen(function* () {
+      const { deferred, heard, hub } = yield* listening
+      hub.emit(dropped)
+      hub.emit(dropped)
+      yield* settle
+      assert.deepStrictEqual(heard, [])
+      assert.strictEqual(deferred.length, 1)
+      deferred[0]!()
+      yield* settle
+      assert.deepStrictEqual(heard, ["MessageDropped", "MessageDropped"])
+    })
+  )
+
+  it.effect("goes on when the turn ends after all has been heard", () =>
+    Effect.gen(function* () {
+      // The listener was woken with nothing to take, and its stream died.
+      const { deferred, heard, hub, listener } = yield* listening
+      hub.emit(dropped)
+      hub.emit(closing)
+      yield* settle
+      assert.deepStrictEqual(heard, ["MessageDropped", "PoolClosing"])
+      deferred[0]!()
+      yield* settle
+      assert.isNull(listener.unsafePoll())
+      hub.emit(closed)
+      yield* listener
+      assert.deepStrictEqual(heard, ["MessageDropped", "PoolClosing", "PoolClosed"])
+    })
+  )
+})

@@ -1,0 +1,324 @@
+import { readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as MetricKeyType from "effect/MetricKeyType"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import { echo, listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
+import { metricsOf } from "../support/telemetry.js"
+
+const Pool = WebSocketPool.WebSocketPool
+
+const prefix = "websocket.client.connection"
+
+/** The registry is one for all tests, so every pool has a name of its own. */
+let pools = 0
+const named = (): string => `pool-${++pools}`
+
+const touch = WebSocketPool.use(() => Effect.void)
+
+const states = (name: string) => {
+  const metrics = metricsOf(name)
+  const of = (state: string) => metrics[`${prefix}.count{state=${state}}`]
+  return {
+    idle: of("idle"),
+    busy: of("used"),
+    draining: of("draining"),
+    connecting: of("connecting"),
+    closing: of("closing"),
+    waiting: metrics[`${prefix}.pending_requests`],
+    minConnections: metrics[`${prefix}.min`],
+    maxConnections: metrics[`${prefix}.max`]
+  }
+}
+
+/** The same of the pool's own statistics. */
+const stats = Effect.map(
+  WebSocketPool.stats,
+  ({ busy, closing, connecting, draining, idle, maxConnections, minConnections, waiting }) => ({
+    idle,
+    busy,
+    draining,
+    connecting,
+    closing,
+    waiting,
+    minConnections,
+    maxConnections
+  })
+)
+
+const nothing = {
+  idle: 0,
+  busy: 0,
+  draining: 0,
+  connecting: 0,
+  closing: 0,
+  waiting: 0,
+  minConnections: 0,
+  maxConnections: 0
+}
+
+describe("the metrics", () => {
+  it.effect("follow a connection through every state, and agree with stats", () => {
+    const name = named()
+    const same = (expected: Partial<ReturnType<typeof states>>) =>
+      Effect.map(stats, (stats) => {
+        assert.deepStrictEqual(states(name), stats)
+        assert.deepInclude(states(name), { ...nothing, maxConnections: 50, ...expected })
+      })
+    return Effect.gen(function* () {
+      yield* same({})
+      const release = yield* Deferred.make<void>()
+      const holder = yield* Effect.fork(WebSocketPool.use(() => Deferred.await(release)))
+      yield* settle
+      yield* same({ connecting: 1, waiting: 1 })
+      yield* TestClock.adjust("1 second")
+      yield* same({ busy: 1 })
+      yield* Deferred.succeed(release, undefined)
+      yield* settle
+      yield* now(holder)
+      yield* same({ draining: 1 })
+      yield* TestClock.adjust("100 millis")
+      yield* same({ idle: 1 })
+      yield* TestClock.adjust("10 seconds")
+      yield* (yield* peers)[0]!.silence
+      yield* Effect.fork(touch)
+      yield* settle
+      yield* same({ busy: 1, waiting: 1 }) // It is checked.
+      yield* TestClock.adjust("1 second")
+      yield* same({ connecting: 1, waiting: 1 })
+      yield* TestClock.adjust("2 seconds")
+      yield* same({ idle: 1 })
+      yield* (yield* peers)[1]!.silence
+      yield* (yield* Pool).refresh
+      yield* same({ closing: 1 })
+    }).pipe(
+      Effect.provide(poolWith({ name, drain: { quietPeriod: "100 millis" } }, listen, () => Effect.sleep("1 second")))
+    )
+  })
+
+  it.effect("have histograms of waiting, holding, connecting and draining, in seconds", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("7 seconds")))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(metricsOf(name), {
+        [`${prefix}.wait_time:count`]: 1,
+        [`${prefix}.wait_time:sum`]: 2,
+        [`${prefix}.use_time:count`]: 1,
+        [`${prefix}.use_time:sum`]: 7,
+        [`${prefix}.create_time:count`]: 1,
+        [`${prefix}.create_time:sum`]: 2,
+        [`${prefix}.drain_time:count`]: 1,
+        [`${prefix}.drain_time:sum`]: 0.5
+      })
+      yield* touch // Warm: no wait, but counted.
+      yield* settle
+      assert.deepInclude(metricsOf(name), { [`${prefix}.wait_time:count`]: 2, [`${prefix}.wait_time:sum`]: 2 })
+    }).pipe(
+      Effect.provide(poolWith({ name, drain: { quietPeriod: "500 millis" } }, listen, () => Effect.sleep("2 seconds")))
+    )
+  })
+
+  it.effect("count connections opened, and closed by reason", () => {
+    const name = named()
+    const closed = (reason: string) => metricsOf(name)[`${prefix}.closed{reason=${reason}}`]
+    return Effect.gen(function* () {
+      yield* touch
+      yield* Effect.exit(WebSocketPool.use(() => Effect.fail("no")))
+      yield* settle
+      assert.strictEqual(closed("Discarded"), 1)
+      assert.strictEqual(metricsOf(name)[`${prefix}.discarded`], 1)
+      yield* touch
+      yield* (yield* peers)[1]!.destroy
+      yield* settle
+      assert.strictEqual(closed("Remote"), 1)
+      yield* touch
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(closed("Idle"), 1)
+      assert.strictEqual(metricsOf(name)[`${prefix}.opened`], 3)
+      assert.strictEqual(closed("Evicted"), 0)
+    }).pipe(Effect.provide(poolWith({ name })))
+  })
+
+  it.effect("count failed attempts, and gets that failed, by reason", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      yield* Effect.fork(Effect.exit(touch))
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(metricsOf(name), {
+        [`${prefix}.failures{reason=Handshake}`]: 2,
+        [`${prefix}.failures{reason=Network}`]: 0,
+        [`${prefix}.timeouts`]: 0
+      })
+    }).pipe(
+      Effect.provide(poolWith({ name, retry: Schedule.recurs(1) }, listen, () => Effect.fail(503))),
+      Effect.zipRight(
+        Effect.gen(function* () {
+          yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+          yield* settle
+          yield* Effect.fork(Effect.exit(touch))
+          yield* settle
+          yield* Effect.exit(touch)
+          yield* TestClock.adjust("30 seconds")
+          assert.deepInclude(metricsOf(`${name}-full`), {
+            [`${prefix}.exhausted{reason=TooManyWaiters}`]: 1,
+            [`${prefix}.exhausted{reason=AcquireTimeout}`]: 1,
+            [`${prefix}.timeouts`]: 1
+          })
+        }).pipe(Effect.provide(poolWith({ name: `${name}-full`, maxConnections: 1, maxWaiters: 1 })))
+      )
+    )
+  })
+
+  it.effect("count messages and bytes each way, and dropped messages, as info and stats do", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      const info = yield* WebSocketPool.use((connection) =>
+        Effect.gen(function* () {
+          yield* connection.send("grüße")
+          yield* connection.receive
+          yield* connection.send(new Uint8Array(100))
+          yield* connection.receive
+          return yield* connection.info
+        })
+      )
+      yield* (yield* peers)[0]!.send("stray")
+      yield* settle
+      assert.deepInclude(metricsOf(name), {
+        "websocket.client.messages{direction=sent}": info.messagesSent,
+        "websocket.client.messages{direction=received}": info.messagesReceived + 1,
+        "websocket.client.bytes{direction=sent}": info.bytesSent,
+        "websocket.client.bytes{direction=received}": info.bytesReceived + 5,
+        "websocket.client.dropped_messages": 1
+      })
+      assert.strictEqual(info.bytesSent, 107)
+      assert.strictEqual((yield* WebSocketPool.stats).messagesDropped, 1)
+    }).pipe(Effect.provide(poolWith({ name }, echo)))
+  })
+
+  it.effect("follow a resize", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      assert.deepInclude(states(name), { minConnections: 2, maxConnections: 50 })
+      yield* (yield* Pool).resize({ minConnections: 1, maxConnections: 7 })
+      assert.deepInclude(states(name), { minConnections: 1, maxConnections: 7 })
+    }).pipe(Effect.provide(poolWith({ name, minConnections: 2 })))
+  })
+
+  it.effect("leave nothing behind of a pool that has closed, but what has happened", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        yield* touch
+        yield* Effect.fork(touch)
+      }).pipe(Effect.provide(poolWith({ name, minConnections: 3 })))
+      assert.deepStrictEqual(states(name), nothing)
+      assert.strictEqual(metricsOf(name)[`${prefix}.closed{reason=Shutdown}`], 3)
+    })
+  })
+
+  it.effect("leave nothing behind of one that could not wait for its sockets", () => {
+    const name = named()
+    const socket: WebSocketTransport.TransportSocket = {
+      protocol: "",
+      isOpen: true,
+      bufferedAmount: 0,
+      progress: 0,
+      send: () => 0,
+      ping: () => {},
+      pause: () => {},
+      resume: () => {},
+      close: () => {},
+      destroy: () => {} // It never goes.
+    }
+    const stuck = Layer.succeed(WebSocketTransport.WebSocketTransport, {
+      connect: (_, events) => Effect.sync(() => events.onOpen(socket))
+    })
+    return Effect.gen(function* () {
+      const pool = yield* Pool
+      yield* Effect.fork(pool.use(() => Effect.sleep("1 minute")))
+      yield* Effect.fork(pool.use(() => Effect.sleep("1 minute")))
+      yield* settle
+      assert.strictEqual(states(name).busy, 2)
+      yield* Effect.fork(pool.close)
+      yield* TestClock.adjust("7 seconds")
+      const { closing, state } = yield* pool.stats
+      assert.deepStrictEqual({ closing, state }, { closing: 2, state: "closed" })
+      assert.deepStrictEqual(states(name), nothing)
+    }).pipe(Effect.provide(Layer.provide(WebSocketPool.layer({ url: "ws://server.test", name }), stuck)))
+  })
+
+  it.effect("of pools with the same name add up, and one that closes takes only its own away", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      yield* touch
+      yield* Effect.gen(function* () {
+        yield* touch
+        assert.deepInclude(states(name), { idle: 2, maxConnections: 60 })
+      }).pipe(Effect.provide(poolWith({ name, maxConnections: 10 })))
+      assert.deepInclude(states(name), { idle: 1, maxConnections: 50 })
+      assert.strictEqual(metricsOf(name)[`${prefix}.opened`], 2)
+    }).pipe(Effect.provide(poolWith({ name, idleTimeout: "1 hour" })))
+  })
+
+  it.effect("have the labels of the fiber that made the pool", () => {
+    const name = named()
+    return touch.pipe(
+      Effect.provide(poolWith({ name })),
+      Effect.tagMetrics("region", "eu"),
+      Effect.tap(() => {
+        assert.strictEqual(metricsOf(name)[`${prefix}.opened{region=eu}`], 1)
+        assert.isUndefined(metricsOf(name)[`${prefix}.opened`])
+      })
+    )
+  })
+})
+
+describe("the guide", () => {
+  const guide = readFileSync(new URL("../../docs/guides/observability.md", import.meta.url), "utf8")
+
+  /** The rows of the table of metrics: name, kind, unit, labels. */
+  const rows = guide
+    .split("\n")
+    .filter((line) => line.startsWith("| `websocket.client."))
+    .map((line) => line.split("|").map((cell) => cell.trim().replaceAll("`", "")))
+    .map(([, name, kind, unit, labels]) => ({ name, kind, unit, labels }))
+
+  it.effect("names every metric with its kind, unit and labels", () => {
+    const name = named()
+    return Effect.sync(() => {
+      const exported = new Map<string | undefined, { kind: string; unit: string; labels: Map<string, Set<string>> }>()
+      for (const { metricKey } of Metric.unsafeSnapshot()) {
+        const { keyType, name: metric, tags } = metricKey
+        if (!tags.some(({ key, value }) => key === "pool.name" && value === name)) continue
+        const one = exported.get(metric) ?? {
+          kind: MetricKeyType.isHistogramKey(keyType)
+            ? "histogram"
+            : MetricKeyType.isCounterKey(keyType) && keyType.incremental
+              ? "counter"
+              : "up-down counter",
+          unit: tags.find(({ key }) => key === "unit")?.value ?? "",
+          labels: new Map<string, Set<string>>()
+        }
+        exported.set(metric, one)
+        for (const { key, value } of tags) {
+          if (key === "pool.name" || key === "unit") continue
+          const values = one.labels.get(key) ?? new Set()
+          one.labels.set(key, values.add(value))
+        }
+      }
+      const expected = Array.from(exported, ([name, { kind, labels, unit }]) => ({
+        name,
+        kind,
+        unit,
+        labels: Array.from(labels, ([label, values]) => `${label}: ${[...values].join(", ")}`).join("; ")
+      }))
+      assert.deepStrictEqual(rows, expected)
+    }).pipe(Effect.provide(poolWith({ name })))
+  })
+})

@@ -1,0 +1,100 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import * as Tracer from "effect/Tracer"
+import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import { recordSpans } from "../support/telemetry.js"
+
+// A tracer that threw in the middle of a change of state left leases, slots, or the closing of the pool hanging for ever.
+
+const places = ["span", "attribute", "end", "addLinks"] as const
+
+/** Throws for spans of that name, at that place. */
+const throwing = (name: string, place: (typeof places)[number]): Tracer.Tracer => {
+  const fail = (): never => {
+    throw new Error("the tracer is broken")
+  }
+  const { tracer } = recordSpans()
+  return Tracer.make({
+    context: (f) => f(),
+    span: (...args) => {
+      if (args[0] !== name) return tracer.span(...args)
+      if (place === "span") return fail()
+      return Object.assign(tracer.span(...args), { [place]: fail })
+    }
+  })
+}
+
+/** Uses a pool in each of the ways that are observed, twice, and closes it. */
+const works = Effect.gen(function* () {
+  let sockets = 0
+  const server = WebSocketTransport.layerMemory((peer) => {
+    sockets += 1
+    return Effect.ensuring(
+      Effect.ignore(Effect.forever(Effect.flatMap(peer.receive, peer.send))),
+      Effect.sync(() => {
+        sockets -= 1
+      })
+    )
+  })
+  const scope = yield* Scope.make()
+  const pool = yield* WebSocketPool.make({
+    url: "ws://server",
+    maxConnections: 1,
+    acquireTimeout: "1 second",
+    drain: { quietPeriod: "5 millis" }
+  }).pipe(Effect.provide(server), Scope.extend(scope))
+  for (let round = 0; round < 2; round++) {
+    const ask = yield* Effect.fork(pool.use((c) => Effect.zipRight(c.send("hello"), c.receive)))
+    yield* TestClock.adjust("500 millis")
+    assert.strictEqual(yield* ask, "hello")
+    // It waits for the end of this one, and gets a connection of its own.
+    const discarding = yield* Effect.fork(pool.use((c) => Effect.zipRight(Effect.sleep("10 millis"), c.discard)))
+    const waiting = yield* Effect.fork(Effect.scoped(pool.get))
+    yield* TestClock.adjust("500 millis")
+    yield* discarding
+    yield* waiting
+  }
+  yield* TestClock.adjust("10 seconds")
+  const { idle, total } = yield* pool.stats
+  assert.deepStrictEqual({ idle, total }, { idle: 1, total: 1 })
+  const close = yield* Effect.fork(Scope.close(scope, Exit.void))
+  yield* TestClock.adjust("10 seconds")
+  yield* close
+  assert.strictEqual((yield* pool.stats).state, "closed")
+  assert.strictEqual(sockets, 0)
+})
+
+describe("a tracer that throws costs spans, and nothing else", () => {
+  for (const name of ["acquire", "connect", "connect.attempt", "drain", "close.connection", "close"]) {
+    for (const place of places) {
+      it.effect(`WebSocketPool.${name}, ${place}`, () =>
+        Effect.withTracer(works, throwing(`WebSocketPool.${name}`, place))
+      )
+    }
+  }
+})
+
+describe("a logger that throws costs log lines, and nothing else", () => {
+  for (const level of [LogLevel.Info, LogLevel.Debug]) {
+    it.effect(level.label, () =>
+      Effect.provide(
+        works,
+        Layer.merge(
+          Logger.replace(
+            Logger.defaultLogger,
+            Logger.make(() => {
+              throw new Error("the logger is broken")
+            })
+          ),
+          Logger.minimumLogLevel(level)
+        )
+      )
+    )
+  }
+})
