@@ -1,7 +1,13 @@
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 const src = (file: string) => fileURLToPath(new URL(`./src/${file}`, import.meta.url))
+
+/** `imports` of package.json leads to what is compiled; here it is the sources. */
+const shims = Object.entries<string>(JSON.parse(readFileSync(src("../package.json"), "utf8")).imports)
+  .filter(([name, file]) => name.startsWith("#effect/") && file.startsWith("./dist/"))
+  .map(([name, file]) => [name, file.replace(/^\.\/dist\/(.*)\.js$/, "$1.ts")] as const)
 
 /** Where `.ci/run` wants the results as JSON, besides the usual output; unset everywhere else. */
 const report = process.env.VITEST_JSON
@@ -10,6 +16,9 @@ export default defineConfig({
   resolve: {
     // The tests import the package by its name, as its users do, and get its sources.
     alias: [
+      { find: /^#dialect$/, replacement: src("effect/3/dialect.ts") },
+      { find: /^#edition\/(.+)$/, replacement: src("$1.3.ts") },
+      ...shims.map(([name, file]) => ({ find: name, replacement: src(file) })),
       { find: /^effect-websocket-pool$/, replacement: src("index.ts") },
       { find: /^effect-websocket-pool\/node$/, replacement: src("node.ts") },
       { find: /^effect-websocket-pool\/(.+)$/, replacement: src("$1.ts") }

@@ -11,16 +11,24 @@ const root = fileURLToPath(new URL("../src", import.meta.url))
 
 /** Which rooms a room knows. Later ones stand on earlier ones. */
 const rooms = {
-  values: [],
-  core: ["values"],
-  transport: ["values"],
-  connection: ["values", "core", "transport"],
-  messages: ["values", "connection"],
-  options: ["values", "connection"],
-  observe: ["values", "core", "connection", "options"],
-  pool: ["values", "core", "transport", "connection", "options", "observe"],
-  monitor: ["values", "connection", "options", "observe", "pool"]
+  effect: [],
+  values: ["effect"],
+  core: ["effect", "values"],
+  transport: ["effect", "values"],
+  connection: ["effect", "values", "core", "transport"],
+  messages: ["effect", "values", "connection"],
+  options: ["effect", "values", "connection"],
+  observe: ["effect", "values", "core", "connection", "options"],
+  pool: ["effect", "values", "core", "transport", "connection", "options", "observe"],
+  monitor: ["effect", "values", "connection", "options", "observe", "pool"]
 }
+
+/**
+ * The editions. What `#effect/…`, `#dialect` and `#edition/…` lead to is a file of each; all else knows neither. `effect`
+ * itself is imported by those files alone.
+ */
+const editions = ["3", "4"]
+const isOfEdition = (file) => /^effect\/|\.[34]\.ts$/.test(file)
 
 /** Runs nowhere but in a browser, and is bundled into `monitor/assets`. */
 const apart = "monitor/page"
@@ -44,14 +52,21 @@ for (const file of files) {
     if (fileName.startsWith(".")) {
       const target = relative(root, resolve(root, dirname(file), fileName.replace(/\.js$/, ".ts")))
       imports.push(target.split(sep).join(posix.sep))
+    } else if (fileName.startsWith("#edition/")) {
+      imports.push(...editions.map((edition) => `${fileName.slice("#edition/".length)}.${edition}.ts`))
+    } else if (fileName === "#dialect") {
+      imports.push(...editions.map((edition) => `effect/${edition}/dialect.ts`))
     } else if (/^(ws|node:.*)$/.test(fileName) && !nodeOnly.test(file)) {
       problems.push(`${file} imports ${fileName}, which only the Node transport may`)
+    } else if (/^@?effect\//.test(fileName) && !isOfEdition(file)) {
+      problems.push(`${file} imports ${fileName}, which only files of an edition may: use #effect/…`)
     }
   }
   graph.set(file, imports)
 }
 
 for (const [file, imports] of graph) {
+  for (const target of imports) if (!graph.has(target)) problems.push(`${file} imports ${target}, which does not exist`)
   const room = roomOf(file)
   if (room !== "faces" && room !== "entries" && rooms[room] === undefined) problems.push(`${file} is in no room`)
   for (const target of imports) {

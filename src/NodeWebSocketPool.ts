@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import type * as ConfigError from "effect/ConfigError"
-import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import type * as Types from "effect/Types"
+import type * as Config from "#effect/Config"
+import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import type * as Types from "#effect/Types"
 import * as NodeWebSocketTransport from "./NodeWebSocketTransport.js"
 import * as WebSocketPool from "./WebSocketPool.js"
 
@@ -38,7 +38,7 @@ export const layer = <RUrl = never, RHeaders = never, ROnConnect = never, RHealt
   options: WebSocketPool.Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layer(options), NodeWebSocketTransport.layer())
 
@@ -74,6 +74,6 @@ export const layerConfig = <
   options: WebSocketPool.OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layerConfig(options), NodeWebSocketTransport.layer())

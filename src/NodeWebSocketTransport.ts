@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Layer from "effect/Layer"
+import * as Layer from "#effect/Layer"
 import type { Options } from "./transport/node/options.js"
 import * as internal from "./transport/node/transport.js"
 import { WebSocketTransport } from "./WebSocketTransport.js"

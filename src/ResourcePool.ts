@@ -6,10 +6,10 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
-import type * as Scope from "effect/Scope"
+import type * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
+import { dual } from "#effect/Function"
+import type * as Scope from "#effect/Scope"
 import type { ResourcePool } from "./core/resource.js"
 import * as internal from "./core/resourcePool.js"
 import type { PoolClosedError } from "./PoolError.js"
@@ -101,7 +101,7 @@ export const makeWithTTL: <A, E, R>(options: {
   /** The part of all possible leases, from 0.1 to 1, past which more items are made. Default: 1. */
   readonly targetUtilization?: number | undefined
   /** How long an item may live without use, or since its creation. Infinity: for ever. */
-  readonly timeToLive: Duration.DurationInput
+  readonly timeToLive: Duration.Input
   /** What `timeToLive` counts from. Default: `"usage"`. */
   readonly timeToLiveStrategy?: "creation" | "usage" | undefined
 }) => Effect.Effect<ResourcePool<A, E>, never, Scope.Scope | R> = internal.makeWithTTL

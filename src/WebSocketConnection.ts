@@ -3,15 +3,14 @@
  *
  * @since 0.1.0
  */
-import type * as Socket from "@effect/platform/Socket"
-import type * as Chunk from "effect/Chunk"
-import type * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
-import type * as ParseResult from "effect/ParseResult"
-import type * as Types from "effect/Types"
+import type { NonEmpty } from "#dialect"
+import { toSocket as makeSocket, type Socket } from "#edition/connection/toSocket"
+import type * as Effect from "#effect/Effect"
+import { dual } from "#effect/Function"
+import type * as Schema from "#effect/Schema"
+import type * as Types from "#effect/Types"
 import type { WebSocketConnection } from "./connection/handle.js"
 import * as lease from "./connection/lease.js"
-import * as socket from "./connection/toSocket.js"
 import * as exchange from "./messages/request.js"
 import * as typed from "./messages/typed.js"
 import type { Exchange, RequestOptions, Schemas, TypedConnection } from "./messages/views.js"
@@ -58,7 +57,7 @@ export const isWebSocketConnection: (u: unknown) => u is WebSocketConnection = l
  * @category conversions
  * @since 0.1.0
  */
-export const toSocket: (self: WebSocketConnection) => Socket.Socket = socket.toSocket
+export const toSocket: (self: WebSocketConnection) => Socket = makeSocket
 
 /**
  * Gives messages types: encodes and decodes JSON through schemas.
@@ -188,18 +187,10 @@ export const request: {
     options?: RequestOptions<Receive>
   ): <A extends Receive, ESend, EReceive, RSend, RReceive>(
     self: Exchange<Send, A, ESend, EReceive, RSend, RReceive>
-  ) => Effect.Effect<
-    Chunk.NonEmptyChunk<A>,
-    ESend | EReceive | ConnectionBusyError | ParseResult.ParseError,
-    RSend | RReceive
-  >
+  ) => Effect.Effect<NonEmpty<A>, ESend | EReceive | ConnectionBusyError | Schema.SchemaError, RSend | RReceive>
   <Send, Receive, ESend, EReceive, RSend, RReceive>(
     self: Exchange<Send, Receive, ESend, EReceive, RSend, RReceive>,
     message: Types.NoInfer<Send>,
     options?: RequestOptions<Types.NoInfer<Receive>>
-  ): Effect.Effect<
-    Chunk.NonEmptyChunk<Receive>,
-    ESend | EReceive | ConnectionBusyError | ParseResult.ParseError,
-    RSend | RReceive
-  >
+  ): Effect.Effect<NonEmpty<Receive>, ESend | EReceive | ConnectionBusyError | Schema.SchemaError, RSend | RReceive>
 } = dual((args) => exchange.isExchange(args[0]), exchange.request)

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import type * as ConfigError from "effect/ConfigError"
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import type * as Types from "effect/Types"
+import type * as Config from "#effect/Config"
+import type * as Effect from "#effect/Effect"
+import type * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
+import type * as Types from "#effect/Types"
 import type { Options, OptionsConfig } from "./options/options.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
@@ -56,7 +56,7 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
   options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ) => Effect.Effect<
   WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   | Scope.Scope
   | WebSocketTransport
   | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
@@ -98,7 +98,7 @@ export const layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
   options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ) => Layer.Layer<
   WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > = accessors.layer(WebSocketPool)
 
@@ -142,7 +142,7 @@ export const layerConfig: <
   options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ) => Layer.Layer<
   WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
 > = accessors.layerConfig(WebSocketPool)
 
@@ -278,7 +278,7 @@ export const ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedE
 export const resize: (limits: {
   readonly minConnections?: number | undefined
   readonly maxConnections?: number | undefined
-}) => Effect.Effect<void, ConfigError.ConfigError, WebSocketPool> = accessors.resize(WebSocketPool)
+}) => Effect.Effect<void, Config.ConfigError, WebSocketPool> = accessors.resize(WebSocketPool)
 
 /**
  * Replaces every connection of the pool in the context: idle and draining ones now, leased ones when they are given back,

@@ -5,12 +5,11 @@
  *
  * @since 0.2.0
  */
-import type * as HttpRouter from "@effect/platform/HttpRouter"
-import type * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+
+import type * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import type { Recording } from "./monitor/api.js"
 import * as recording from "./monitor/recording.js"
-import * as internal from "./monitor/router.js"
 import type { WebSocketPool } from "./WebSocketPool.js"
 
 export { type Recording, TypeId } from "./monitor/api.js"
@@ -48,37 +47,4 @@ export const record: (
   pools: WebSocketPool | ReadonlyArray<WebSocketPool>
 ) => Effect.Effect<Recording, never, Scope.Scope> = recording.record
 
-/**
- * Serves a page that shows pools at work: connections by state, waiters and latencies over two or ten minutes, the latest
- * events, each connection's age and traffic, and the options in force.
- *
- * **Details** The page is at `/` of the router, its stream of server-sent events at `/events`, and the state of every pool
- * as JSON at `/state.json`. It needs no other asset, under whatever path the router is mounted, and answers `GET` and
- * `HEAD` only. Of several pools it shows the one chosen on the page; pools of one name are numbered. Given a `Recording`,
- * it shows the last ten minutes. Otherwise history begins with the first page, and nothing is observed while none is open.
- * When a pool is closed, the page says so.
- *
- * **Gotchas** It has no authentication of its own: mount it behind yours. It shows names of pools, connection ids, options
- * that are numbers, and what errors say of themselves; header values and the user info and query strings of URLs are in none
- * of these.
- *
- * @example
- * ```ts
- * import { HttpRouter, HttpServer } from "@effect/platform"
- * import { Effect, Layer } from "effect"
- * import { WebSocketPool } from "effect-websocket-pool"
- * import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
- *
- * const MonitorLive = Layer.unwrapEffect(
- *   Effect.map(WebSocketPool.WebSocketPool, (pool) =>
- *     HttpRouter.empty.pipe(HttpRouter.mount("/pool", WebSocketPoolMonitor.router(pool)), HttpServer.serve())
- *   )
- * )
- * ```
- *
- * @category routers
- * @since 0.2.0
- */
-export const router: (pools: WebSocketPool | ReadonlyArray<WebSocketPool> | Recording) => HttpRouter.HttpRouter = (
-  pools
-) => internal.make(recording.recorderFor(pools))
+export { router } from "#edition/monitor/routes"

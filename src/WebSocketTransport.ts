@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import type * as Effect from "#effect/Effect"
+import type * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
 import * as memory from "./transport/memory/layer.js"
 import type { MemoryHandshake, MemoryPeer, MemoryRefusal } from "./transport/memory/peer.js"
 import { WebSocketTransport } from "./transport/seam.js"

@@ -66,6 +66,8 @@ const bundle = (source: string) =>
       minify: true,
       format: "esm",
       platform: "browser",
+      // Its `paths` lead to the sources.
+      tsconfigRaw: {},
       metafile: true,
       write: false,
       logLevel: "error"

@@ -150,10 +150,10 @@ const exportsOf = (file: string): ReadonlyArray<Declaration> =>
     if (isExported(statement)) return declarationsOf(statement)
     if (!ts.isExportDeclaration(statement) || statement.moduleSpecifier === undefined) return []
     const from = statement.moduleSpecifier.getText().slice(1, -1)
-    if (!/^\.\/[a-z]/.test(from) || statement.exportClause === undefined) return []
+    if (!/^(\.|#edition)\/[a-z]/.test(from) || statement.exportClause === undefined) return []
     if (!ts.isNamedExports(statement.exportClause)) return []
     const names = statement.exportClause.elements.map(({ name }) => name.text)
-    const there = exportsOf(resolve(file, "..", from.replace(/\.js$/, ".ts")))
+    const there = exportsOf(resolve(file, "..", from.replace(/\.js$/, ".ts").replace(/^#edition\/(.*)$/, "$1.3.ts")))
     return there.filter(({ name }) => names.includes(name))
   })
 

@@ -1,8 +1,8 @@
 /** A lease of a connection, as its holder sees it. */
-import type * as Chunk from "effect/Chunk"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Stream from "effect/Stream"
+import type { NonEmpty } from "#dialect"
+import type * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
+import type * as Stream from "#effect/Stream"
 import type { ConnectionError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
 
@@ -97,7 +97,7 @@ export interface WebSocketConnection {
   readonly receive: Effect.Effect<Message, ConnectionError>
 
   /** Receives all messages that are waiting, at least one. */
-  readonly receiveChunk: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError>
+  readonly receiveChunk: Effect.Effect<NonEmpty<Message>, ConnectionError>
 
   /**
    * All messages that follow, each taken only when it is pulled, so that what `Stream.take` leaves is there for

@@ -1,18 +1,15 @@
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
-import * as Predicate from "effect/Predicate"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Stream from "effect/Stream"
+import { currentSpan, isInterruptible, type NonEmpty, nonEmpty, streamOf, withFiber } from "#dialect"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Inspectable from "#effect/Inspectable"
+import * as Predicate from "#effect/Predicate"
+import type * as Stream from "#effect/Stream"
 import type { SlotState } from "../core/slot.js"
 import { cutReason, isSendable } from "../transport/closeFrame.js"
 import type { ConnectionError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
 import { isMessage, notAMessage } from "../values/message.js"
 import { type ConnectionInfo, type ConnectionState, TypeId, type WebSocketConnection } from "./handle.js"
-import { currentSpan } from "./leaseSpan.js"
 import type { Link } from "./link.js"
 
 export const isWebSocketConnection = (u: unknown): u is WebSocketConnection => Predicate.hasProperty(u, TypeId)
@@ -26,6 +23,10 @@ const states: { readonly [S in SlotState]: ConnectionState } = {
   closing: "closing",
   gone: "closed"
 }
+
+/** Whether a connection that failed so has come to an end that its holder may have waited for. */
+export const isEnd = (error: { readonly _tag: string; readonly code?: number }): boolean =>
+  error._tag === "ConnectionClosedError" && (error.code === 1000 || error.code === 1005)
 
 export const infoOf = (link: Link): ConnectionInfo => ({
   id: link.id,
@@ -69,7 +70,7 @@ export class Lease implements WebSocketConnection {
   }
 
   toString(): string {
-    return Inspectable.format(this.toJSON())
+    return JSON.stringify(this.toJSON(), null, 2)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
@@ -96,36 +97,26 @@ export class Lease implements WebSocketConnection {
 
   get receive(): Effect.Effect<Message, ConnectionError> {
     const take = Effect.sync(() => this.link.take(this))
-    const receive: Effect.Effect<Message, ConnectionError> = Effect.withFiberRuntime((fiber, { runtimeFlags }) =>
-      this.link.receive(this, fiber, RuntimeFlags.interruptible(runtimeFlags), receive, take)
+    const receive: Effect.Effect<Message, ConnectionError> = withFiber((fiber, status) =>
+      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
     return receive
   }
 
-  get receiveChunk(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
-    // Not empty: it is only taken from when something is there.
-    const take = Effect.sync(() => Chunk.unsafeFromArray(this.link.takeAll(this)) as Chunk.NonEmptyChunk<Message>)
-    const receive: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> = Effect.withFiberRuntime(
-      (fiber, { runtimeFlags }) =>
-        this.link.receive(this, fiber, RuntimeFlags.interruptible(runtimeFlags), receive, take)
+  get receiveChunk(): Effect.Effect<NonEmpty<Message>, ConnectionError> {
+    const take = Effect.sync(() => nonEmpty(this.link.takeAll(this)))
+    const receive: Effect.Effect<NonEmpty<Message>, ConnectionError> = withFiber((fiber, status) =>
+      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
     return receive
   }
 
   get messages(): Stream.Stream<Message, ConnectionError> {
-    // A channel by hand: Stream's own loops cost half as much again for each message, and they must come one by one.
-    const { receive } = this
-    const all: Channel.Channel<Chunk.Chunk<Message>, unknown, ConnectionError> = Channel.flatMap(
-      Channel.fromEffect(receive),
-      (message) => Channel.flatMap(Channel.write(Chunk.of(message)), () => all)
+    const take = Effect.sync((): [Message] => [this.link.take(this)])
+    const receive: Effect.Effect<[Message], ConnectionError> = withFiber((fiber, status) =>
+      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
-    return Stream.fromChannel(
-      Channel.catchAll(all, (error) =>
-        error._tag === "ConnectionClosedError" && (error.code === 1000 || error.code === 1005)
-          ? Channel.void
-          : Channel.fail(error)
-      )
-    )
+    return streamOf(receive, isEnd, () => false)
   }
 
   get ping(): Effect.Effect<Duration.Duration, ConnectionError> {

@@ -1,10 +1,9 @@
-import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
-import type * as Scope from "effect/Scope"
-import type { AnySpan } from "effect/Tracer"
+import { afterwards, hasEnded, isInterrupted } from "#dialect"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import type * as Scope from "#effect/Scope"
+import type { AnySpan } from "#effect/Tracer"
 import { cancellable } from "../core/cancellable.js"
 import type { Slot } from "../core/slot.js"
 import type { Timer } from "../core/timers.js"
@@ -64,7 +63,7 @@ interface End {
 }
 
 interface Receiver {
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly isInterruptible: boolean
 }
 
@@ -98,7 +97,7 @@ export class Link implements SocketEvents, Line, Timer {
   /** The wait for the line to fall quiet between two leases. */
   draining: Draining | undefined = undefined
   /** What `onConnect` has acquired. */
-  scope: Scope.CloseableScope | undefined = undefined
+  scope: Scope.Closeable | undefined = undefined
   /** Told once the socket is gone. */
   onceGone: (() => void) | undefined = undefined
 
@@ -230,7 +229,7 @@ export class Link implements SocketEvents, Line, Timer {
    */
   receive<A>(
     lease: Holder,
-    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    fiber: Fiber.Fiber<unknown, unknown>,
     isInterruptible: boolean,
     again: Effect.Effect<A, ConnectionError>,
     take: Effect.Effect<A>
@@ -247,7 +246,7 @@ export class Link implements SocketEvents, Line, Timer {
     if (this.reader !== undefined && isReceiving(this.reader)) return this.receiving
     // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
     // by the state of its fiber, and waking it does nothing.
-    return Effect.async((resume) => {
+    return Effect.callback((resume) => {
       this.reader = { fiber, isInterruptible, wake: () => resume(again) }
     })
   }
@@ -260,12 +259,13 @@ export class Link implements SocketEvents, Line, Timer {
     return message
   }
 
-  takeAll(lease: Holder): Array<Message> {
+  /** At least one: it is only taken from when something is there. */
+  takeAll(lease: Holder): [Message, ...Array<Message>] {
     this.claimant = undefined
     if (this.lease !== lease) return [lease.kept!]
     const messages = this.inbox.takeAll()
     if (this.isPaused) this.unpause()
-    return messages
+    return messages as [Message, ...Array<Message>]
   }
 
   /** Wakes who waits for what has arrived. */
@@ -274,10 +274,18 @@ export class Link implements SocketEvents, Line, Timer {
     this.wakeReader()
   }
 
+  /** It goes on at once where Effect lets it: all that has come is told, and the inbox is as it will be. */
   private wakeReader(): void {
     const { reader } = this
     this.reader = undefined
     reader?.wake()
+  }
+
+  /** What it was reading is over. Whoever says so is in the middle of something, and has to come to its end first. */
+  private failReader(): void {
+    const { reader } = this
+    this.reader = undefined
+    if (reader !== undefined) afterwards(reader.wake)
   }
 
   private pause(): void {
@@ -414,7 +422,7 @@ export class Link implements SocketEvents, Line, Timer {
   private finish(end: End): void {
     this.end = end
     this.failWaiting(end)
-    this.wakeReader()
+    this.failReader()
   }
 
   private failWaiting(end: End): void {
@@ -439,11 +447,11 @@ export class Link implements SocketEvents, Line, Timer {
     const { lease, senders } = this
     if (lease === undefined) return
     // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
-    const isClaimed = this.claimant !== undefined && this.claimant.fiber.unsafePoll() === null
+    const isClaimed = this.claimant !== undefined && !hasEnded(this.claimant.fiber)
     if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
-    if (this.reader !== undefined) this.wakeReader()
+    if (this.reader !== undefined) this.failReader()
     if (senders.length > 0) {
       this.senders = none
       for (const sender of senders) sender.resume(this.released)
@@ -482,4 +490,4 @@ const clockNoise = 10
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
-  fiber.unsafePoll() === null && (!isInterruptible || Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause)))
+  !hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber))

@@ -1,5 +1,5 @@
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
 import { cancellable } from "../core/cancellable.js"
 import type { Timer, Timers } from "../core/timers.js"
 import type { TransportSocket } from "../transport/seam.js"

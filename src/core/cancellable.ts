@@ -1,5 +1,6 @@
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import { callback, turn } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
 
 /**
  * Starts something, waits until it resumes, and cancels it when the wait is interrupted: by what
@@ -20,20 +21,18 @@ export const cancellable = <A, E>(
       outcome = effect
       wake?.(effect)
     })
-    const wait = Effect.async<A, E>((resume) => {
+    const wait = callback<A, E>((resume) => {
       if (outcome === undefined) wake = resume
       else resume(outcome)
     })
     return Effect.matchCauseEffect(restore(wait), {
       onFailure: (cause) => {
-        const cancelled = Cause.isInterrupted(cause) ? cancel() : undefined
-        return Effect.isEffect(cancelled)
-          ? Effect.zipRight(cancelled, Effect.failCause(cause))
-          : Effect.failCause(cause)
+        const cancelled = Cause.hasInterrupts(cause) ? cancel() : undefined
+        return Effect.isEffect(cancelled) ? Effect.andThen(cancelled, Effect.failCause(cause)) : Effect.failCause(cause)
       },
       onSuccess: Effect.succeed
     })
   })
 
 /** Lets everybody else have a turn, timers and sockets included. It takes no time on a clock that a test drives. */
-export const turnOfTheLoop: Effect.Effect<void> = Effect.zipRight(Effect.sleep(0), Effect.yieldNow())
+export const turnOfTheLoop: Effect.Effect<void> = Effect.andThen(Effect.sleep(0), turn)

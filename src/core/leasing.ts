@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Request, Slot, Waiter } from "./slot.js"
 import type { SlotPool } from "./slotPool.js"
 

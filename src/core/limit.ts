@@ -1,15 +1,9 @@
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import { type Fork, interrupt } from "#dialect"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import { cancellable } from "./cancellable.js"
 import type { Timer, Timers } from "./timers.js"
-
-/** How a fiber of the pool is started: where it cannot be interrupted, until it says that it can be. */
-export type Fork = <A, E>(
-  effect: Effect.Effect<A, E>,
-  options?: { readonly immediate?: boolean }
-) => Fiber.RuntimeFiber<A, E>
 
 /**
  * How long a fiber may take, by a timer of the pool: past it the fiber is interrupted, and once it has ended the whole
@@ -20,7 +14,7 @@ export class Limit<E> implements Timer {
   position = -1
   private isPast = false
   private isPaused = false
-  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
 
   constructor(
     private readonly timers: Timers,
@@ -33,7 +27,7 @@ export class Limit<E> implements Timer {
     private isLenient = true
   ) {}
 
-  start(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
+  start(fiber: Fiber.Fiber<unknown, unknown>): void {
     this.fiber = fiber
     if (!this.isPaused) this.restart()
   }
@@ -58,13 +52,13 @@ export class Limit<E> implements Timer {
       return
     }
     this.isPast = true
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    if (this.fiber !== undefined) interrupt(this.fiber)
   }
 
   /** What the end of the fiber comes to. */
   end<A, E2>(exit: Exit.Exit<A, E2>): Exit.Exit<A, E | E2> {
     this.timers.clear(this)
-    return this.isPast && Exit.isInterrupted(exit) ? Exit.fail(this.onTimeout()) : exit
+    return this.isPast && Exit.hasInterrupts(exit) ? Exit.fail(this.onTimeout()) : exit
   }
 }
 
@@ -86,7 +80,7 @@ export const abandonable = <A, E>(fork: Fork, hook: Effect.Effect<A, E>): Effect
     const fiber = fork(Effect.interruptible(hook))
     fiber.addObserver(resume)
     return () => {
-      fiber.unsafeInterruptAsFork(FiberId.none)
+      interrupt(fiber)
       return undefined
     }
   })

@@ -1,6 +1,6 @@
 /** The generic pool, as its users see it. */
-import type { Pipeable } from "effect/Pipeable"
-import type * as Types from "effect/Types"
+import type { Pipeable } from "#effect/Pipeable"
+import type * as Types from "#effect/Types"
 
 /**
  * The mark by which a `ResourcePool` is known.

@@ -1,17 +1,16 @@
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Inspectable from "effect/Inspectable"
-import * as Pipeable from "effect/Pipeable"
-import * as Predicate from "effect/Predicate"
-import * as Runtime from "effect/Runtime"
-import * as Scope from "effect/Scope"
+import { environment, type Fork, interrupt, random } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Clock from "#effect/Clock"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import * as Inspectable from "#effect/Inspectable"
+import * as Pipeable from "#effect/Pipeable"
+import * as Predicate from "#effect/Predicate"
+import * as Scope from "#effect/Scope"
 import { PoolClosedError } from "../values/errors.js"
 import type { Driver } from "./driver.js"
 import { acquire, type Restore } from "./leasing.js"
@@ -24,7 +23,7 @@ import { shortestLife } from "./upkeep.js"
 /** An item, and what finalises it. */
 interface Item<A> {
   readonly value: A
-  readonly scope: Scope.CloseableScope
+  readonly scope: Scope.Closeable
 }
 
 type Place<A, E> = Slot<Item<A>, E | PoolClosedError>
@@ -35,7 +34,7 @@ interface Options<A, E, R> {
   readonly max: number
   readonly concurrency?: number | undefined
   readonly targetUtilization?: number | undefined
-  readonly timeToLive: Duration.DurationInput
+  readonly timeToLive: Duration.Input
   readonly timeToLiveStrategy?: "creation" | "usage" | undefined
 }
 
@@ -47,27 +46,23 @@ const variance = {
 }
 
 class ResourcePoolImpl<A, E>
-  extends Pipeable.Class()
+  extends Pipeable.Class
   implements ResourcePool<A, E>, Driver<Item<A>, E | PoolClosedError>
 {
   readonly [TypeId] = variance
   private readonly pool: SlotPool<Item<A>, E | PoolClosedError>
   private readonly timers: Timers
-  private readonly creations = new Map<Place<A, E>, Fiber.RuntimeFiber<void>>()
-  private readonly vacancy = Deferred.unsafeMake<void>(FiberId.none)
+  private readonly creations = new Map<Place<A, E>, Fiber.Fiber<void>>()
+  private readonly vacancy = Deferred.makeUnsafe<void>()
 
   constructor(
     options: Options<A, E, Scope.Scope>,
     clock: Clock.Clock,
     readonly random: () => number,
-    private readonly fork: (effect: Effect.Effect<void>, options?: Runtime.RunForkOptions) => Fiber.RuntimeFiber<void>
+    private readonly fork: Fork
   ) {
     super()
-    this.timers = new Timers(
-      clock,
-      (effect) => this.fork(effect, { immediate: false }),
-      (fiber) => this.interrupt(fiber)
-    )
+    this.timers = new Timers(clock, (effect) => this.fork(effect, { immediate: false }), interrupt)
     const timeToLive = Duration.toMillis(options.timeToLive)
     const byCreation = options.timeToLiveStrategy === "creation"
     this.acquire = options.acquire
@@ -96,7 +91,7 @@ class ResourcePoolImpl<A, E>
   }
 
   override toString(): string {
-    return Inspectable.format(this.toJSON())
+    return JSON.stringify(this.toJSON(), null, 2)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
@@ -165,7 +160,7 @@ class ResourcePoolImpl<A, E>
     const fiber = this.fork(
       Effect.uninterruptible(
         Effect.flatMap(Scope.make(), (scope) =>
-          Effect.flatMap(Effect.exit(Effect.interruptible(Scope.extend(this.acquire, scope))), (exit) =>
+          Effect.flatMap(Effect.exit(Effect.interruptible(Scope.provide(this.acquire, scope))), (exit) =>
             Exit.isSuccess(exit)
               ? Effect.sync(() => {
                   this.creations.delete(slot)
@@ -186,22 +181,18 @@ class ResourcePoolImpl<A, E>
 
   abort(slot: Place<A, E>): void {
     const fiber = this.creations.get(slot)
-    if (fiber !== undefined) this.interrupt(fiber)
+    if (fiber !== undefined) interrupt(fiber)
   }
 
   destroy(slot: Place<A, E>): void {
     this.fork(Effect.uninterruptible(this.finalise(slot, slot.item.scope, Exit.void)))
   }
 
-  private finalise(
-    slot: Place<A, E>,
-    scope: Scope.CloseableScope,
-    exit: Exit.Exit<unknown, unknown>
-  ): Effect.Effect<void> {
-    const close = Effect.catchAllCause(Scope.close(scope, exit), (cause) =>
-      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("A finaliser of a pooled item failed", cause)
+  private finalise(slot: Place<A, E>, scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    const close = Effect.catchCause(Scope.close(scope, exit), (cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("A finaliser of a pooled item failed", cause)
     )
-    return Effect.zipRight(
+    return Effect.andThen(
       close,
       Effect.sync(() => this.pool.closed(slot))
     )
@@ -246,11 +237,7 @@ class ResourcePoolImpl<A, E>
   vacated(): void {
     if (this.pool.slots.size > 0) return
     this.timers.stop()
-    Deferred.unsafeDone(this.vacancy, Effect.void)
-  }
-
-  private interrupt(fiber: Fiber.RuntimeFiber<void>): void {
-    fiber.unsafeInterruptAsFork(FiberId.none)
+    Deferred.doneUnsafe(this.vacancy, Effect.void)
   }
 }
 
@@ -272,18 +259,12 @@ export const makeWithTTL = <A, E, R>(
   // Nothing may come between the first creation and the finaliser that ends it.
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const runtime = yield* Effect.runtime<R>()
+      const { context, fork } = yield* environment<R>()
       const clock = yield* Clock.clockWith(Effect.succeed)
-      const random = yield* Effect.random
-      const acquire = Effect.mapInputContext(options.acquire, (own: Context.Context<Scope.Scope>) =>
-        Context.merge(runtime.context, own)
+      const acquire = Effect.updateContext(options.acquire, (own: Context.Context<Scope.Scope>) =>
+        Context.merge(context, own)
       )
-      const pool = new ResourcePoolImpl<A, E>(
-        { ...options, acquire },
-        clock,
-        () => Runtime.runSync(runtime)(random.next),
-        Runtime.runFork(runtime)
-      )
+      const pool = new ResourcePoolImpl<A, E>({ ...options, acquire }, clock, yield* random, fork)
       yield* Effect.addFinalizer(() => pool.close)
       pool.start()
       return pool

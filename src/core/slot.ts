@@ -1,5 +1,6 @@
-import * as Effect from "effect/Effect"
-import type { AnySpan } from "effect/Tracer"
+import { callback } from "#dialect"
+import * as Effect from "#effect/Effect"
+import type { AnySpan } from "#effect/Tracer"
 import type { CloseReason } from "../values/events.js"
 import { Place } from "./list.js"
 import type { Timer } from "./timers.js"
@@ -156,7 +157,7 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
   }
 
   /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */
-  readonly wait: Outcome<A, E> = Effect.async((resume) => {
+  readonly wait: Outcome<A, E> = callback((resume) => {
     if (this.outcome === undefined) this.resume = resume
     else resume(this.outcome)
   })

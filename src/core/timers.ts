@@ -1,7 +1,8 @@
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import { millisOf, monotonicOf } from "#dialect"
+import type * as Clock from "#effect/Clock"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
 
 /** Something to do at a time. Whoever waits for it implements it, so that waiting allocates nothing. */
 export interface Timer {
@@ -33,7 +34,7 @@ const slack = 1e-6
  */
 export class Timers {
   private readonly heap: Array<Timer> = []
-  private sleeper: Fiber.RuntimeFiber<void> | undefined
+  private sleeper: Fiber.Fiber<void> | undefined
   private wakeAt = Number.POSITIVE_INFINITY
   private firing = false
   private stopped = false
@@ -51,11 +52,11 @@ export class Timers {
 
   constructor(
     private readonly clock: Clock.Clock,
-    private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
-    private readonly interrupt: (fiber: Fiber.RuntimeFiber<void>) => void
+    private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
+    private readonly interrupt: (fiber: Fiber.Fiber<void>) => void
   ) {
-    this.origin = clock.unsafeCurrentTimeNanos()
-    this.wallOrigin = clock.unsafeCurrentTimeMillis()
+    this.origin = monotonicOf(clock)
+    this.wallOrigin = millisOf(clock)
   }
 
   /**
@@ -70,7 +71,7 @@ export class Timers {
 
   /** It never runs backwards, not even when a test sets its clock back: that would hold every deadline up. */
   private exactly(): number {
-    const time = Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
+    const time = Number(monotonicOf(this.clock) - this.origin) / 1e6
     if (time < this.latest) this.setBack += this.latest - time
     this.latest = time
     return time + this.setBack
@@ -81,17 +82,17 @@ export class Timers {
    * the machine has slept: the monotonic clock of many systems stands still meanwhile.
    */
   readWallLead(now: number): number {
-    this.wallLead = Math.round(this.clock.unsafeCurrentTimeMillis() - this.wallOrigin - now)
+    this.wallLead = Math.round(millisOf(this.clock) - this.wallOrigin - now)
     return this.wallLead
   }
 
   /** What the wall clock, as it is set now, shows at a time. */
   onClock(time: number): number {
-    return this.clock.unsafeCurrentTimeMillis() - (this.now() - time)
+    return millisOf(this.clock) - (this.now() - time)
   }
 
   nanos(): bigint {
-    return this.clock.unsafeCurrentTimeNanos()
+    return monotonicOf(this.clock)
   }
 
   /** Arms a timer, or moves it. One that is due at infinity is not armed. */

@@ -1,17 +1,15 @@
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as FiberRef from "effect/FiberRef"
-import * as ParseResult from "effect/ParseResult"
-import type * as Schema from "effect/Schema"
+import { failure, thrown } from "#edition/messages/parseFailure"
+import { decoder, encoder } from "#edition/messages/schema"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Schema from "#effect/Schema"
 import type { Message } from "../values/message.js"
-import { failure, interrupted, mismatch, thrown } from "./parseFailure.js"
 import type { Schemas } from "./views.js"
 
-/** How values become messages, and messages values. What needs no effect gives an `Either`. */
+/** How values become messages, and messages values. What needs no effect gives an `Exit`. */
 export interface Codec<in Send, out Receive, out RSend, out RReceive> {
-  readonly encode: (value: Send) => Effect.Effect<Message, ParseResult.ParseError, RSend>
-  readonly decode: (message: Message) => Effect.Effect<Receive, ParseResult.ParseError, RReceive>
+  readonly encode: (value: Send) => Effect.Effect<Message, Schema.SchemaError, RSend>
+  readonly decode: (message: Message) => Effect.Effect<Receive, Schema.SchemaError, RReceive>
 }
 
 /** JSON in text messages. Binary ones are received as well, since some servers send them: as UTF-8. */
@@ -19,8 +17,8 @@ export const json = <A, IA, RA, B, IB, RB>({ receive, send }: Schemas<A, IA, RA,
   const encode = encoder(send)
   const decode = decoder(receive)
   return {
-    encode: (value) => ParseResult.flatMap(encode(value), stringify),
-    decode: (message) => ParseResult.flatMap(parse(message), decode)
+    encode: (value) => thenAtOnce(encode(value), stringify),
+    decode: (message) => thenAtOnce(parse(message), decode)
   }
 }
 
@@ -29,70 +27,42 @@ export const message = <A, IA extends Message, RA, B, IB extends Message, RB>(
   schemas: Schemas<A, IA, RA, B, IB, RB>
 ): Codec<A, B, RA, RB> => ({ encode: encoder(schemas.send), decode: decoder(schemas.receive) })
 
-const decoder = <A, I, R>(
-  schema: Schema.Schema<A, I, R>
-): ((value: unknown) => Effect.Effect<A, ParseResult.ParseError, R>) => {
-  const decode = ParseResult.decodeUnknown(schema)
-  return (value) => guarded(schema, "Decoding", decode, value)
+/** What an effect comes to, if that is known without running it. */
+export const exitOf = <A, E, R>(self: Effect.Effect<A, E, R>): Exit.Exit<A, E> | undefined =>
+  Exit.isExit(self) ? (self as Exit.Exit<A, E>) : undefined
+
+/** `flatMap` that makes no effect of what needs none. */
+const thenAtOnce = <A, B, E, R, R2>(
+  self: Effect.Effect<A, E, R>,
+  f: (value: A) => Effect.Effect<B, E, R2>
+): Effect.Effect<B, E, R | R2> => {
+  const exit = exitOf(self)
+  if (exit === undefined) return Effect.flatMap(self, f)
+  return Exit.isSuccess(exit) ? f(exit.value) : Exit.failCause(exit.cause)
 }
 
-const encoder = <A, I, R>(
-  schema: Schema.Schema<A, I, R>
-): ((value: A) => Effect.Effect<I, ParseResult.ParseError, R>) => {
-  const encode = ParseResult.encode(schema)
-  return (value) => guarded(schema, "Encoding", encode, value)
-}
-
-/** Whatever goes wrong is a `ParseError` that shows no value, also what a schema throws. */
-const guarded = <V, A, R>(
-  schema: Schema.Schema.All,
-  what: string,
-  run: (value: V) => Effect.Effect<A, ParseResult.ParseIssue, R>,
-  value: V
-): Effect.Effect<A, ParseResult.ParseError, R> => {
-  try {
-    const result = run(value)
-    const either = ParseResult.eitherOrUndefined(result)
-    return either !== undefined
-      ? Either.mapLeft(either, (issue) => mismatch(schema.ast, issue))
-      : Effect.catchAllCause(result, (cause) =>
-          Effect.flatMap(FiberRef.get(FiberRef.interruptedCause), (interruption) => {
-            // Only if somebody has interrupted this fiber: a schema that interrupts itself has failed.
-            if (Cause.isInterrupted(cause) && !Cause.isEmpty(interruption)) return Effect.interrupt
-            const found = Cause.failureOrCause(cause)
-            if (Either.isLeft(found)) return Effect.fail(mismatch(schema.ast, found.left))
-            return Effect.fail(
-              Cause.isInterruptedOnly(cause) ? interrupted(what, value) : thrown(what, value, Cause.squash(cause))
-            )
-          })
-        )
-  } catch (error) {
-    return Either.left(thrown(what, value, error))
-  }
-}
-
-const parse = (message: Message): Either.Either<unknown, ParseResult.ParseError> => {
+const parse = (message: Message): Exit.Exit<unknown, Schema.SchemaError> => {
   let text: string
   try {
     text = typeof message === "string" ? message : utf8.decode(message)
   } catch {
-    return Either.left(failure(message, "Expected JSON, actual binary that is not UTF-8"))
+    return Exit.fail(failure(message, "Expected JSON, actual binary that is not UTF-8"))
   }
   try {
-    return Either.right(JSON.parse(text))
+    return Exit.succeed(JSON.parse(text))
   } catch {
-    return Either.left(failure(message, `Expected JSON, actual text of ${text.length} characters that is not`))
+    return Exit.fail(failure(message, `Expected JSON, actual text of ${text.length} characters that is not`))
   }
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
-const stringify = (value: unknown): Either.Either<string, ParseResult.ParseError> => {
+const stringify = (value: unknown): Exit.Exit<string, Schema.SchemaError> => {
   try {
     // It is undefined for what JSON has no word for.
     const text: string | undefined = JSON.stringify(value)
-    return text === undefined ? Either.left(failure(value, "Nothing in JSON stands for it")) : Either.right(text)
+    return text === undefined ? Exit.fail(failure(value, "Nothing in JSON stands for it")) : Exit.succeed(text)
   } catch (error) {
-    return Either.left(thrown("Writing JSON for", value, error))
+    return Exit.fail(thrown("Writing JSON for", value, error))
   }
 }

@@ -1,9 +1,10 @@
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as ParseResult from "effect/ParseResult"
-import * as Predicate from "effect/Predicate"
+import { type NonEmpty, nonEmpty } from "#dialect"
+import { thrown } from "#edition/messages/parseFailure"
+import { isSchemaError } from "#edition/messages/schema"
+import * as Effect from "#effect/Effect"
+import * as Predicate from "#effect/Predicate"
+import type * as Schema from "#effect/Schema"
 import { ConnectionBusyError } from "../values/errors.js"
-import { thrown } from "./parseFailure.js"
 import type { Exchange, RequestOptions } from "./views.js"
 
 /** The leases on which a request is under way. */
@@ -13,7 +14,7 @@ const busy = new WeakSet<object>()
 export const isExchange = (u: unknown): boolean =>
   Predicate.hasProperty(u, "send") && Predicate.isFunction(u.send) && Predicate.hasProperty(u, "receive")
 
-type Answer<A, E, R> = Effect.Effect<Chunk.NonEmptyChunk<A>, E | ConnectionBusyError | ParseResult.ParseError, R>
+type Answer<A, E, R> = Effect.Effect<NonEmpty<A>, E | ConnectionBusyError | Schema.SchemaError, R>
 
 export const request = <Send, Receive, ESend, EReceive, RSend, RReceive>(
   self: Exchange<Send, Receive, ESend, EReceive, RSend, RReceive>,
@@ -27,7 +28,7 @@ export const request = <Send, Receive, ESend, EReceive, RSend, RReceive>(
     busy.add(lease)
 
     const received: Array<Receive> = []
-    const collect: Effect.Effect<void, EReceive | ParseResult.ParseError, RReceive> = Effect.flatMap(
+    const collect: Effect.Effect<void, EReceive | Schema.SchemaError, RReceive> = Effect.flatMap(
       self.receive,
       (message) => {
         received.push(message)
@@ -46,7 +47,7 @@ export const request = <Send, Receive, ESend, EReceive, RSend, RReceive>(
       return Effect.matchEffect(self.send(message), {
         onFailure: (error) => {
           // What could not be encoded was not sent.
-          if (ParseResult.isParseError(error)) isUnderWay = false
+          if (isSchemaError(error)) isUnderWay = false
           return Effect.fail(error)
         },
         onSuccess: () => collect
@@ -56,12 +57,12 @@ export const request = <Send, Receive, ESend, EReceive, RSend, RReceive>(
     return Effect.matchCauseEffect(restore(exchange), {
       onFailure: (cause) => {
         busy.delete(lease)
-        return isUnderWay ? Effect.zipRight(self.discard, Effect.failCause(cause)) : Effect.failCause(cause)
+        return isUnderWay ? Effect.andThen(self.discard, Effect.failCause(cause)) : Effect.failCause(cause)
       },
       onSuccess: () => {
         busy.delete(lease)
         // Not empty: it ends with the message for which `until` held.
-        return Effect.succeed(Chunk.unsafeFromArray(received) as Chunk.NonEmptyChunk<Receive>)
+        return Effect.succeed(nonEmpty(received as [Receive, ...Array<Receive>]))
       }
     })
   })

@@ -1,20 +1,18 @@
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import type * as Fiber from "effect/Fiber"
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Stream from "effect/Stream"
+import { isInterruptible, type NonEmpty, nonEmpty, streamOf, toArray, withFiber } from "#dialect"
+import * as Cause from "#effect/Cause"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import * as Inspectable from "#effect/Inspectable"
+import type * as Schema from "#effect/Schema"
+import type * as Stream from "#effect/Stream"
 import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
-import { Lease } from "../connection/lease.js"
+import { isEnd, Lease } from "../connection/lease.js"
 import { isReceiving } from "../connection/link.js"
 import { ConnectionBusyError, type ConnectionError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
-import * as codec from "./codec.js"
+import { type Codec, exitOf, json as jsonCodec, message as messageCodec } from "./codec.js"
 import type { Schemas, TypedConnection } from "./views.js"
 
 /**
@@ -25,8 +23,7 @@ class Undelivered {
   private messages: ReadonlyArray<Message> = []
   private head = 0
   /** Who is taking or decoding right now, unless it was interrupted. */
-  reader: { readonly fiber: Fiber.RuntimeFiber<unknown, unknown>; readonly isInterruptible: boolean } | undefined =
-    undefined
+  reader: { readonly fiber: Fiber.Fiber<unknown, unknown>; readonly isInterruptible: boolean } | undefined = undefined
 
   get length(): number {
     return this.messages.length - this.head
@@ -58,7 +55,7 @@ const undeliveredOf = (connection: WebSocketConnection): Undelivered => {
   return undelivered
 }
 
-type Failure = ConnectionError | ParseResult.ParseError
+type Failure = ConnectionError | Schema.SchemaError
 
 /** A view of a lease in which messages are values. */
 class TypedView<in Send, out Receive, out RSend, out RReceive>
@@ -68,7 +65,7 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
 
   constructor(
     readonly untyped: WebSocketConnection,
-    private readonly codec: codec.Codec<Send, Receive, RSend, RReceive>
+    private readonly codec: Codec<Send, Receive, RSend, RReceive>
   ) {
     this.undelivered = undeliveredOf(untyped)
   }
@@ -80,7 +77,7 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
   }
 
   toString(): string {
-    return Inspectable.format(this.toJSON())
+    return JSON.stringify(this.toJSON(), null, 2)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
@@ -111,21 +108,19 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
     })
   }
 
-  get receiveChunk(): Effect.Effect<Chunk.NonEmptyChunk<Receive>, Failure, RReceive> {
+  get receiveChunk(): Effect.Effect<NonEmpty<Receive>, Failure, RReceive> {
     const { undelivered, untyped } = this
     return this.reading(untyped.receiveChunk, (messages) => {
-      if (messages !== undefined) undelivered.put(Chunk.toReadonlyArray(messages))
+      if (messages !== undefined) undelivered.put(toArray(messages))
       return this.decodeAll([])
     })
   }
 
   get messages(): Stream.Stream<Receive, Failure, RReceive> {
-    return Stream.repeatEffectOption(
-      Effect.mapError(this.receive, (error) =>
-        error._tag === "ConnectionClosedError" && (error.code === 1000 || error.code === 1005)
-          ? Option.none()
-          : Option.some(error)
-      )
+    return streamOf(
+      Effect.map(this.receive, (value): [Receive] => [value]),
+      isEnd,
+      () => false
     )
   }
 
@@ -151,14 +146,14 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
    */
   private reading<T, A>(
     take: Effect.Effect<T, ConnectionError>,
-    decode: (taken?: T) => Effect.Effect<A, ParseResult.ParseError, RReceive>
+    decode: (taken?: T) => Effect.Effect<A, Schema.SchemaError, RReceive>
   ): Effect.Effect<A, Failure, RReceive> {
     const { undelivered, untyped } = this
-    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+    return withFiber((fiber, status) => {
       const { reader } = undelivered
       if (reader !== undefined && reader.fiber !== fiber && isReceiving(reader)) return this.busy("Receiving")
       if (undelivered.length > 0 && untyped instanceof Lease && untyped.isOver) return this.busy("Released")
-      undelivered.reader = { fiber, isInterruptible: RuntimeFlags.interruptible(runtimeFlags) }
+      undelivered.reader = { fiber, isInterruptible: isInterruptible(fiber, status) }
       if (undelivered.length > 0) return decode()
       return Effect.matchEffect(take, {
         onFailure: (error) => {
@@ -174,27 +169,25 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
     return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason }))
   }
 
-  private decodeNext(): Effect.Effect<Receive, ParseResult.ParseError, RReceive> {
+  private decodeNext(): Effect.Effect<Receive, Schema.SchemaError, RReceive> {
     const decoded = this.codec.decode(this.undelivered.at(0))
-    const either = ParseResult.eitherOrUndefined(decoded)
-    if (either === undefined) {
+    const exit = exitOf(decoded)
+    if (exit === undefined) {
       return Effect.matchCauseEffect(decoded, {
         onFailure: (cause) => this.refuse(cause),
         onSuccess: (value) => this.deliver(1, value)
       })
     }
-    return Either.isRight(either) ? this.deliver(1, either.right) : this.refuse(Cause.fail(either.left))
+    return Exit.isSuccess(exit) ? this.deliver(1, exit.value) : this.refuse(exit.cause)
   }
 
   /** Decodes up to the first message that does not match: that one, and what is behind it, is for the next time. */
-  private decodeAll(
-    values: Array<Receive>
-  ): Effect.Effect<Chunk.NonEmptyChunk<Receive>, ParseResult.ParseError, RReceive> {
+  private decodeAll(values: Array<Receive>): Effect.Effect<NonEmpty<Receive>, Schema.SchemaError, RReceive> {
     const { codec, undelivered } = this
     while (values.length < undelivered.length) {
       const decoded = codec.decode(undelivered.at(values.length))
-      const either = ParseResult.eitherOrUndefined(decoded)
-      if (either === undefined) {
+      const exit = exitOf(decoded)
+      if (exit === undefined) {
         return Effect.matchCauseEffect(decoded, {
           onFailure: (cause) => (isNonEmpty(values) ? this.deliverAll(values) : this.refuse(cause)),
           onSuccess: (value) => {
@@ -203,15 +196,15 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
           }
         })
       }
-      if (Either.isRight(either)) values.push(either.right)
+      if (Exit.isSuccess(exit)) values.push(exit.value)
       else if (isNonEmpty(values)) return this.deliverAll(values)
-      else return this.refuse(Cause.fail(either.left))
+      else return this.refuse(exit.cause)
     }
     return this.deliverAll(values as [Receive, ...Array<Receive>])
   }
 
-  private deliverAll(values: [Receive, ...Array<Receive>]): Effect.Effect<Chunk.NonEmptyChunk<Receive>> {
-    return this.deliver(values.length, Chunk.unsafeFromNonEmptyArray(values))
+  private deliverAll(values: [Receive, ...Array<Receive>]): Effect.Effect<NonEmpty<Receive>> {
+    return this.deliver(values.length, nonEmpty(values))
   }
 
   /** A single step, whose result the receiver's fiber gets before it can be interrupted. */
@@ -224,9 +217,9 @@ class TypedView<in Send, out Receive, out RSend, out RReceive>
   }
 
   /** Passes the next message over if it does not match. One whose receiver was interrupted is kept. */
-  private refuse(cause: Cause.Cause<ParseResult.ParseError>): Effect.Effect<never, ParseResult.ParseError> {
+  private refuse(cause: Cause.Cause<Schema.SchemaError>): Effect.Effect<never, Schema.SchemaError> {
     this.undelivered.reader = undefined
-    if (!Cause.isInterrupted(cause)) this.undelivered.drop(1)
+    if (!Cause.hasInterrupts(cause)) this.undelivered.drop(1)
     return Effect.failCause(cause)
   }
 }
@@ -236,9 +229,9 @@ const isNonEmpty = <A>(values: Array<A>): values is [A, ...Array<A>] => values.l
 export const json = <A, IA, RA, B, IB, RB>(
   connection: WebSocketConnection,
   schemas: Schemas<A, IA, RA, B, IB, RB>
-): TypedConnection<A, B, RA, RB> => new TypedView(connection, codec.json(schemas))
+): TypedConnection<A, B, RA, RB> => new TypedView(connection, jsonCodec(schemas))
 
 export const message = <A, IA extends Message, RA, B, IB extends Message, RB>(
   connection: WebSocketConnection,
   schemas: Schemas<A, IA, RA, B, IB, RB>
-): TypedConnection<A, B, RA, RB> => new TypedView(connection, codec.message(schemas))
+): TypedConnection<A, B, RA, RB> => new TypedView(connection, messageCodec(schemas))

@@ -1,9 +1,9 @@
 /** Views of a lease that carry values. */
-import type * as Chunk from "effect/Chunk"
-import type * as Effect from "effect/Effect"
-import type * as ParseResult from "effect/ParseResult"
-import type * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
+import type { NonEmpty } from "#dialect"
+import type { Decoder, Encoder } from "#edition/messages/schema"
+import type * as Effect from "#effect/Effect"
+import type * as Schema from "#effect/Schema"
+import type * as Stream from "#effect/Stream"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { ConnectionError } from "../values/errors.js"
 
@@ -28,7 +28,7 @@ export interface TypedConnection<in Send, out Receive, out RSend = never, out RR
   readonly untyped: WebSocketConnection
 
   /** Encodes a value, then sends it. A value that cannot be encoded is not sent. */
-  readonly send: (value: Send) => Effect.Effect<void, ConnectionError | ParseResult.ParseError, RSend>
+  readonly send: (value: Send) => Effect.Effect<void, ConnectionError | Schema.SchemaError, RSend>
 
   /**
    * Receives and decodes the next message.
@@ -39,7 +39,7 @@ export interface TypedConnection<in Send, out Receive, out RSend = never, out RR
    *
    * **Gotchas** One fiber at a time: a second one fails with `ConnectionBusyError` (`"Receiving"`).
    */
-  readonly receive: Effect.Effect<Receive, ConnectionError | ParseResult.ParseError, RReceive>
+  readonly receive: Effect.Effect<Receive, ConnectionError | Schema.SchemaError, RReceive>
 
   /**
    * Receives and decodes all messages that are waiting, at least one.
@@ -47,13 +47,13 @@ export interface TypedConnection<in Send, out Receive, out RSend = never, out RR
    * **Details** It stops before one that does not match, and fails with `ParseError` if that is the first. So values
    * before it and messages behind it are delivered all the same. Interrupted, it loses no message.
    */
-  readonly receiveChunk: Effect.Effect<Chunk.NonEmptyChunk<Receive>, ConnectionError | ParseResult.ParseError, RReceive>
+  readonly receiveChunk: Effect.Effect<NonEmpty<Receive>, ConnectionError | Schema.SchemaError, RReceive>
 
   /**
    * All messages that follow, decoded, each taken only when it is pulled. Fails at one that does not match; a new
    * stream, or `receive`, goes on behind it. Ends when the connection is closed with 1000 or 1005.
    */
-  readonly messages: Stream.Stream<Receive, ConnectionError | ParseResult.ParseError, RReceive>
+  readonly messages: Stream.Stream<Receive, ConnectionError | Schema.SchemaError, RReceive>
 }
 
 /**
@@ -64,9 +64,9 @@ export interface TypedConnection<in Send, out Receive, out RSend = never, out RR
  */
 export interface Schemas<A, IA, RA, B, IB, RB> {
   /** Encodes what is sent. */
-  readonly send: Schema.Schema<A, IA, RA>
+  readonly send: Encoder<A, IA, RA>
   /** Decodes what is received. */
-  readonly receive: Schema.Schema<B, IB, RB>
+  readonly receive: Decoder<B, IB, RB>
 }
 
 /**

@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import type { PoolEvent } from "../values/events.js"
 import { kindOf, rowOf } from "./events.js"
 import { Times } from "./times.js"

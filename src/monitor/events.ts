@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import { isPoolError, type PoolError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
 import type { EventKind, EventRow } from "./wire.js"

@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import type { Watcher } from "../observe/eventHub.js"
 import type { PoolEvent } from "../values/events.js"
 import type { PoolStats } from "../values/stats.js"

@@ -1,9 +1,10 @@
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { millisOf } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import type { WebSocketPool } from "../pool/api.js"
 import { inspect } from "../pool/service.js"
 import { History, interval } from "./history.js"
@@ -29,7 +30,7 @@ export class Recorder {
 
   constructor(pools: ReadonlyArray<WebSocketPool>) {
     const names = namesOf(pools)
-    const now = () => this.clock.current?.unsafeCurrentTimeMillis() ?? 0
+    const now = () => (this.clock.current === undefined ? 0 : millisOf(this.clock.current))
     this.pools = pools.map((pool, index) => ({ pool, name: names[index] ?? null, history: new History(now) }))
   }
 
@@ -46,25 +47,29 @@ export class Recorder {
       })
   )
 
-  private readonly start: Effect.Effect<void> = Effect.gen(this, function* () {
-    this.clock.current = yield* Clock.clockWith(Effect.succeed)
+  private readonly start: Effect.Effect<void> = Effect.flatMap(Clock.clockWith(Effect.succeed), (clock) => {
+    this.clock.current = clock
     const unwatch = this.pools.map(({ history, pool }) => inspect(pool)?.watch(history))
     const others = this.pools.filter((_, index) => unwatch[index] === undefined)
     const listening = Effect.forEach(
       others,
       ({ history, pool }) =>
-        Stream.runForEach(pool.events, (event) => Effect.sync(() => history.any(event))).pipe(Effect.ignoreLogged),
+        Effect.catchCause(
+          Stream.runForEach(pool.events, (event) => Effect.sync(() => history.any(event))),
+          (cause) => Effect.logDebug("A pool's events could not be recorded", cause)
+        ),
       { concurrency: "unbounded", discard: true }
     )
-    yield* this.record
     const recording = Effect.forever(Effect.delay(this.record, Duration.millis(interval)))
     // Of no page: it goes on when the one that has begun it is closed, and another is open.
-    const fiber = yield* Effect.forkDaemon(
-      Effect.interruptible(Effect.zipRight(listening, Effect.never).pipe(Effect.zip(recording, { concurrent: true })))
+    const going = Effect.forkDetach(
+      Effect.interruptible(Effect.andThen(listening, Effect.never).pipe(Effect.zip(recording, { concurrent: true })))
     )
-    this.stop = Effect.suspend(() => {
-      for (const end of unwatch) end?.()
-      return Fiber.interrupt(fiber)
+    return Effect.map(Effect.andThen(this.record, going), (fiber) => {
+      this.stop = Effect.suspend(() => {
+        for (const end of unwatch) end?.()
+        return Fiber.interrupt(fiber)
+      })
     })
   })
 
@@ -73,7 +78,7 @@ export class Recorder {
       this.pools,
       ({ history, pool }) =>
         // A pool of somebody else's making that cannot tell leaves a gap, for itself alone.
-        Effect.catchAllCause(
+        Effect.catchCause(
           Effect.map(pool.stats, (stats) => history.record(stats)),
           () => Effect.void
         ),

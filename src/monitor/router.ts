@@ -1,32 +1,25 @@
-import * as HttpRouter from "@effect/platform/HttpRouter"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import * as Clock from "#effect/Clock"
+import * as Effect from "#effect/Effect"
+import * as HttpServerRequest from "#effect/http/HttpServerRequest"
+import * as HttpServerResponse from "#effect/http/HttpServerResponse"
+import * as Stream from "#effect/Stream"
 import { page, scriptHash, styleHash } from "./assets.js"
 import type { Recorder } from "./recorder.js"
 import { snapshotOf, toJson } from "./snapshot.js"
 import { watch } from "./stream.js"
 
-export const make = (recorder: Recorder): HttpRouter.HttpRouter =>
-  HttpRouter.empty.pipe(
-    HttpRouter.all(
-      "/",
-      readOnly(() => Effect.succeed(thePage()))
-    ),
-    HttpRouter.all(
-      "/events",
-      readOnly((request) => Effect.succeed(eventStream(recorder, request)))
-    ),
-    HttpRouter.all(
-      "/state.json",
-      readOnly(() => state(recorder))
-    )
-  )
+type Respond = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 
-const readOnly = (
-  respond: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
-) =>
+/** What answers at a path, whatever the method. */
+export type Handler = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
+
+export const handlers = (recorder: Recorder): ReadonlyArray<readonly [path: `/${string}`, handler: Handler]> => [
+  ["/", readOnly(() => Effect.succeed(thePage()))],
+  ["/events", readOnly((request) => Effect.succeed(eventStream(recorder, request)))],
+  ["/state.json", readOnly(() => state(recorder))]
+]
+
+const readOnly = (respond: Respond): Handler =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
     request.method === "GET" || request.method === "HEAD"
       ? respond(request)
@@ -81,9 +74,9 @@ const chosenPool = ({ url }: HttpServerRequest.HttpServerRequest): number => {
 
 const state = (recorder: Recorder): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function* () {
-    const clock = yield* Effect.clock
+    const now = yield* Clock.currentTimeMillis
     const pools = yield* Effect.forEach(recorder.pools, ({ name, pool }) =>
-      Effect.map(pool.stats, (stats) => snapshotOf(pool, name, clock.unsafeCurrentTimeMillis(), stats))
+      Effect.map(pool.stats, (stats) => snapshotOf(pool, name, now, stats))
     )
     return HttpServerResponse.text(toJson({ pools }), { contentType: "application/json", headers })
   })

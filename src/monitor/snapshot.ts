@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import type { Settings } from "../options/decode.js"
 import type { WebSocketPool } from "../pool/api.js"
 import { inspect } from "../pool/service.js"

@@ -1,14 +1,25 @@
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
+import { millisOf, streamOf } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Predicate from "#effect/Predicate"
+import * as Stream from "#effect/Stream"
 import type { PoolStats } from "../values/stats.js"
 import { Digest } from "./digest.js"
 import type { Recorded, Recorder } from "./recorder.js"
 import { snapshotOf, toJson } from "./snapshot.js"
 import type { History, Overview, Sample } from "./wire.js"
+
+/** What is looked at of a request: what its server has made of it. */
+interface Request {
+  readonly source: unknown
+}
+
+/** What a page is told, and whether it is the last of it. */
+interface Told {
+  readonly message: string
+  readonly isLast: boolean
+}
 
 /** How often a page gets a sample. */
 const interval = Duration.millis(500)
@@ -21,17 +32,13 @@ const retryClosedMillis = 10_000
  * A message now and every half second, to the end of the pool, of the client or of the server. Each is made when it
  * is asked for: a client that does not read costs one digest.
  */
-export const watch = (
-  recorder: Recorder,
-  recorded: Recorded,
-  request: HttpServerRequest.HttpServerRequest
-): Stream.Stream<string> =>
-  Stream.unwrapScoped(
+export const watch = (recorder: Recorder, recorded: Recorded, request: Request): Stream.Stream<string> =>
+  Stream.unwrap(
     Effect.gen(function* () {
       const { history, name, pool } = recorded
       const digest = new Digest()
-      const clock = yield* Effect.clock
-      const now = () => clock.unsafeCurrentTimeMillis()
+      const clock = yield* Clock.clockWith(Effect.succeed)
+      const now = () => millisOf(clock)
       yield* recorder.hold
       yield* pool.events.pipe(
         Stream.runForEach((event) => Effect.sync(() => digest.add(event, now()))),
@@ -44,16 +51,30 @@ export const watch = (
           pools: overviewOf(recorder),
           ...(past && { history: past })
         }))
-      return Stream.unfoldEffect<"first" | "next" | "end", string, never, never>("first", (turn) => {
-        if (turn === "end") return Effect.succeedNone
-        const taken = turn === "first" ? Effect.suspend(() => sample(history.read())) : Effect.delay(sample(), interval)
-        return Effect.map(taken, (sample) => {
+      let isFirst = true
+      const next = Effect.suspend(() => {
+        const taken = isFirst ? Effect.suspend(() => sample(history.read())) : Effect.delay(sample(), interval)
+        isFirst = false
+        return Effect.map(taken, (sample): [Told] => {
           const isClosed = sample.stats.state === "closed"
           const retry = isClosed ? retryClosedMillis : retryMillis
-          const message = `retry: ${retry}\ndata: ${toJson(sample)}\n\n`
-          return Option.some([message, isClosed || isShuttingDown(request) ? "end" : "next"])
+          return [
+            {
+              message: `retry: ${retry}
+data: ${toJson(sample)}
+
+`,
+              isLast: isClosed || isShuttingDown(request)
+            }
+          ]
         })
       })
+      const told = streamOf(
+        next,
+        () => false,
+        ([{ isLast }]) => isLast
+      )
+      return Stream.map(told, ({ message }) => message)
     })
   )
 
@@ -73,7 +94,7 @@ const overviewOf = ({ pools }: Recorder): ReadonlyArray<Overview> =>
  * A Node.js server that was told to close waits for the end of every response, and tells nobody. It shows in the
  * server that the request's socket came from.
  */
-const isShuttingDown = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+const isShuttingDown = ({ source }: Request): boolean =>
   Predicate.hasProperty(source, "socket") &&
   Predicate.hasProperty(source.socket, "server") &&
   Predicate.hasProperty(source.socket.server, "listening") &&

@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import type { Timer, Timers } from "../core/timers.js"
 import type { Log } from "./log.js"
 

@@ -1,7 +1,7 @@
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import { callback, streamOf } from "#dialect"
+import type { NonEmptyArray, NonEmptyReadonlyArray } from "#effect/Array"
+import * as Effect from "#effect/Effect"
+import * as Stream from "#effect/Stream"
 import { eventBuffer } from "../options/defaults.js"
 import type { PoolEvent } from "../values/events.js"
 
@@ -32,15 +32,15 @@ class Subscriber {
   }
 
   /** All there is, at least one. It is taken in the step that gives it on, so that no interruption can lose it. */
-  readonly take: Effect.Effect<Chunk.Chunk<PoolEvent>> = Effect.suspend(() => {
+  readonly take: Effect.Effect<NonEmptyArray<PoolEvent>> = Effect.suspend(() => {
     const take = Effect.sync(() => {
       const events = this.head === 0 ? this.events : this.events.slice(this.head)
       this.events = []
       this.head = 0
-      return Chunk.unsafeFromArray(events)
+      return events as NonEmptyArray<PoolEvent>
     })
     if (this.events.length > 0) return take
-    const wait = Effect.async<void>((resume) => {
+    const wait = callback<void>((resume) => {
       this.resume = resume
     })
     // It may be woken for what it has taken already.
@@ -124,7 +124,7 @@ export class EventHub {
     for (const subscriber of this.subscribers) subscriber.wake()
   }
 
-  readonly stream: Stream.Stream<PoolEvent> = Stream.unwrapScoped(
+  readonly stream: Stream.Stream<PoolEvent> = Stream.unwrap(
     Effect.suspend(() => {
       if (this.isOver) return Effect.succeed(Stream.empty)
       const subscriber = new Subscriber()
@@ -133,7 +133,7 @@ export class EventHub {
           Effect.sync(() => this.subscribers.add(subscriber)),
           () => Effect.sync(() => this.subscribers.delete(subscriber))
         ),
-        Stream.fromChannel(eventsOf(subscriber))
+        eventsOf(subscriber)
       )
     })
   )
@@ -145,13 +145,6 @@ const isRoutine = (event: PoolEvent): boolean =>
 const isFrequent = ({ _tag }: PoolEvent): boolean =>
   _tag === "Acquired" || _tag === "Released" || _tag === "MessageDropped"
 
-const eventsOf = (subscriber: Subscriber): Channel.Channel<Chunk.Chunk<PoolEvent>> => {
-  const all: Channel.Channel<Chunk.Chunk<PoolEvent>> = Channel.flatMap(
-    Channel.fromEffect(subscriber.take),
-    (events): Channel.Channel<Chunk.Chunk<PoolEvent>> => {
-      const isLast = Chunk.unsafeLast(events)._tag === "PoolClosed"
-      return isLast ? Channel.write(events) : Channel.flatMap(Channel.write(events), () => all)
-    }
-  )
-  return all
-}
+const eventsOf = ({ take }: Subscriber): Stream.Stream<PoolEvent> => streamOf(take, () => false, isOver)
+
+const isOver = (events: NonEmptyReadonlyArray<PoolEvent>): boolean => events.at(-1)?._tag === "PoolClosed"

@@ -1,9 +1,9 @@
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import type * as LogLevel from "effect/LogLevel"
-import type { Fork } from "../core/limit.js"
+import { type Fork, leastLevel } from "#dialect"
+import { registry } from "#edition/observe/registry"
+import type * as Clock from "#effect/Clock"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as LogLevel from "#effect/LogLevel"
 import type { SlotState } from "../core/slot.js"
 import type { Timers } from "../core/timers.js"
 import type { Settings } from "../options/decode.js"
@@ -32,9 +32,9 @@ export interface Observers {
 /** Those of the current fiber: its tracer, labels and level of logging are the pool's. */
 export const observe = (settings: Settings, clock: Clock.Clock): Effect.Effect<Observers> =>
   Effect.all({
-    metrics: Effect.map(FiberRef.get(FiberRef.currentMetricLabels), (labels) => new Metrics(settings.name, labels)),
+    metrics: Effect.map(registry, (registry) => new Metrics(settings.name, registry)),
     tracing: Tracing.make(settings, clock),
-    logLevel: FiberRef.get(FiberRef.currentMinimumLogLevel)
+    logLevel: leastLevel
   })
 
 /** What a pool has. */

@@ -1,11 +1,11 @@
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import type * as Tracer from "effect/Tracer"
+import { currentSpan, type Fork } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
+import type * as Tracer from "#effect/Tracer"
 import type { WebSocketConnection } from "../connection/handle.js"
-import { currentSpan, nameOf } from "../connection/leaseSpan.js"
-import type { Fork } from "../core/limit.js"
+import { nameOf } from "../connection/leaseSpan.js"
 import { makeTimer, type Timer, type Timers } from "../core/timers.js"
 import type { AcquireError } from "../values/errors.js"
 import { framesOf, type Site, siteBelow, takeAnnounced, text, watch } from "./leakSites.js"
@@ -115,7 +115,7 @@ export class Leaks {
     const failed =
       span === undefined ? Effect.failCause(Cause.fail(error)) : Effect.withParentSpan(Effect.fail(error), span)
     this.fork(
-      Effect.catchAllCause(failed, (cause) =>
+      Effect.catchCause(failed, (cause) =>
         Effect.sync(() => {
           const name = nameOf(span)
           const traceId = span?.traceId

@@ -1,7 +1,7 @@
-import type * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
-import type { Fork } from "../core/limit.js"
+import { type Fork, isLogged, type Level, log } from "#dialect"
+import type * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import type * as LogLevel from "#effect/LogLevel"
 
 /** Log lines of a pool, each with its name; those below the level of the pool's runtime cost nothing. */
 export class Log {
@@ -13,30 +13,31 @@ export class Log {
     private readonly fork: Fork,
     private readonly least: LogLevel.LogLevel
   ) {
-    this.isVerbose = LogLevel.lessThanEqual(least, LogLevel.Debug)
+    this.isVerbose = isLogged("Debug", least)
   }
 
   warn(message: string, annotations: Readonly<Record<string, unknown>> = {}, cause?: Cause.Cause<unknown>): void {
-    this.write(LogLevel.Warning, message, annotations, cause)
+    this.write("Warn", message, annotations, cause)
   }
 
   info(message: string, annotations: Readonly<Record<string, unknown>> = {}): void {
-    this.write(LogLevel.Info, message, annotations)
+    this.write("Info", message, annotations)
   }
 
   debug(message: string, annotations: () => Readonly<Record<string, unknown>> = () => ({})): void {
-    if (this.isVerbose) this.write(LogLevel.Debug, message, annotations())
+    if (this.isVerbose) this.write("Debug", message, annotations())
   }
 
   private write(
-    level: LogLevel.LogLevel,
+    level: Level,
     message: string,
     annotations: Readonly<Record<string, unknown>>,
     cause?: Cause.Cause<unknown>
   ): void {
-    if (LogLevel.lessThan(level, this.least)) return
-    const line = cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause)
+    if (!isLogged(level, this.least)) return
     // In a turn of its own: the loggers are somebody else's, and this may be in the middle of a change of state.
-    this.fork(Effect.annotateLogs(line, { pool: this.pool, ...annotations }), { immediate: false })
+    this.fork(Effect.annotateLogs(log(level, message, cause), { pool: this.pool, ...annotations }), {
+      immediate: false
+    })
   }
 }

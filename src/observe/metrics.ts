@@ -1,16 +1,9 @@
-import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
-import type * as MetricHook from "effect/MetricHook"
-import * as MetricKey from "effect/MetricKey"
-import * as MetricLabel from "effect/MetricLabel"
+import type { Counter, Histogram, Registry } from "#edition/observe/registry"
 import type { SlotState } from "../core/slot.js"
 import type { PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { ConnectFailureReason } from "../values/reasons.js"
 
-type Counter = MetricHook.MetricHook.Counter<number>
-type Histogram = MetricHook.MetricHook.Histogram
-type Labels = ReadonlyArray<MetricLabel.MetricLabel>
 type PerReason<Reason extends string> = { readonly [R in Reason]: Counter }
 
 const connection = "websocket.client.connection"
@@ -44,9 +37,7 @@ const exhaustedReasons: { readonly [R in PoolExhaustedError["reason"]]: R } = {
 }
 
 /** From what a clock of milliseconds can tell apart to a minute, in seconds. */
-const seconds = MetricBoundaries.fromIterable([
-  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60
-])
+const seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
 
 /**
  * What a pool tells Effect's registry of metrics.
@@ -84,26 +75,18 @@ export class Metrics {
   private maxConnections = 0
   private isOver = false
 
-  constructor(pool: string, labels: Labels) {
-    const own = [MetricLabel.make("pool.name", pool), ...labels]
-    const tags = (more: Readonly<Record<string, string>>): Labels => [
-      ...own,
-      ...Object.entries(more).map(([key, value]) => MetricLabel.make(key, value))
-    ]
+  constructor(pool: string, registry: Registry) {
+    const own = { "pool.name": pool }
     const counter = (name: string, description: string, more = {}, incremental = true): Counter =>
-      Metric.globalMetricRegistry.get(
-        MetricKey.taggedWithLabels(MetricKey.counter(name, { description, incremental }), tags(more))
-      )
+      registry.counter(name, description, { ...own, ...more }, incremental)
     const upDown = (name: string, description: string, more = {}): Counter => counter(name, description, more, false)
     const byReason = <R extends string>(name: string, description: string, reasons: { readonly [K in R]: K }) =>
       Object.fromEntries(
         Object.keys(reasons).map((reason) => [reason, counter(name, description, { reason })])
       ) as PerReason<R>
     const histogram = (name: string, description: string): Histogram =>
-      Metric.globalMetricRegistry.get(
-        // The tag is where exporters look for the unit.
-        MetricKey.taggedWithLabels(MetricKey.histogram(name, seconds, description), tags({ unit: "s" }))
-      )
+      // The tag is where exporters look for the unit.
+      registry.histogram(name, description, { ...own, unit: "s" }, seconds)
 
     const inState = (state: string): Counter => upDown(`${connection}.count`, "Connections now, by state", { state })
     this.connecting = inState("connecting")

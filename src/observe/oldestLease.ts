@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 import { nameOf } from "../connection/leaseSpan.js"
 import type { Holder, Link } from "../connection/link.js"
 import type { Slot } from "../core/slot.js"

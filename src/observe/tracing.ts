@@ -1,14 +1,9 @@
-import * as Chunk from "effect/Chunk"
-import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
+import { nanosOf } from "#dialect"
+import { isTraced, link, makeSpan, soleErrorOf, startSpan, surroundings } from "#edition/observe/spans"
+import type * as Clock from "#effect/Clock"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Tracer from "#effect/Tracer"
 import type { Settings } from "../options/decode.js"
 import * as url from "../options/url.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
@@ -28,11 +23,6 @@ interface Opening {
   readonly url: string
   span: Tracer.Span | undefined
 }
-
-/** Effect's own tracer keeps spans where nobody will ever see them: then none is made. */
-const nobody = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-const link = (span: Tracer.AnySpan): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
 
 const known = (spans: ReadonlyArray<Tracer.AnySpan | undefined>): ReadonlyArray<Tracer.SpanLink> =>
   spans.flatMap((span) => (span === undefined ? [] : [link(span)]))
@@ -88,28 +78,24 @@ export class Tracing {
 
   /** With the tracer of the current fiber, and what its spans are annotated with. */
   static make(settings: Settings, clock: Clock.Clock): Effect.Effect<Tracing> {
-    return Effect.gen(function* () {
-      const tracer = yield* Effect.tracer
-      const isEnabled = yield* FiberRef.get(FiberRef.currentTracerEnabled)
-      const isTimed = yield* FiberRef.get(FiberRef.currentTracerTimingEnabled)
-      const annotations = yield* Effect.spanAnnotations
-      const links = yield* Effect.spanLinks
-      return new Tracing(
-        tracer === nobody || !isEnabled ? undefined : tracer,
-        isTimed ? () => clock.unsafeCurrentTimeNanos() : () => 0n,
-        { "pool.name": settings.name, ...(Effect.isEffect(settings.url) ? {} : serverOf(settings.url)) },
-        Object.fromEntries(HashMap.toEntries(annotations)),
-        Chunk.toReadonlyArray(links)
-      )
-    })
+    return Effect.map(
+      surroundings,
+      ({ annotations, isTimed, links, tracer }) =>
+        new Tracing(
+          tracer,
+          isTimed ? () => nanosOf(clock) : () => 0n,
+          { "pool.name": settings.name, ...(Effect.isEffect(settings.url) ? {} : serverOf(settings.url)) },
+          annotations,
+          links
+        )
+    )
   }
 
   // In the caller's fiber
 
   /** Whether anybody sees the spans of the current fiber. */
   get isTraced(): boolean {
-    const fiber = Fiber.getCurrentFiber()
-    return Option.isSome(fiber) && fiber.value.currentTracer !== nobody
+    return isTraced()
   }
 
   /** Runs a `get` that has to wait, or to connect, in a span of its caller's. */
@@ -118,14 +104,17 @@ export class Tracing {
     wait: (span: Tracer.Span) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     const attributes = { ...this.own, ...countsOf(stats()) }
-    return Effect.flatMap(Effect.makeSpan("WebSocketPool.acquire", { attributes, captureStackTrace: false }), (span) =>
+    return Effect.flatMap(makeSpan("WebSocketPool.acquire", attributes), (span) =>
       Effect.onExit(wait(span), (exit) =>
         guarded(() => {
           if (Exit.isSuccess(exit)) {
             const { item } = exit.value
             span.attribute("websocket.connection.id", item.id)
             span.addLinks(known([this.openings.get(item)]))
-          } else if (exit.cause._tag === "Fail") span.attribute("error.type", exit.cause.error._tag)
+          } else {
+            const error = soleErrorOf(exit.cause)
+            if (error !== undefined) span.attribute("error.type", error._tag)
+          }
           this.end(span, exit)
         })
       )
@@ -176,8 +165,9 @@ export class Tracing {
   }
 
   private endConnect(span: Tracer.Span, exit: Exit.Exit<unknown, ConnectionUnavailableError>): void {
-    if (Exit.isFailure(exit) && exit.cause._tag === "Fail") {
-      const { reason, status } = exit.cause.error
+    const error = Exit.isFailure(exit) ? soleErrorOf(exit.cause) : undefined
+    if (error !== undefined) {
+      const { reason, status } = error
       span.attribute("error.type", reason)
       if (status !== undefined) span.attribute("http.response.status_code", status)
     }
@@ -235,16 +225,7 @@ export class Tracing {
     const { attributes = {}, kind = "internal", links = [], parent, since } = options
     let span: Tracer.Span
     try {
-      span = this.tracer!.span(
-        name,
-        Option.fromNullable(parent),
-        Context.empty(),
-        [...this.links, ...links],
-        since ?? this.nanos(),
-        kind,
-        // Not below what happens to be active when a timer or a socket wakes the pool.
-        { root: parent === undefined }
-      )
+      span = startSpan(this.tracer!, name, parent, [...this.links, ...links], since ?? this.nanos(), kind)
     } catch {
       return undefined
     }

@@ -1,13 +1,13 @@
-import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
-import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
+import { invalid, named, withoutValues } from "#edition/options/configError"
+import * as Config from "#effect/Config"
+import * as Effect from "#effect/Effect"
+import * as Predicate from "#effect/Predicate"
 import { kindOf } from "../values/show.js"
 import { decode, type Settings } from "./decode.js"
 import * as defaults from "./defaults.js"
 import { optionNames } from "./names.js"
 import type { Options, OptionsConfig } from "./options.js"
-import { named, Problems } from "./problems.js"
+import { Problems } from "./problems.js"
 
 /** Options that consist of several values, each of which may have a `Config` of its own. */
 const nested = new Set(["drain", "headers"])
@@ -16,7 +16,7 @@ const nested = new Set(["drain", "headers"])
 export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>(
   wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>,
   tag?: string | undefined
-): Effect.Effect<Settings, ConfigError.ConfigError> =>
+): Effect.Effect<Settings, Config.ConfigError> =>
   Effect.suspend(() => {
     if (Config.isConfig(wrapped)) {
       return Effect.flatMap(
@@ -27,7 +27,7 @@ export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnReleas
         (options) => decode(options as Options, tag)
       )
     }
-    if (!Predicate.isRecord(wrapped)) return decode(wrapped as never, tag)
+    if (!Predicate.isObject(wrapped)) return decode(wrapped as never, tag)
     const problems = new Problems()
     return Effect.flatMap(readAll(problems, wrapped), (options) => decode(options as never, tag, problems))
   })
@@ -46,39 +46,23 @@ const readAll = (
         // Its name is the problem. There is nothing to be read.
         values[name] = value
       } else if (Config.isConfig(value)) {
-        const read = yield* Effect.either(value)
-        if (read._tag === "Right") values[name] = read.right
-        else problems.unread(here, isSecret(here) ? withoutValues(read.left) : read.left)
+        yield* Effect.match(value, {
+          onFailure: (error) => problems.unread(here, isSecret(here) ? withoutValues(error) : error),
+          onSuccess: (read) => {
+            values[name] = read
+          }
+        })
       } else if (path.length === 0 && nested.has(name) && isPlain(value)) {
         values[name] = yield* readAll(problems, value, here)
       } else {
         const advice = "wrap it, as in Config.succeed(…)"
-        problems.unread(here, ConfigError.InvalidData(here, `Expected a Config, got ${kindOf(value)}: ${advice}`))
+        problems.unread(here, invalid(here, `Expected a Config, got ${kindOf(value)}: ${advice}`))
       }
     }
     return values
   })
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
-  Predicate.isRecord(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+  Predicate.isObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
 const isSecret = ([option]: ReadonlyArray<string>): boolean => option === "url" || option === "headers"
-
-/** What is wrong with a value says what it is, which must not be seen of URLs and headers. */
-const withoutValues = (
-  error: ConfigError.ConfigError,
-  isSecret: (message: string) => boolean = () => true
-): ConfigError.ConfigError => {
-  switch (error._op) {
-    case "And":
-      return ConfigError.And(withoutValues(error.left, isSecret), withoutValues(error.right, isSecret))
-    case "Or":
-      return ConfigError.Or(withoutValues(error.left, isSecret), withoutValues(error.right, isSecret))
-    case "InvalidData":
-      return isSecret(error.message)
-        ? ConfigError.InvalidData(error.path, "The value cannot be read, and must not be shown")
-        : error
-    default:
-      return error
-  }
-}

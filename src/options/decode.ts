@@ -1,9 +1,10 @@
-import type * as ConfigError from "effect/ConfigError"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
-import * as Schedule from "effect/Schedule"
+import { limited } from "#dialect"
+import type * as Config from "#effect/Config"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Predicate from "#effect/Predicate"
+import * as Schedule from "#effect/Schedule"
 import type { DrainSettings } from "../connection/draining.js"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
@@ -50,7 +51,7 @@ export interface Settings {
 
 const defaultRetry = Schedule.exponential(defaults.retryBase, defaults.retryFactor).pipe(
   Schedule.jittered,
-  Schedule.intersect(Schedule.recurs(defaults.retryTimes))
+  limited(defaults.retryTimes)
 )
 
 const decodeProtocols = (
@@ -75,9 +76,9 @@ export const decode = (
   options: AnyOptions,
   tag: string | undefined = undefined,
   problems: Problems = new Problems()
-): Effect.Effect<Settings, ConfigError.ConfigError> =>
+): Effect.Effect<Settings, Config.ConfigError> =>
   Effect.suspend(() => {
-    if (!Predicate.isRecord(options) || Effect.isEffect(options)) {
+    if (!Predicate.isObject(options) || Effect.isEffect(options)) {
       const example = '{ url: "wss://server.example" }'
       const message = `Expected an object of options, such as ${example}, got ${kindOf(options)}`
       return badInput(tag ?? defaults.name, ["options"], message)
@@ -139,7 +140,7 @@ const decodeName = (problems: Problems, input: unknown): string | undefined => {
 
 const decodeDrain = (problems: Problems, input: DrainOptions | undefined): DrainSettings | undefined => {
   if (input === undefined) return undefined
-  if (!Predicate.isRecord(input)) {
+  if (!Predicate.isObject(input)) {
     problems.add(["drain"], `Expected an object with a quietPeriod, got ${show(input)}`)
     return undefined
   }
@@ -157,9 +158,9 @@ export const decodeLimits = (
   limits: { readonly minConnections?: number | undefined; readonly maxConnections?: number | undefined },
   current: { readonly min: number; readonly max: number },
   pool: string
-): Effect.Effect<{ readonly minConnections: number; readonly maxConnections: number }, ConfigError.ConfigError> =>
+): Effect.Effect<{ readonly minConnections: number; readonly maxConnections: number }, Config.ConfigError> =>
   Effect.suspend(() => {
-    if (!Predicate.isRecord(limits)) {
+    if (!Predicate.isObject(limits)) {
       const example = "{ minConnections: 1, maxConnections: 10 }"
       return badInput(pool, ["limits"], `Expected an object of limits, such as ${example}, got ${kindOf(limits)}`)
     }

@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 
 // One constant for each default of `WebSocketPool.Options`.
 

@@ -1,5 +1,5 @@
-import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import * as Predicate from "#effect/Predicate"
+import * as Redacted from "#effect/Redacted"
 import { kindOf } from "../values/show.js"
 
 /** Header fields that cannot be sent: what is wrong with each of them. It has their names, never their values. */
@@ -29,7 +29,7 @@ const isOwn = (name: string): boolean =>
 
 /** The header fields as the transport wants them. */
 export const decodeHeaders = (input: unknown): Record<string, string> | BadHeaders => {
-  if (!Predicate.isRecord(input) || Symbol.iterator in input || Redacted.isRedacted(input)) {
+  if (!Predicate.isObject(input) || Symbol.iterator in input || Redacted.isRedacted(input)) {
     return new BadHeaders([`Expected a record of header fields, got ${kindOf(input)}${hint(input)}`], false)
   }
   const headers: Record<string, string> = {}

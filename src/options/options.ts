@@ -1,10 +1,10 @@
 /** The options of a pool, as users give them. */
-import type * as Config from "effect/Config"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Redacted from "effect/Redacted"
-import type * as Schedule from "effect/Schedule"
+import type * as Config from "#effect/Config"
+import type * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
+import type * as Exit from "#effect/Exit"
+import type * as Redacted from "#effect/Redacted"
+import type * as Schedule from "#effect/Schedule"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
@@ -37,9 +37,9 @@ export type HeadersInput = Readonly<Record<string, string | Redacted.Redacted<st
  */
 export interface DrainOptions {
   /** How long no message may arrive before the connection is fit again. 0: only what has arrived already. */
-  readonly quietPeriod: Duration.DurationInput
+  readonly quietPeriod: Duration.Input
   /** How long to wait for that before the connection is closed. Default: 10 seconds. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: Duration.Input | undefined
   /** Whether a message may be dropped; one that may not closes the connection. Default: every one may. */
   readonly condition?: ((message: Message) => boolean) | undefined
 }
@@ -67,11 +67,11 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   /** Sockets that exist at once, closing ones included. Default: 50. */
   readonly maxConnections?: number | undefined
   /** How long a `get` may take in all: waiting, connecting, validating. Default: 30 seconds. */
-  readonly acquireTimeout?: Duration.DurationInput | undefined
+  readonly acquireTimeout?: Duration.Input | undefined
   /** `get`s that may wait at the limit; with 0 they fail at once when the pool is full. Default: unlimited. */
   readonly maxWaiters?: number | undefined
   /** How long one attempt may take: `url`, `headers`, handshake and `onConnect` together. Default: 10 seconds. */
-  readonly connectTimeout?: Duration.DurationInput | undefined
+  readonly connectTimeout?: Duration.Input | undefined
   /**
    * When to try again after an attempt that `isRetryable`. Default: up to 3 times, after 100 milliseconds, doubled
    * each time, jittered by up to 20 %.
@@ -81,21 +81,21 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
    */
   readonly retry?: Schedule.Schedule<unknown, ConnectionUnavailableError> | undefined
   /** How long a connection beyond `minConnections` stays idle before it is closed. Default: 60 seconds. */
-  readonly idleTimeout?: Duration.DurationInput | undefined
+  readonly idleTimeout?: Duration.Input | undefined
   /** The oldest age for reuse; each connection's own lies 0 to 10 % below. Default: infinity. */
-  readonly connectionTTL?: Duration.DurationInput | undefined
+  readonly connectionTTL?: Duration.Input | undefined
   /**
    * A connection that has heard nothing for so long is pinged, leased or idle. When it pings another one, the pool
    * pings those along that would be due within 1 % of it. Default: 30 seconds.
    */
-  readonly pingInterval?: Duration.DurationInput | undefined
+  readonly pingInterval?: Duration.Input | undefined
   /** A line on which nothing moves for so long after a ping is dead, and closed. Default: 10 seconds. */
-  readonly pingTimeout?: Duration.DurationInput | undefined
+  readonly pingTimeout?: Duration.Input | undefined
   /**
    * A connection that has heard nothing for longer is pinged before it is leased, for at most 1 second. If that
    * fails, the `get` opens a new one. Default: 5 seconds.
    */
-  readonly validateAfterIdle?: Duration.DurationInput | undefined
+  readonly validateAfterIdle?: Duration.Input | undefined
   /**
    * Takes the place of every ping of an idle connection. Bounded by `pingTimeout`; failure closes the connection.
    * Default: none.
@@ -138,11 +138,11 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
    * **Gotchas** Of an accessor's `get` that is piped into something else, and of a `use` that was called before there was
    * a pool with this option, only the span is known: give the work one, by `Effect.withSpan` or `Effect.fn`.
    */
-  readonly leakThreshold?: Duration.DurationInput | undefined
+  readonly leakThreshold?: Duration.Input | undefined
   /** How long closing the pool waits for leases. Default: 5 seconds. */
-  readonly shutdownTimeout?: Duration.DurationInput | undefined
+  readonly shutdownTimeout?: Duration.Input | undefined
   /** How long a closing handshake may take before the socket is destroyed. Default: 2 seconds. */
-  readonly closeTimeout?: Duration.DurationInput | undefined
+  readonly closeTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -159,7 +159,7 @@ export type OptionsConfig<
   RHealthCheck = never,
   ROnRelease = never
 > =
-  | Config.Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
+  | Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
   | {
       readonly [K in keyof Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>]:
         | Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>[K]>

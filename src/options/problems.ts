@@ -1,21 +1,23 @@
-import * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { both, invalid, named } from "#edition/options/configError"
+import type * as Config from "#effect/Config"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Predicate from "#effect/Predicate"
 import { show } from "../values/show.js"
 
 /** What is wrong with the options of one pool, all of it. */
 export class Problems {
-  private error: ConfigError.ConfigError | undefined
+  private error: Config.ConfigError | undefined
   /** Options whose value could not be read. That is one problem, not two: nothing more is said of them. */
   private readonly unreadable = new Set<string>()
 
   add(path: ReadonlyArray<string>, message: string): void {
-    this.include(ConfigError.InvalidData([...path], message))
+    this.include(invalid(path, message))
   }
 
   /** An option has no value, because of this error. */
-  unread(path: ReadonlyArray<string>, error: ConfigError.ConfigError): void {
+  unread(path: ReadonlyArray<string>, error: Config.ConfigError): void {
     this.unreadable.add(path.join("."))
     this.include(error)
   }
@@ -24,11 +26,11 @@ export class Problems {
     return this.unreadable.has(path.join("."))
   }
 
-  private include(error: ConfigError.ConfigError): void {
-    this.error = this.error === undefined ? error : ConfigError.And(this.error, error)
+  private include(error: Config.ConfigError): void {
+    this.error = this.error === undefined ? error : both(this.error, error)
   }
 
-  orElse<A>(value: A, pool: string): Effect.Effect<A, ConfigError.ConfigError> {
+  orElse<A>(value: A, pool: string): Effect.Effect<A, Config.ConfigError> {
     return this.error === undefined ? Effect.succeed(value) : Effect.fail(named(pool, this.error))
   }
 
@@ -36,7 +38,7 @@ export class Problems {
   duration(path: ReadonlyArray<string>, input: unknown, fallback?: Duration.Duration): Duration.Duration {
     if (input === undefined && fallback !== undefined) return fallback
     if (this.isUnread(...path)) return Duration.zero
-    const decoded = isNegative(input) ? Option.none() : Duration.decodeUnknown(input)
+    const decoded = isNegative(input) ? Option.none() : Duration.fromInput(input as Duration.Input)
     if (Option.isSome(decoded)) return decoded.value
     const allowed = 'a duration that is not negative, such as "5 seconds" or a number of milliseconds'
     this.add(path, `Expected ${allowed}, got ${show(input)}`)
@@ -82,20 +84,9 @@ export const badInput = (
   pool: string,
   path: ReadonlyArray<string>,
   message: string
-): Effect.Effect<never, ConfigError.ConfigError> =>
-  Effect.fail(named(pool, ConfigError.InvalidData([...path], message)))
+): Effect.Effect<never, Config.ConfigError> => Effect.fail(named(pool, invalid(path, message)))
 
-/**
- * The same error, which also says which pool it is about when it is printed. Paths stay what they are, so that whoever
- * looks for an option finds it by its name.
- */
-export const named = (pool: string, error: ConfigError.ConfigError): ConfigError.ConfigError =>
-  Object.defineProperties(Object.create(Object.getPrototypeOf(error)), {
-    ...Object.getOwnPropertyDescriptors(error),
-    toString: { enumerable: false, value: () => `Pool ${JSON.stringify(pool)}: ${error}` }
-  })
-
-/** `Duration` takes what is negative for zero. */
+/** `Duration` takes what is negative for zero, or leaves it negative. */
 const isNegative = (input: unknown): boolean =>
   typeof input === "number"
     ? Number.isNaN(input) || input < 0
@@ -103,4 +94,25 @@ const isNegative = (input: unknown): boolean =>
       ? input < 0n
       : typeof input === "string"
         ? input.trim().startsWith("-")
-        : Array.isArray(input) && input.some(isNegative)
+        : Array.isArray(input)
+          ? input.some(isNegative)
+          : Duration.isDuration(input)
+            ? Duration.toMillis(input) < 0
+            : Predicate.isObject(input) && !isMadeOfUnits(input)
+
+const units: ReadonlyArray<string> = [
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+]
+
+/** Where `Duration` takes objects, one that has none of its units is zero to it. */
+const isMadeOfUnits = (input: Readonly<Record<string, unknown>>): boolean => {
+  const parts = Object.entries(input).filter(([, value]) => value !== undefined)
+  return parts.length > 0 && parts.every(([unit, value]) => units.includes(unit) && !isNegative(value))
+}

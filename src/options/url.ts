@@ -1,4 +1,4 @@
-import * as Redacted from "effect/Redacted"
+import * as Redacted from "#effect/Redacted"
 
 /** How a URL may be given. */
 export type UrlInput = string | URL | Redacted.Redacted<string>

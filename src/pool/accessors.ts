@@ -1,9 +1,10 @@
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { makeTag } from "#dialect"
+import type * as Config from "#effect/Config"
+import type * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import type { WebSocketConnection } from "../connection/handle.js"
 import { callFrom, type Site, siteOfAccessor } from "../observe/leakSites.js"
 import { decodeConfig } from "../options/config.js"
@@ -16,7 +17,7 @@ import type { PoolStats } from "../values/stats.js"
 import type { TagClass, WebSocketPool } from "./api.js"
 import { make as makePool } from "./service.js"
 
-type PoolTag<Self> = Context.Tag<Self, WebSocketPool>
+type PoolTag<Self> = Context.Key<Self, WebSocketPool>
 
 type LimitsInput = Parameters<WebSocketPool["resize"]>[0]
 
@@ -79,7 +80,7 @@ export const ready = <Self>(
 
 export const resize =
   <Self>(tag: PoolTag<Self>) =>
-  (limits: LimitsInput): Effect.Effect<void, ConfigError.ConfigError, Self> =>
+  (limits: LimitsInput): Effect.Effect<void, Config.ConfigError, Self> =>
     Effect.flatMap(tag, (pool) => pool.resize(limits))
 
 export const refresh = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
@@ -92,7 +93,7 @@ export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
   options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
 ): Effect.Effect<
   WebSocketPool,
-  ConfigError.ConfigError,
+  Config.ConfigError,
   Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
 > => makePool(decode(options))
 
@@ -102,10 +103,10 @@ export const layer =
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
     Self,
-    ConfigError.ConfigError,
+    Config.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, makePool(decode(options, id)))
+    Layer.effect(tag, makePool(decode(options, id)))
 
 export const layerConfig =
   <Self>(tag: PoolTag<Self>, id?: string) =>
@@ -113,15 +114,15 @@ export const layerConfig =
     options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ): Layer.Layer<
     Self,
-    ConfigError.ConfigError,
+    Config.ConfigError,
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
   > =>
-    Layer.scoped(tag, makePool(decodeConfig(options, id)))
+    Layer.effect(tag, makePool(decodeConfig(options, id)))
 
 export const Tag =
   <const Id extends string>(id: Id) =>
   <Self>(): TagClass<Self, Id> => {
-    const tag = Context.Tag(id)<Self, WebSocketPool>()
+    const tag = makeTag<Self, WebSocketPool, Id>(id)
     return Object.assign(tag, {
       get: get(tag),
       getNew: getNew(tag),

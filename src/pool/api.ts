@@ -1,11 +1,12 @@
 /** The service, as its users see it. */
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import type * as Types from "effect/Types"
+import type { TagClass as PlainTagClass } from "#dialect"
+import type * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import type * as Effect from "#effect/Effect"
+import type * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
+import type * as Types from "#effect/Types"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { Options, OptionsConfig } from "../options/options.js"
 import type { WebSocketTransport } from "../transport/seam.js"
@@ -66,7 +67,7 @@ export interface WebSocketPool {
   readonly resize: (limits: {
     readonly minConnections?: number | undefined
     readonly maxConnections?: number | undefined
-  }) => Effect.Effect<void, ConfigError.ConfigError>
+  }) => Effect.Effect<void, Config.ConfigError>
 
   /** Replaces every connection: idle and draining ones now, leased ones when given back, connecting ones when ready. */
   readonly refresh: Effect.Effect<void>
@@ -86,7 +87,7 @@ export interface WebSocketPool {
  * @category tags
  * @since 0.1.0
  */
-export const WebSocketPool: Context.Tag<WebSocketPool, WebSocketPool> = Context.GenericTag<WebSocketPool>(
+export const WebSocketPool: Context.Service<WebSocketPool, WebSocketPool> = Context.Service<WebSocketPool>(
   "effect-websocket-pool/WebSocketPool"
 )
 
@@ -96,7 +97,7 @@ export const WebSocketPool: Context.Tag<WebSocketPool, WebSocketPool> = Context.
  * @category tags
  * @since 0.1.0
  */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, WebSocketPool> {
+export interface TagClass<Self, Id extends string> extends PlainTagClass<Self, WebSocketPool, Id> {
   /** `get` of this pool. */
   readonly get: Effect.Effect<WebSocketConnection, AcquireError, Self | Scope.Scope>
   /** `getNew` of this pool. */
@@ -119,7 +120,7 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
   readonly resize: (limits: {
     readonly minConnections?: number | undefined
     readonly maxConnections?: number | undefined
-  }) => Effect.Effect<void, ConfigError.ConfigError, Self>
+  }) => Effect.Effect<void, Config.ConfigError, Self>
   /** `refresh` of this pool. */
   readonly refresh: Effect.Effect<void, never, Self>
   /** `close` of this pool. */
@@ -129,7 +130,7 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
     options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ) => Layer.Layer<
     Self,
-    ConfigError.ConfigError,
+    Config.ConfigError,
     WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
   >
   /** Makes this pool with options from `Config`: see `layerConfig`. */
@@ -137,7 +138,7 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
     options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
   ) => Layer.Layer<
     Self,
-    ConfigError.ConfigError,
+    Config.ConfigError,
     WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
   >
 }

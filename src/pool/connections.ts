@@ -1,11 +1,11 @@
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import type { Fork } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import type { Link } from "../connection/link.js"
 import type { Driver } from "../core/driver.js"
-import type { Fork } from "../core/limit.js"
 import type { Outcome, SlotState, Waiter } from "../core/slot.js"
 import { SlotPool } from "../core/slotPool.js"
 import type { Timers } from "../core/timers.js"
@@ -186,7 +186,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
         this.pool.failed(slot, this.poolClosed())
         return
       }
-      const failure = Cause.failureOption(exit.cause)
+      const failure = Cause.findErrorOption(exit.cause)
       const error = failure._tag === "Some" ? failure.value : unavailable(this, creation, exit.cause)
       this.pool.failed(slot, Effect.fail(error))
       if (slot.background) this.owner.onReady(error)
@@ -382,7 +382,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   onGone(link: Link): void {
     const { scope, slot } = link
     if (scope !== undefined) {
-      const close = Effect.catchAllCause(Scope.close(scope, Exit.void), (cause) =>
+      const close = Effect.catchCause(Scope.close(scope, Exit.void), (cause) =>
         Effect.logWarning("What onConnect acquired could not be released", cause)
       )
       this.fork(close)

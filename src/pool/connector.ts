@@ -1,15 +1,15 @@
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
-import type * as Tracer from "effect/Tracer"
+import { callback, type Fork, turn } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
+import * as Scope from "#effect/Scope"
+import type * as Tracer from "#effect/Tracer"
 import { Lease } from "../connection/lease.js"
 import { Link, type LinkHost } from "../connection/link.js"
 import { turnOfTheLoop } from "../core/cancellable.js"
-import { abandonable, type Fork, Limit, within } from "../core/limit.js"
+import { abandonable, Limit, within } from "../core/limit.js"
 import type { Slot } from "../core/slot.js"
 import type { Tracing } from "../observe/tracing.js"
 import type { Hook, Settings } from "../options/decode.js"
@@ -90,7 +90,7 @@ const fromTransport = ({ cause, reason, retryAfter, status }: TransportError): F
 })
 
 const fromCause = (cause: Cause.Cause<unknown>, step: SetupStep | undefined): Failure => {
-  const error = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
+  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
   if (error instanceof AttemptFailed) return error.failure
   if (error instanceof TransportError) return fromTransport(error)
   return { reason: "Setup", step, cause: error, isRetryable: !(error instanceof BadHook) }
@@ -147,7 +147,7 @@ export const recover = (
   attempt: Attempt,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.catchAll(giveUp(host, creation, attempt, cause), (error) => {
+  Effect.catch(giveUp(host, creation, attempt, cause), (error) => {
     if (!isWorthwhile(host, creation, error)) return Effect.fail(error)
     // The schedule hears of the first failure, too.
     let first: ConnectionUnavailableError | undefined = error
@@ -184,7 +184,7 @@ const attempts = (
 
 /** No schedule, however short its pauses, keeps everybody else from having a turn. */
 const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.zipRight(turnOfTheLoop, Effect.zipRight(pass(host, creation), attemptOnce(host, creation)))
+  Effect.andThen(turnOfTheLoop, Effect.andThen(pass(host, creation), attemptOnce(host, creation)))
 
 /** Waits as long as the server has asked for, if it has. Nobody may want the connection any more afterwards. */
 const pass = (host: ConnectorHost, creation: Creation): Effect.Effect<void, ConnectionUnavailableError> =>
@@ -223,7 +223,7 @@ const giveUp = (
     abandon(link, !creation.isAborted && error.reason !== "Timeout"),
     () => {
       link.drop()
-      const exit = creation.isAborted ? Exit.interrupt(FiberId.none) : Exit.fail(error)
+      const exit = creation.isAborted ? Exit.interrupt() : Exit.fail(error)
       if (!creation.isAborted) host.onAttemptFailed(creation, error)
       host.journal.tracing.attempted(creation, span, exit)
       return exit
@@ -253,8 +253,8 @@ const open = (
   const { onConnect } = host.settings
   const connected = connect(host, creation, link, span, limit)
   // A transport without a network may open at once: whoever has asked goes on first.
-  const next = onConnect === undefined ? Effect.yieldNow() : setUp(host, creation, link, onConnect, span)
-  return Effect.zipRight(connected, next)
+  const next = onConnect === undefined ? turn : setUp(host, creation, link, onConnect, span)
+  return Effect.andThen(connected, next)
 }
 
 const connect = (
@@ -275,7 +275,7 @@ const connect = (
       creation.url = url.redact(target)
       creation.host = target.host
       if (host.gate.holdOf(target.host) !== undefined) {
-        return Effect.zipRight(beHeld(host, creation, target.host, limit), connect(host, creation, link, span, limit))
+        return Effect.andThen(beHeld(host, creation, target.host, limit), connect(host, creation, link, span, limit))
       }
       creation.step = "headers"
       return withValue(host, span, headers, (value) => {
@@ -329,7 +329,7 @@ const setUp = (
 ): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     creation.step = "onConnect"
-    return Effect.zipRight(checkOpen(link), Effect.zipRight(runOnConnect(host, link, onConnect, span), checkOpen(link)))
+    return Effect.andThen(checkOpen(link), Effect.andThen(runOnConnect(host, link, onConnect, span), checkOpen(link)))
   })
 
 /** Some servers accept everybody and close the door at once: then there is nothing to set up. */
@@ -351,7 +351,7 @@ const runOnConnect = (host: ConnectorHost, link: Link, onConnect: Hook, span: Sp
 
 /** Closes what an attempt has opened so far, and waits until its socket is gone. */
 export const abandon = (link: Link, politely: boolean): Effect.Effect<void> =>
-  Effect.async((resume) => {
+  callback((resume) => {
     if (link.socket === undefined || link.isGone) return resume(Effect.void)
     link.onceGone = () => resume(Effect.void)
     if (politely) link.close(1000, "", "Pool", "Closed")

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { cancellable } from "../core/cancellable.js"
 import { makeTimer, type Timer, type Timers } from "../core/timers.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"

@@ -1,12 +1,13 @@
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
-import type * as Scope from "effect/Scope"
+import type { Fork } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Predicate from "#effect/Predicate"
+import type * as Scope from "#effect/Scope"
 import { Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
-import { abandonable, type Fork, Limit, within } from "../core/limit.js"
+import { abandonable, Limit, within } from "../core/limit.js"
 import type { Timers } from "../core/timers.js"
 import type { Hook } from "../options/decode.js"
 
@@ -55,12 +56,12 @@ export class Hooks {
         this.fork,
         abandonable(this.fork, run),
         new Limit(this.timers, limit, late, name !== "onRelease")
-      ).pipe(Effect.zipRight(outcome), Effect.interruptible, Effect.ensuring(Effect.sync(() => link.endLease())))
+      ).pipe(Effect.andThen(outcome), Effect.interruptible, Effect.ensuring(Effect.sync(() => link.endLease())))
     })
   }
 
   isHealthy(hook: HookName, exit: Exit.Exit<void, unknown>): boolean {
-    if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
       this.warn(`${hook} has failed; the connection is closed`, exit.cause)
     }
     return Exit.isSuccess(exit)

@@ -1,24 +1,20 @@
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
-import * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import { contextOf, environment, type Fork, interrupt, random, withFiber } from "#dialect"
+import * as Cause from "#effect/Cause"
+import * as Clock from "#effect/Clock"
+import type * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import * as Inspectable from "#effect/Inspectable"
+import * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
 import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
 import { infoOf, Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
 import { cancellable, turnOfTheLoop } from "../core/cancellable.js"
 import { acquire, type Restore } from "../core/leasing.js"
-import type { Fork } from "../core/limit.js"
 import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
@@ -50,13 +46,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private readonly pool: SlotPool<Link, AcquireError>
   /** Who waits for `ready`. */
   private readonly expectant = new Set<(ready: Ready) => void>()
-  private readonly vacancy = Deferred.unsafeMake<void>(FiberId.none)
+  private readonly vacancy = Deferred.makeUnsafe<void>()
   /** How long closing waits for leases, and for everything. */
   private readonly patience: Timer
   private readonly deadline: Timer
   private isOverdue = false
   /** Every fiber of the pool that has not ended. */
-  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
   private isClosed = false
 
   constructor(
@@ -76,11 +72,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       })
       return fiber
     }
-    this.timers = new Timers(
-      clock,
-      (effect) => fork(effect, { immediate: false }),
-      (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
-    )
+    this.timers = new Timers(clock, (effect) => fork(effect, { immediate: false }), interrupt)
     this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
@@ -103,7 +95,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   }
 
   toString(): string {
-    return Inspectable.format(this.toJSON())
+    return JSON.stringify(this.toJSON(), null, 2)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
@@ -130,8 +122,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private scoped(fresh: boolean): Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       // `Effect.scope`, in one step less.
-      Effect.withFiberRuntime<WebSocketConnection, AcquireError, Scope.Scope>(({ currentContext }) => {
-        const scope = Context.unsafeGet(currentContext, Scope.Scope)
+      withFiber<WebSocketConnection, AcquireError, Scope.Scope>((fiber) => {
+        const scope = Context.getUnsafe(contextOf(fiber), Scope.Scope)
         const since = this.timers.now()
         const slot = fresh ? undefined : this.pool.tryLease(since)
         if (slot !== undefined) return this.lendTo(scope, slot, since, since)
@@ -319,7 +311,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   readonly refresh: Effect.Effect<void> = Effect.sync(() => this.pool.refresh())
 
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
-  readonly close: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
+  readonly close: Effect.Effect<void> = withFiber((fiber) => {
     // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
     this.fibers.delete(fiber)
     if (this.pool.state === "open") this.shutdown()
@@ -359,7 +351,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
   private leave(turns: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (turns > 0 && this.connections.hasSockets) return Effect.zipRight(turnOfTheLoop, this.leave(turns - 1))
+      if (turns > 0 && this.connections.hasSockets) return Effect.andThen(turnOfTheLoop, this.leave(turns - 1))
       this.timers.stop()
       this.vacate()
       return Effect.void
@@ -369,7 +361,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private vacate(): void {
     this.isClosed = true
     this.journal.poolClosed(this.pool)
-    Deferred.unsafeDone(this.vacancy, Effect.void)
+    Deferred.doneUnsafe(this.vacancy, Effect.void)
   }
 }
 
@@ -382,23 +374,22 @@ export const inspect = (pool: WebSocketPool): Inspection | undefined =>
 
 /** `R` is what the hooks among the settings require. */
 export const make = <R>(
-  decoded: Effect.Effect<Settings, ConfigError.ConfigError>
-): Effect.Effect<WebSocketPool, ConfigError.ConfigError, Scope.Scope | WebSocketTransport | R> =>
+  decoded: Effect.Effect<Settings, Config.ConfigError>
+): Effect.Effect<WebSocketPool, Config.ConfigError, Scope.Scope | WebSocketTransport | R> =>
   // Nothing may come between the first connect and the finaliser that ends it.
   Effect.uninterruptible(
     Effect.gen(function* () {
       const settings = yield* decoded
       const transport = yield* WebSocketTransport
       const clock = yield* Clock.clockWith(Effect.succeed)
-      const random = yield* Effect.random
-      const runtime = yield* Effect.runtime<R>()
+      // What fails in here is told by the pool, or to whoever waits for it.
+      const { fork } = yield* environment<R>({ isQuiet: true })
       const pool = new WebSocketPoolImpl(
         settings,
         transport,
         clock,
-        () => Runtime.runSync(runtime)(random.next),
-        // What fails in here is told by the pool, or to whoever waits for it.
-        Runtime.runFork(Runtime.setFiberRef(runtime, FiberRef.unhandledErrorLogLevel, Option.none())),
+        yield* random,
+        fork,
         yield* observe(settings, clock)
       )
       yield* Effect.addFinalizer(() => pool.close)

@@ -1,4 +1,4 @@
-import * as Cause from "effect/Cause"
+import * as Cause from "#effect/Cause"
 import { Draining } from "../connection/draining.js"
 import type { Link } from "../connection/link.js"
 import type { SlotPool } from "../core/slotPool.js"

@@ -1,9 +1,9 @@
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import { type Fork, interrupt } from "#dialect"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
 import type { Link } from "../connection/link.js"
-import type { Fork, Limit } from "../core/limit.js"
+import type { Limit } from "../core/limit.js"
 import type { Slot } from "../core/slot.js"
 import type { AcquireError } from "../values/errors.js"
 
@@ -11,7 +11,7 @@ export type Place = Slot<Link, AcquireError>
 
 /** What a slot waits for, from before its fiber starts to its end. */
 interface Task {
-  fiber: Fiber.RuntimeFiber<void> | undefined
+  fiber: Fiber.Fiber<void> | undefined
   /** Set when it is interrupted by what its own fiber does at its start. */
   isInterrupted: boolean
 }
@@ -50,7 +50,7 @@ export class Tasks {
     task.fiber = fiber
     limit?.start(fiber)
     // A hook may have closed the pool while this very fiber was being started.
-    if (task.isInterrupted) fiber.unsafeInterruptAsFork(FiberId.none)
+    if (task.isInterrupted) interrupt(fiber)
   }
 
   /** Says whether there was a task to interrupt. */
@@ -58,7 +58,7 @@ export class Tasks {
     const task = this.running.get(slot)
     if (task === undefined) return false
     task.isInterrupted = true
-    task.fiber?.unsafeInterruptAsFork(FiberId.none)
+    if (task.fiber !== undefined) interrupt(task.fiber)
     return true
   }
 }

@@ -1,5 +1,5 @@
-import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Data from "#effect/Data"
+import type * as Duration from "#effect/Duration"
 import type { ConnectFailureReason } from "../values/reasons.js"
 
 /**

@@ -1,4 +1,4 @@
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
 
 /** The statuses whose `Retry-After` says when to come back. */
 const statuses = new Set([408, 425, 429, 503])

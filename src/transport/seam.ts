@@ -1,6 +1,6 @@
 /** The seam between the pool and the network. */
-import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Context from "#effect/Context"
+import type * as Effect from "#effect/Effect"
 import type { Message } from "../values/message.js"
 import type { CloseInitiator } from "../values/reasons.js"
 import type { TransportError } from "./error.js"
@@ -123,5 +123,5 @@ export interface WebSocketTransport {
  * @category tags
  * @since 0.1.0
  */
-export const WebSocketTransport: Context.Tag<WebSocketTransport, WebSocketTransport> =
-  Context.GenericTag<WebSocketTransport>("effect-websocket-pool/WebSocketTransport")
+export const WebSocketTransport: Context.Service<WebSocketTransport, WebSocketTransport> =
+  Context.Service<WebSocketTransport>("effect-websocket-pool/WebSocketTransport")

@@ -1,5 +1,5 @@
-import * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
+import * as Duration from "#effect/Duration"
+import * as Predicate from "#effect/Predicate"
 import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
 import type { OldestLease, PoolStats } from "./stats.js"
 
@@ -74,7 +74,7 @@ const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): str
 }
 
 const adviceOnExhaustion = ({ oldestLease, stats }: Exhausted): string => {
-  if (oldestLease !== undefined && Duration.greaterThanOrEqualTo(oldestLease.quietFor, longQuiet)) {
+  if (oldestLease !== undefined && Duration.isGreaterThanOrEqualTo(oldestLease.quietFor, longQuiet)) {
     return "Look at what its holder waits for, and at the server; a timeout inside of the lease gives the connection back"
   }
   return stats.busy === 0

@@ -1,6 +1,6 @@
 /** The errors of a pool and of its connections. */
-import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Data from "#effect/Data"
+import type * as Duration from "#effect/Duration"
 import * as messages from "./errorMessages.js"
 import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
 import type { OldestLease, PoolStats } from "./stats.js"

@@ -1,6 +1,6 @@
 /** What happens in a pool. */
-import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Data from "#effect/Data"
+import type * as Duration from "#effect/Duration"
 import type { ConnectionUnavailableError, PoolExhaustedError } from "./errors.js"
 
 /**

@@ -1,4 +1,4 @@
-import * as Predicate from "effect/Predicate"
+import * as Predicate from "#effect/Predicate"
 import { kindOf } from "./show.js"
 
 /**

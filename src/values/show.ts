@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 
 /** On one line. Of an object only the keys: who has mistaken one option for another may have put a secret there. */
 export const show = (input: unknown): string => {

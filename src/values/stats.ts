@@ -1,5 +1,5 @@
 /** The statistics of a pool. */
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 
 /**
  * The lease that is held for longest.

@@ -22,8 +22,9 @@ import { examplesOf, nameOf, problemsOf, run, snippetsOfPage } from "../support/
 
 const reference = pagesIn("docs").filter((file) => file.startsWith("docs/api/"))
 const pages = [...pagesIn("docs").filter((file) => !reference.includes(file)), "CONTRIBUTING.md"]
-const sources = readdirSync(resolve(root, "src"))
-  .filter((file) => file.endsWith(".ts"))
+const sources = readdirSync(resolve(root, "src"), { recursive: true, encoding: "utf8" })
+  .map((file) => file.replaceAll("\\", "/"))
+  .filter((file) => /^\w+\.ts$|\.3\.ts$/.test(file))
   .map((file) => `src/${file}`)
 
 const snippets = [...pages.flatMap(snippetsOfPage), ...sources.flatMap(examplesOf)]
@@ -125,9 +126,15 @@ describe("tables", () => {
       return Array.from(names.matchAll(/`(\w+)`/g), ([, name]) => `${folder}/${name}.ts`)
     })
     const isRoom = (file: string): boolean =>
-      file.endsWith(".ts") && file.includes("/") && !file.startsWith("monitor/page/")
+      file.endsWith(".ts") && file.includes("/") && !/^monitor\/page\/|^effect\/3\/([a-z]+\/)?[A-Z]/.test(file)
+    // A file of each edition is one concept.
+    const concept = (file: string): string => file.replace(/\.[34]\.ts$/, ".ts").replace(/^effect\/[34]\//, "effect/")
     const there = readdirSync(resolve(root, "src"), { recursive: true, encoding: "utf8" })
-    assert.sameMembers(files, there.map((file) => file.replaceAll("\\", "/")).filter(isRoom))
+    const concepts = there
+      .map((file) => file.replaceAll("\\", "/"))
+      .filter(isRoom)
+      .map(concept)
+    assert.sameMembers(files, [...new Set(concepts)])
   })
 })
 

@@ -1,14 +1,13 @@
-import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import type * as Scope from "effect/Scope"
+import { disconnect, environment, type Fork } from "#dialect"
+import * as Cause from "#effect/Cause"
+import type * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import type * as Scope from "#effect/Scope"
 import { TransportError } from "../error.js"
 import { mayWait } from "../retryAfter.js"
 import type { ConnectRequest, SocketEvents, TransportSocket, WebSocketTransport } from "../seam.js"
@@ -39,7 +38,7 @@ const refused = (given: number | MemoryRefusal): TransportError => {
   return new TransportError({
     reason: "Handshake",
     status,
-    retryAfter: isAsked ? Option.getOrUndefined(Duration.decodeUnknown(retryAfter)) : undefined,
+    retryAfter: isAsked ? Option.getOrUndefined(Duration.fromInput(retryAfter)) : undefined,
     cause: new Error("the in-memory server's accept refused it")
   })
 }
@@ -49,19 +48,19 @@ const handshake = (
   asked: MemoryHandshake
 ): Effect.Effect<unknown, TransportError> =>
   Effect.suspend(() => accept(asked)).pipe(
-    Effect.catchAllCause((cause) => Effect.fail(refused(Option.getOrElse(Cause.failureOption(cause), () => 500)))),
+    Effect.catchCause((cause) => Effect.fail(refused(Option.getOrElse(Cause.findErrorOption(cause), () => 500)))),
     // A client that gives up does not wait for the server, interruptible or not.
     Effect.interruptible,
-    Effect.disconnect
+    disconnect
   )
 
 const make = <E, R>(
-  runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
+  fork: Fork<Exclude<R, Scope.Scope>>,
   handler: Handler<E, R>,
   { accept }: Options
 ): Effect.Effect<WebSocketTransport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const handlers = new Map<Fiber.RuntimeFiber<unknown, unknown>, TransportSocket>()
+    const handlers = new Map<Fiber.Fiber<unknown, unknown>, TransportSocket>()
     let connections = 0
     // A transport has no life of its own: a pool may outlive the layer it was made with, and still connects. So
     // only the handlers end with the layer whose connection is over, and that might go on for ever.
@@ -69,9 +68,6 @@ const make = <E, R>(
       Fiber.interruptAll(Array.from(handlers.keys()).filter((handler) => !handlers.get(handler)!.isOpen))
     )
 
-    // The layer may be built where nothing can be interrupted, and the runtime knows that. Its handlers can be all the
-    // same: it could not be closed otherwise.
-    const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
     // Not immediate: what a new fiber does must not happen inside of the call that starts it.
     const later = (task: () => void): void => {
       fork(Effect.sync(task), { immediate: false })
@@ -105,13 +101,16 @@ const make = <E, R>(
   })
 
 export const layer =
-  (tag: Context.Tag<WebSocketTransport, WebSocketTransport>) =>
+  (tag: Context.Key<WebSocketTransport, WebSocketTransport>) =>
   <E, R>(
     handler: Handler<E, R>,
     options: Options = {}
   ): Layer.Layer<WebSocketTransport, never, Exclude<R, Scope.Scope>> =>
-    Layer.unwrapEffect(
-      Effect.map(Effect.runtime<Exclude<R, Scope.Scope>>(), (runtime) =>
-        Layer.scoped(tag, make(runtime, handler, options))
+    Layer.unwrap(
+      Effect.map(
+        // The layer may be built where nothing can be interrupted. Its handlers can be all the same: it could not be closed
+        // otherwise.
+        environment<Exclude<R, Scope.Scope>>({ isInterruptible: true }),
+        ({ fork }) => Layer.effect(tag, make(fork, handler, options))
       )
     )

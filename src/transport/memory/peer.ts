@@ -1,6 +1,6 @@
 /** The server's end of a connection in memory. */
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import type * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
 import type { ConnectionClosedError } from "../../values/errors.js"
 import type { Message } from "../../values/message.js"
 
@@ -54,5 +54,5 @@ export interface MemoryRefusal {
   /** The HTTP status. */
   readonly status: number
   /** How long the client is asked to wait (`Retry-After`). It counts with 408, 425, 429 and 503. Default: not said. */
-  readonly retryAfter?: Duration.DurationInput | undefined
+  readonly retryAfter?: Duration.Input | undefined
 }

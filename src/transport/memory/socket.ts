@@ -1,5 +1,6 @@
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { callback } from "#dialect"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import { ConnectionClosedError } from "../../values/errors.js"
 import type { Message } from "../../values/message.js"
 import { cutReason, isSendable } from "../closeFrame.js"
@@ -55,7 +56,7 @@ const byteLength = (message: Message): number => {
 }
 
 const sent = (frame: MessageFrame): Effect.Effect<void, ConnectionClosedError> =>
-  Effect.async((resume) => {
+  callback((resume) => {
     if (frame.exit === undefined) frame.onExit = resume
     else resume(frame.exit)
   })
@@ -166,10 +167,10 @@ class MemorySocket implements TransportSocket {
   readonly peerReceive: Effect.Effect<Message, ConnectionClosedError> = Effect.suspend(() => {
     if (this.toServer.length > 0 && this.line !== "Silent") return this.nextMessage
     if (this.serverEnd !== undefined) return this.serverEnd
-    return Effect.zipRight(this.somethingToReceive, this.peerReceive)
+    return Effect.andThen(this.somethingToReceive, this.peerReceive)
   })
 
-  private readonly somethingToReceive = Effect.async<void>((resume) => {
+  private readonly somethingToReceive = callback<void>((resume) => {
     const wake = () => resume(Effect.void)
     this.receivers.add(wake)
     return Effect.sync(() => {
@@ -181,7 +182,7 @@ class MemorySocket implements TransportSocket {
    * A message is taken by the very step that hands it to the caller, so that no interruption falls in between.
    * Another fiber may have been faster by then.
    */
-  private readonly nextMessage: Effect.Effect<Message, ConnectionClosedError> = Effect.catchAllCause(
+  private readonly nextMessage: Effect.Effect<Message, ConnectionClosedError> = Effect.catchCause(
     Effect.sync(() => this.takeMessage()),
     () => this.peerReceive
   )

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { subscribe } from "node:diagnostics_channel"
 import type { Agent } from "node:http"
 import { Socket } from "node:net"
-import * as Predicate from "effect/Predicate"
+import * as Predicate from "#effect/Predicate"
 import type { AttemptSockets } from "./sockets.js"
 
 interface Attempt {

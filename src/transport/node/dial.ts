@@ -1,6 +1,7 @@
 import { ADDRCONFIG, type LookupAddress, type LookupOptions, lookup as systemLookup } from "node:dns"
 import { connect, isIP, type LookupFunction, type Socket } from "node:net"
-import * as Effect from "effect/Effect"
+import { callback } from "#dialect"
+import * as Effect from "#effect/Effect"
 import type { AttemptSockets } from "./sockets.js"
 
 /** Where to, and how names are resolved on the way. */
@@ -32,7 +33,7 @@ export const resolve = ({
   // As `net.connect` does it: no addresses of a family that this machine has no address of.
   const hints = process.platform !== "win32" && family !== 4 && family !== 6 ? ADDRCONFIG : 0
   const options: LookupOptions = { all: true, family, hints }
-  return Effect.async((resume) => {
+  return callback((resume) => {
     const onAnswer = (error: Error | null, answer: unknown): void => {
       const addresses = error ? [] : inTurns(usable(answer))
       resume(addresses.length === 0 ? Effect.fail(error ?? noAddress(host)) : Effect.succeed(addresses))
@@ -117,7 +118,7 @@ export const race = (
 
     /** How many of the failures have been followed by another attempt. */
     let followed = 0
-    const news = Effect.async<void>((resume) => {
+    const news = callback<void>((resume) => {
       tell = () => resume(Effect.void)
       if (won.socket !== undefined || errors.length > followed) tell()
     })

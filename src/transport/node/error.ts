@@ -1,5 +1,5 @@
 import { STATUS_CODES } from "node:http"
-import * as Predicate from "effect/Predicate"
+import * as Predicate from "#effect/Predicate"
 import { TransportError } from "../error.js"
 import * as retryAfter from "../retryAfter.js"
 
@@ -110,7 +110,7 @@ const messageOf = (error: unknown, secrets: ReadonlyArray<string>): string => {
     return error.errors.map((each) => messageOf(each, secrets)).join("; ")
   }
   const text = attemptOr(() => (error instanceof Error ? error.message : String(error)), "")
-  const system = Predicate.isObject(error)
+  const system = Predicate.isObjectKeyword(error)
     ? ["code", "syscall", "hostname", "address", "port"].flatMap((key) => textOf(error, key))
     : []
   // The rest of this one is the URL.

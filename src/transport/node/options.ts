@@ -3,7 +3,7 @@ import type { Agent } from "node:http"
 import type { LookupFunction } from "node:net"
 import type { ConnectionOptions, SecureContextOptions } from "node:tls"
 import type { ZlibOptions } from "node:zlib"
-import type * as Redacted from "effect/Redacted"
+import type * as Redacted from "#effect/Redacted"
 
 /**
  * How messages are compressed, if the server agrees to it (RFC 7692).

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from "node:net"
-import * as Redacted from "effect/Redacted"
+import * as Redacted from "#effect/Redacted"
 import type { Options } from "./options.js"
 
 /** A proxy that makes tunnels. */

@@ -1,6 +1,7 @@
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import * as Effect from "effect/Effect"
+import { callback } from "#dialect"
+import * as Effect from "#effect/Effect"
 
 /** The real one, whatever a test puts in its place later. */
 const { nextTick } = process
@@ -58,7 +59,7 @@ export class AttemptSockets {
   })
 
   private destroyAll(which: (socket: Duplex) => boolean): Effect.Effect<void> {
-    return Effect.async((resume) => {
+    return callback((resume) => {
       for (const socket of [...this.held]) {
         // An agent has it for the next request, or has given it to one.
         if (this.isFreed.has(socket) && !socket.destroyed) this.held.delete(socket)

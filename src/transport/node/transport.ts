@@ -1,7 +1,8 @@
 import type { ClientRequest, IncomingMessage } from "node:http"
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import { WebSocket } from "ws"
+import { callback } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Effect from "#effect/Effect"
 import type { TransportError } from "../error.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../seam.js"
 import * as nodeAgent from "./agent.js"
@@ -33,7 +34,7 @@ const ignore = (): void => {}
 
 /** Ends a socket of which nobody shall hear, and waits until it is gone. */
 const discard = (ws: WebSocket): Effect.Effect<void> =>
-  Effect.async((resume) => {
+  callback((resume) => {
     ws.removeAllListeners()
     if (ws.readyState === WebSocket.CLOSED) {
       resume(Effect.void)
@@ -124,7 +125,7 @@ const begin = (
 
 /** What fails on the way to the server. */
 const dialing = (dial: Effect.Effect<void, unknown>, fromError: FromError): Effect.Effect<void, TransportError> =>
-  Effect.catchAll(dial, (failed) => {
+  Effect.catch(dial, (failed) => {
     if (!(failed instanceof nodeRoute.ProxyFailed)) return Effect.fail(fromError(failed, "Opening"))
     const { error, proxy } = failed
     return error instanceof failure.Refusal
@@ -152,14 +153,14 @@ const attempt = (
       return Effect.fail(fromError(error, "Setup"))
     }
     const { dial, sockets, ws } = beginning
-    const opened = Effect.async<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
+    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
     return Effect.matchCauseEffect(
-      restore(dial === undefined ? opened : Effect.zipRight(dialing(dial, fromError), opened)),
+      restore(dial === undefined ? opened : Effect.andThen(dialing(dial, fromError), opened)),
       {
         onFailure: (cause) => {
           if (ws.owner !== undefined) return Effect.failCause(cause)
-          const end = sockets === undefined ? discard(ws) : Effect.zipRight(discard(ws), sockets.end)
-          return Effect.zipRight(end, Effect.failCause(cause))
+          const end = sockets === undefined ? discard(ws) : Effect.andThen(discard(ws), sockets.end)
+          return Effect.andThen(end, Effect.failCause(cause))
         },
         onSuccess: () => Effect.void
       }
@@ -213,7 +214,7 @@ const follow = (
   events: SocketEvents,
   settings: Settings
 ): Effect.Effect<void, TransportError> =>
-  Effect.catchAll(attempt(hop, request, events, settings), (failed) => {
+  Effect.catch(attempt(hop, request, events, settings), (failed) => {
     if (failed instanceof failure.Refusal) return refuse(failed)
     if (!(failed instanceof Redirect)) return Effect.fail(failed)
     const target = next(hop, failed, settings.maxRedirects)

@@ -1,7 +1,8 @@
 import { type IncomingMessage, request } from "node:http"
 import { isIP, type Socket } from "node:net"
 import { connect as connectSecurely, rootCertificates, type SecureContextOptions } from "node:tls"
-import * as Effect from "effect/Effect"
+import { callback } from "#dialect"
+import * as Effect from "#effect/Effect"
 import { Refusal } from "./error.js"
 import type { Proxy } from "./proxy.js"
 import type { AttemptSockets } from "./sockets.js"
@@ -38,7 +39,7 @@ export const open = (
   { authorization, hostname, port }: Proxy,
   target: string
 ): Effect.Effect<Socket, unknown> =>
-  Effect.async((resume) => {
+  callback((resume) => {
     const asking = request({
       method: "CONNECT",
       host: hostname,

@@ -4,6 +4,8 @@ import type { ConnectionError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
 import type { WebSocketConnection } from "./handle.js"
 
+export type { Socket } from "@effect/platform/Socket"
+
 const isClean = (code: number): boolean => code === 1000 || code === 1005
 
 const readError = (error: ConnectionError): Socket.SocketError =>

@@ -1,0 +1,8 @@
+export * from "effect/Cause"
+export {
+  failureOption as findErrorOption,
+  isDie as hasDies,
+  isFailure as hasFails,
+  isInterrupted as hasInterrupts,
+  isInterruptedOnly as hasInterruptsOnly
+} from "effect/Cause"

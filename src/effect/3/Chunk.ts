@@ -1,0 +1,2 @@
+export * from "effect/Chunk"
+export { unsafeFromArray as fromArrayUnsafe } from "effect/Chunk"

@@ -1,0 +1,2 @@
+export type { RuntimeFiber as Fiber } from "effect/Fiber"
+export * from "effect/Fiber"

@@ -1,0 +1,2 @@
+export type { ParseError as SchemaError } from "effect/ParseResult"
+export * from "effect/Schema"
