@@ -47,8 +47,8 @@ export class Watch implements Timer {
   position = -1
 
   heardAt = 0
-  /** By how much the wall clock was known to be ahead then. */
-  heardLead = 0
+  /** By how much the wall clock was known to have jumped ahead then. */
+  heardJumps = 0
   private checkedAt = 0
   private pings = 0
   private pingers: Map<number, Pinger> | undefined = undefined
@@ -69,13 +69,13 @@ export class Watch implements Timer {
 
   opened(now: number): void {
     this.heardAt = now
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     this.rest()
   }
 
   heard(now: number): void {
     this.heardAt = now
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     if (!this.isAwaiting) return
     this.isAwaiting = false
     this.unwatch()
@@ -109,7 +109,7 @@ export class Watch implements Timer {
   /** It is read again: what was silent while it was not says nothing. */
   resumed(): void {
     this.heardAt = this.movedAt = this.rules.timers.now()
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     this.isWatched = false
     if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
     if (!this.isWatched) this.rest()
