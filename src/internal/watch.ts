@@ -58,6 +58,8 @@ export class Watch implements Timer {
   private isAwaiting = false
   /** Whether the line was given more time already, since the program was held up. */
   private isExcused = false
+  /** By how much a look was late since the ping, at most. */
+  private late = 0
   private progress = 0
 
   constructor(
@@ -156,6 +158,7 @@ export class Watch implements Timer {
     if (!this.isAwaiting) {
       this.isAwaiting = true
       this.isExcused = false
+      this.late = 0
       this.movedAt = now
       // Before the ping, whose own bytes are no backlog that could leave.
       this.progress = socket.progress
@@ -202,12 +205,15 @@ export class Watch implements Timer {
         this.progress = progress
         this.movedAt = now
       }
-      // A program that was held up has not read what came meanwhile: then the line gets its time again, once.
-      if (now - this.due >= this.lookAfter && !this.isExcused) {
+      this.late = Math.max(this.late, now - this.due)
+      let deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
+      // A program that was held up, however shortly, has not read what came meanwhile: then the line gets the time
+      // that was lost again, once.
+      if (now >= deadAt && this.late >= 1 && !this.isExcused) {
         this.isExcused = true
-        this.movedAt = now
+        deadAt = now + Math.min(2 * this.late, pingTimeout)
+        this.movedAt = deadAt - pingTimeout
       }
-      const deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
       if (now >= deadAt) this.line.onDead()
       else timers.set(this, Math.min(deadAt, now + this.lookAfter))
       return false
