@@ -301,9 +301,15 @@ const beHeld = (
     creation.attempts -= 1
     limit.pause()
     host.onHeld()
-    return Effect.map(host.gate.pass(target), () => {
+    return Effect.flatMap(host.gate.pass(target), () => {
+      if (!host.isWanted(creation)) {
+        // Whoever wanted it has left meanwhile, and nothing has begun.
+        creation.isAborted = true
+        return Effect.interrupt
+      }
       creation.attempts += 1
       limit.restart()
+      return Effect.void
     })
   })
 
