@@ -341,8 +341,7 @@ describe("a program that was held up allows for it not at all", () => {
 
   it.effect("in the bound of onRelease", () => {
     const { transport } = server()
-    const options = { closeTimeout: "2 seconds", onRelease: () => Effect.never }
-    return program(options, transport, (pool, clock) =>
+    return program({ closeTimeout: "2 seconds", onRelease: () => Effect.never }, transport, (pool, clock) =>
       Effect.gen(function* () {
         yield* pool.use(() => Effect.void)
         clock.holdUp("3 seconds")
