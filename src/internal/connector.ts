@@ -22,7 +22,7 @@ import type { Slot } from "./slot.js"
 import type { Tracing } from "./tracing.js"
 import { TransportError } from "./transportError.js"
 import * as url from "./url.js"
-import { turnOfTheLoop } from "./waiting.js"
+import { realTurnOfTheLoop, turnOfTheLoop } from "./waiting.js"
 import { abandonable, type Fork, Limit, within } from "./within.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
@@ -187,7 +187,13 @@ const attempts = (
 
 /** No schedule, however short its pauses, keeps everybody else from having a turn. */
 const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.zipRight(turnOfTheLoop, Effect.zipRight(pass(host, creation), attemptOnce(host, creation)))
+  Effect.zipRight(turnBefore(creation), Effect.zipRight(pass(host, creation), attemptOnce(host, creation)))
+
+/** After so many attempts the event loop goes on, even where no time passes between them. */
+const attemptsPerTurn = 50
+
+const turnBefore = (creation: Creation): Effect.Effect<void> =>
+  Effect.suspend(() => (creation.attempts % attemptsPerTurn === 0 ? realTurnOfTheLoop : turnOfTheLoop))
 
 /** Waits as long as the server has asked for, if it has. Nobody may want the connection any more afterwards. */
 const pass = (host: ConnectorHost, creation: Creation): Effect.Effect<void, ConnectionUnavailableError> =>
