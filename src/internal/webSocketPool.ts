@@ -28,7 +28,7 @@ import { decode, decodeLimits, type Settings } from "./options.js"
 import type { SlotPool } from "./slotPool.js"
 import type { Place } from "./tasks.js"
 import { makeTimer, type Timer, Timers } from "./timers.js"
-import { cancellable, turnOfTheLoop } from "./waiting.js"
+import { cancellable, realTurnOfTheLoop } from "./waiting.js"
 import type { Fork } from "./within.js"
 
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
@@ -352,7 +352,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
   private leave(turns: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (turns > 0 && this.connections.hasSockets) return Effect.zipRight(turnOfTheLoop, this.leave(turns - 1))
+      if (turns > 0 && this.connections.hasSockets) return Effect.zipRight(realTurnOfTheLoop, this.leave(turns - 1))
       this.timers.stop()
       this.vacate()
       return Effect.void
