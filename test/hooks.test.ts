@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
@@ -9,7 +10,7 @@ import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
 type Hook = NonNullable<WebSocketPool.Options["onConnect"]>
 
 /** What JavaScript lets a hook return. */
-const hook = (result: () => unknown): Hook => Reflect.get({ hook: () => result() }, "hook")
+const hook = (result: () => unknown): Hook => Reflect.get({ hook: () => result() } as object, "hook")
 
 const results: ReadonlyArray<readonly [what: string, result: () => unknown, says: RegExp]> = [
   ["a promise", () => Promise.resolve("done"), /promise.*Effect\.(tryPromise|promise)/],
@@ -121,7 +122,13 @@ describe("a hook that returns no effect", () => {
 describe("step of a failed setup", () => {
   const boom = Effect.fail("boom")
   const cases: ReadonlyArray<
-    readonly [what: string, options: Partial<WebSocketPool.Options>, step: string, retried: boolean, says: RegExp]
+    readonly [
+      what: string,
+      options: Partial<WebSocketPool.Options>,
+      step: PoolError.ConnectStep,
+      retried: boolean,
+      says: RegExp
+    ]
   > = [
     ["a url effect that fails", { url: boom }, "url", true, /url/],
     ["a url effect that dies", { url: Effect.die("boom") }, "url", true, /url/],
@@ -154,7 +161,7 @@ describe("step of a failed setup", () => {
       Effect.gen(function* () {
         const get = yield* Effect.fork(failure)
         yield* TestClock.adjust("10 seconds")
-        const error = yield* get
+        const error = yield* Fiber.join(get)
         assert.deepInclude(error, { reason: "Setup", step, isRetryable, attempts: isRetryable ? 4 : 1 })
         assert.match(error.message, says)
       }).pipe(Effect.scoped, Effect.provide(poolWith(options)))
@@ -182,7 +189,8 @@ describe("step of a failed setup", () => {
     return Effect.gen(function* () {
       const get = yield* Effect.fork(failure)
       yield* TestClock.adjust("10 seconds")
-      assert.deepInclude(yield* get, { reason: "Setup", step: "onConnect", attempts: 4 })
+      const error = yield* Fiber.join(get)
+      assert.deepInclude(error, { reason: "Setup", step: "onConnect", attempts: 4 })
     }).pipe(Effect.scoped, Effect.provide(poolWith({ headers, onConnect: () => boom })))
   })
 })
