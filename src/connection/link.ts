@@ -140,9 +140,8 @@ export class Link implements SocketEvents, Line, Timer {
 
   /** How long nothing was heard of it, by whichever clock has gone further. */
   silentFor(now: number): number {
-    const { heardAt, heardLead } = this.watch
-    const jump = this.host.timers.readWallLead(now) - heardLead
-    return now - heardAt + (jump > clockNoise ? jump : 0)
+    const { heardAt, heardJumps } = this.watch
+    return now - heardAt + (this.host.timers.readWallJumps(now) - heardJumps)
   }
 
   get isChecked(): boolean {
@@ -476,9 +475,6 @@ const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
   initiator === "Local" || code === 1002 || code === 1007 || code === 1009
 
 const none: Array<Sender> = []
-
-/** Milliseconds by which the two clocks may differ for being read one after the other. */
-const clockNoise = 10
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>

@@ -1,4 +1,6 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /**
@@ -37,3 +39,9 @@ export const cancellable = <A, E>(
 
 /** Lets everybody else have a turn, timers and sockets included. It takes no time on a clock that a test drives. */
 export const turnOfTheLoop: Effect.Effect<void> = Effect.zipRight(Effect.sleep(0), Effect.yieldNow())
+
+/**
+ * The same, on a clock that a test drives, too. There a sleep of 0 ends at once, and fibers that yield by turns, each
+ * with a queue of its own, never let the scheduler go on to the event loop.
+ */
+export const realTurnOfTheLoop: Effect.Effect<void> = Clock.make().sleep(Duration.zero)
