@@ -53,6 +53,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private isOverdue = false
   /** Every fiber of the pool that has not ended. */
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  /** Those that have called `close`: they may wait for it themselves. */
+  private readonly closers = new WeakSet<Fiber.RuntimeFiber<unknown, unknown>>()
   private isClosed = false
 
   constructor(
@@ -65,7 +67,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   ) {
     const fork: Fork = (effect, options) => {
       const fiber = start(effect, options)
-      this.fibers.add(fiber)
+      // A hook may have closed the pool before its fiber was handed back.
+      if (!this.closers.has(fiber)) this.fibers.add(fiber)
       fiber.addObserver(() => {
         this.fibers.delete(fiber)
         this.onVacated()
@@ -314,6 +317,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
   readonly close: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
     // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
+    this.closers.add(fiber)
     this.fibers.delete(fiber)
     if (this.pool.state === "open") this.shutdown()
     return Deferred.await(this.vacancy)
