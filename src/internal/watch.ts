@@ -135,8 +135,16 @@ export class Watch implements Timer {
 
   // Pings
 
-  ping(lease: Lease | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+  ping(
+    lease: Lease | undefined,
+    refuse: () => Effect.Effect<never, ConnectionError> | undefined
+  ): Effect.Effect<Duration.Duration, ConnectionError> {
     return cancellable((resume) => {
+      const refusal = refuse()
+      if (refusal !== undefined) {
+        resume(refusal)
+        return () => undefined
+      }
       const id = this.pings + 1
       this.pingers ??= new Map()
       this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })

@@ -271,19 +271,23 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.journal.hub.stream
   }
 
-  readonly ready: Ready = Effect.suspend(() => {
+  // All of it in the step that joins those who wait: what happened after an earlier look would never be told.
+  readonly ready: Ready = cancellable((resume) => {
+    const outcome = this.readiness
+    if (outcome === undefined) this.expectant.add(resume)
+    else resume(outcome)
+    return () => {
+      this.expectant.delete(resume)
+      return undefined
+    }
+  })
+
+  private get readiness(): Ready | undefined {
     if (this.pool.state !== "open") return this.connections.poolClosed()
     if (this.isReady) return Effect.void
     const held = this.connections.heldOff()
-    if (held !== undefined) return Effect.fail(held)
-    return cancellable((resume) => {
-      this.expectant.add(resume)
-      return () => {
-        this.expectant.delete(resume)
-        return undefined
-      }
-    })
-  })
+    return held === undefined ? undefined : Effect.fail(held)
+  }
 
   private get isReady(): boolean {
     return this.pool.kept >= this.pool.min
