@@ -309,15 +309,20 @@ export class Link implements SocketEvents, Line, Timer {
 
   send(lease: Holder, message: Message): Effect.Effect<void, ConnectionError> {
     const { socket } = this
-    if (this.lease !== lease || socket === undefined) return this.released
-    const end = this.end ?? this.closing
-    if (end !== undefined) return Effect.fail(this.closedError(end))
+    const refusal = this.refusal(lease)
+    if (refusal !== undefined || socket === undefined) return refusal ?? this.released
     // A server that has begun to close has not told how yet: then wait for the end, too.
     if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
       return cancellable((resume) => {
         const sender: Sender = { lease, message, resume }
-        if (this.senders === none) this.senders = []
-        this.senders.push(sender)
+        // It joins a step later: what ended it, or made room, in between would not be told again.
+        const refusal = this.refusal(lease)
+        if (refusal !== undefined) resume(refusal)
+        else {
+          if (this.senders === none) this.senders = []
+          this.senders.push(sender)
+          this.sendWaiting()
+        }
         return () => {
           const index = this.senders.indexOf(sender)
           if (index >= 0) this.senders.splice(index, 1)
@@ -349,12 +354,14 @@ export class Link implements SocketEvents, Line, Timer {
   // The life of the line
 
   ping(lease: Holder | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
-    return Effect.suspend(() => {
-      if (lease !== undefined && this.lease !== lease) return this.released
-      const end = this.end ?? this.closing
-      if (end !== undefined) return Effect.fail(this.closedError(end))
-      return this.watch.ping(lease)
-    })
+    return this.watch.ping(lease, () => this.refusal(lease))
+  }
+
+  /** Why nothing can be done for a lease any more, or for the pool itself. */
+  private refusal(lease: Holder | undefined): Effect.Effect<never, ConnectionError> | undefined {
+    if (lease !== undefined && this.lease !== lease) return this.released
+    const end = this.end ?? this.closing
+    return end === undefined ? undefined : Effect.fail(this.closedError(end))
   }
 
   sendPing(): void {

@@ -134,8 +134,16 @@ export class Watch implements Timer {
 
   // Pings
 
-  ping(lease: object | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+  ping(
+    lease: object | undefined,
+    refuse: () => Effect.Effect<never, ConnectionError> | undefined
+  ): Effect.Effect<Duration.Duration, ConnectionError> {
     return cancellable((resume) => {
+      const refusal = refuse()
+      if (refusal !== undefined) {
+        resume(refusal)
+        return () => undefined
+      }
       const id = this.pings + 1
       this.pingers ??= new Map()
       this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })

@@ -57,6 +57,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private isOverdue = false
   /** Every fiber of the pool that has not ended. */
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  /** Those that have called `close`: they may wait for it themselves. */
+  private readonly closers = new WeakSet<Fiber.RuntimeFiber<unknown, unknown>>()
   private isClosed = false
 
   constructor(
@@ -69,7 +71,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   ) {
     const fork: Fork = (effect, options) => {
       const fiber = start(effect, options)
-      this.fibers.add(fiber)
+      // A hook may have closed the pool before its fiber was handed back.
+      if (!this.closers.has(fiber)) this.fibers.add(fiber)
       fiber.addObserver(() => {
         this.fibers.delete(fiber)
         this.onVacated()
@@ -275,19 +278,23 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.journal.hub.stream
   }
 
-  readonly ready: Ready = Effect.suspend(() => {
+  // All of it in the step that joins those who wait: what happened after an earlier look would never be told.
+  readonly ready: Ready = cancellable((resume) => {
+    const outcome = this.readiness
+    if (outcome === undefined) this.expectant.add(resume)
+    else resume(outcome)
+    return () => {
+      this.expectant.delete(resume)
+      return undefined
+    }
+  })
+
+  private get readiness(): Ready | undefined {
     if (this.pool.state !== "open") return this.connections.poolClosed()
     if (this.isReady) return Effect.void
     const held = this.connections.heldOff()
-    if (held !== undefined) return Effect.fail(held)
-    return cancellable((resume) => {
-      this.expectant.add(resume)
-      return () => {
-        this.expectant.delete(resume)
-        return undefined
-      }
-    })
-  })
+    return held === undefined ? undefined : Effect.fail(held)
+  }
 
   private get isReady(): boolean {
     return this.pool.kept >= this.pool.min
@@ -321,6 +328,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
   readonly close: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
     // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
+    this.closers.add(fiber)
     this.fibers.delete(fiber)
     if (this.pool.state === "open") this.shutdown()
     return Deferred.await(this.vacancy)
