@@ -22,7 +22,7 @@ const aftermath = 60
 
 export interface Scenario {
   readonly name: string
-  readonly trouble: "away" | "slams" | "floods"
+  readonly trouble: "away" | "slams" | "hangsUp" | "floods"
   /** Fibers of each pool that use a connection, pause for a second or so, and use one again, whether it failed or not. */
   readonly users: number
   readonly drain?: WebSocketPool.Options["drain"]
@@ -33,6 +33,7 @@ export const scenarios = {
   awayInUse: { name: "the server is away, 5 users per pool", trouble: "away", users: 5 },
   slams: { name: "it closes every connection at once", trouble: "slams", users: 0 },
   slamsInUse: { name: "it closes every connection at once, 5 users", trouble: "slams", users: 5 },
+  hangsUp: { name: "it closes every connection after 1.1 s", trouble: "hangsUp", users: 0 },
   floods: { name: "it floods every connection, 5 users", trouble: "floods", users: 5 },
   floodsDrained: {
     name: "it floods every connection, 5 users, `drain`",
@@ -78,6 +79,7 @@ class Server {
   private readonly serve = (peer: WebSocketTransport.MemoryPeer) =>
     Effect.suspend(() => {
       if (this.trouble === "slams") return peer.close(1000, "not today")
+      if (this.trouble === "hangsUp") return Effect.zipRight(Effect.sleep(1100), peer.close(1000, "time is up"))
       this.peers.add(peer)
       return Effect.zipRight(Effect.forkScoped(this.pour(peer)), Effect.forever(peer.receive))
     }).pipe(Effect.ensuring(Effect.sync(() => this.peers.delete(peer))))

@@ -30,7 +30,6 @@ describe("programs that failed once", () => {
     connectionTTL: undefined,
     acquireTimeout: 1000,
     computes: false,
-    closes: 0,
     lingers: false,
     yields: 0,
     seed: 0

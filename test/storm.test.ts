@@ -58,6 +58,27 @@ describe("a storm that nobody asks for", () => {
     }
   }
 
+  /** What 0.1.0 opened in this storm: 500 in its first ten seconds, 1,600 in all of it, and some retries by the seed. */
+  const before = { early: 500, all: 1605 }
+
+  for (const seed of [1, 2, 3, 4, 5]) {
+    // What a server ends after a second counts as lost, and not as renewed: it is driven no faster than it ever was.
+    it(
+      `${scenarios.hangsUp.name}: seed ${seed} is bounded as before, when every loss went through the back-off`,
+      () => {
+        const storm = live(scenarios.hangsUp, seed)
+        const { attempts } = storm
+        assert.isAtMost(sum(during(attempts, 0, 10)), before.early)
+        assert.isAtMost(sum(during(attempts, 0)), before.all)
+        // It goes on trying, and the pools do not try all at the same time.
+        assert.isAtLeast(sum(during(attempts, trouble - 30)), pools)
+        assert.isAtMost(Math.max(...during(attempts, 10)), (pools * minConnections * 3) / 4)
+        expectCalmAfterwards(storm)
+      },
+      patience
+    )
+  }
+
   it(
     "is the same for the same seed, and another for another",
     () => {

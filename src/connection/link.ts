@@ -139,9 +139,8 @@ export class Link implements SocketEvents, Line, Timer {
 
   /** How long nothing was heard of it, by whichever clock has gone further. */
   silentFor(now: number): number {
-    const { heardAt, heardLead } = this.watch
-    const jump = this.host.timers.readWallLead(now) - heardLead
-    return now - heardAt + (jump > clockNoise ? jump : 0)
+    const { heardAt, heardJumps } = this.watch
+    return now - heardAt + (this.host.timers.readWallJumps(now) - heardJumps)
   }
 
   get isChecked(): boolean {
@@ -318,15 +317,20 @@ export class Link implements SocketEvents, Line, Timer {
 
   send(lease: Holder, message: Message): Effect.Effect<void, ConnectionError> {
     const { socket } = this
-    if (this.lease !== lease || socket === undefined) return this.released
-    const end = this.end ?? this.closing
-    if (end !== undefined) return Effect.fail(this.closedError(end))
+    const refusal = this.refusal(lease)
+    if (refusal !== undefined || socket === undefined) return refusal ?? this.released
     // A server that has begun to close has not told how yet: then wait for the end, too.
     if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
       return cancellable((resume) => {
         const sender: Sender = { lease, message, resume }
-        if (this.senders === none) this.senders = []
-        this.senders.push(sender)
+        // It joins a step later: what ended it, or made room, in between would not be told again.
+        const refusal = this.refusal(lease)
+        if (refusal !== undefined) resume(refusal)
+        else {
+          if (this.senders === none) this.senders = []
+          this.senders.push(sender)
+          this.sendWaiting()
+        }
         return () => {
           const index = this.senders.indexOf(sender)
           if (index >= 0) this.senders.splice(index, 1)
@@ -358,12 +362,14 @@ export class Link implements SocketEvents, Line, Timer {
   // The life of the line
 
   ping(lease: Holder | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
-    return Effect.suspend(() => {
-      if (lease !== undefined && this.lease !== lease) return this.released
-      const end = this.end ?? this.closing
-      if (end !== undefined) return Effect.fail(this.closedError(end))
-      return this.watch.ping(lease)
-    })
+    return this.watch.ping(lease, () => this.refusal(lease))
+  }
+
+  /** Why nothing can be done for a lease any more, or for the pool itself. */
+  private refusal(lease: Holder | undefined): Effect.Effect<never, ConnectionError> | undefined {
+    if (lease !== undefined && this.lease !== lease) return this.released
+    const end = this.end ?? this.closing
+    return end === undefined ? undefined : Effect.fail(this.closedError(end))
   }
 
   sendPing(): void {
@@ -484,9 +490,6 @@ const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
   initiator === "Local" || code === 1002 || code === 1007 || code === 1009
 
 const none: Array<Sender> = []
-
-/** Milliseconds by which the two clocks may differ for being read one after the other. */
-const clockNoise = 10
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>

@@ -46,8 +46,8 @@ export class Watch implements Timer {
   position = -1
 
   heardAt = 0
-  /** By how much the wall clock was known to be ahead then. */
-  heardLead = 0
+  /** By how much the wall clock was known to have jumped ahead then. */
+  heardJumps = 0
   private checkedAt = 0
   private pings = 0
   private pingers: Map<number, Pinger> | undefined = undefined
@@ -57,6 +57,8 @@ export class Watch implements Timer {
   private isAwaiting = false
   /** Whether the line was given more time already, since the program was held up. */
   private isExcused = false
+  /** By how much a look was late since the ping, at most. */
+  private late = 0
   private progress = 0
 
   constructor(
@@ -68,13 +70,13 @@ export class Watch implements Timer {
 
   opened(now: number): void {
     this.heardAt = now
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     this.rest()
   }
 
   heard(now: number): void {
     this.heardAt = now
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     if (!this.isAwaiting) return
     this.isAwaiting = false
     this.unwatch()
@@ -108,7 +110,7 @@ export class Watch implements Timer {
   /** It is read again: what was silent while it was not says nothing. */
   resumed(): void {
     this.heardAt = this.movedAt = this.rules.timers.now()
-    this.heardLead = this.rules.timers.wallLead
+    this.heardJumps = this.rules.timers.wallJumps
     this.isWatched = false
     if (this.pingers !== undefined && this.pingers.size > 0) this.sendPing()
     if (!this.isWatched) this.rest()
@@ -132,8 +134,16 @@ export class Watch implements Timer {
 
   // Pings
 
-  ping(lease: object | undefined): Effect.Effect<Duration.Duration, ConnectionError> {
+  ping(
+    lease: object | undefined,
+    refuse: () => Effect.Effect<never, ConnectionError> | undefined
+  ): Effect.Effect<Duration.Duration, ConnectionError> {
     return cancellable((resume) => {
+      const refusal = refuse()
+      if (refusal !== undefined) {
+        resume(refusal)
+        return () => undefined
+      }
       const id = this.pings + 1
       this.pingers ??= new Map()
       this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })
@@ -155,6 +165,7 @@ export class Watch implements Timer {
     if (!this.isAwaiting) {
       this.isAwaiting = true
       this.isExcused = false
+      this.late = 0
       this.movedAt = now
       // Before the ping, whose own bytes are no backlog that could leave.
       this.progress = socket.progress
@@ -201,12 +212,15 @@ export class Watch implements Timer {
         this.progress = progress
         this.movedAt = now
       }
-      // A program that was held up has not read what came meanwhile: then the line gets its time again, once.
-      if (now - this.due >= this.lookAfter && !this.isExcused) {
+      this.late = Math.max(this.late, now - this.due)
+      let deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
+      // A program that was held up, however shortly, has not read what came meanwhile: then the line gets the time
+      // that was lost again, once.
+      if (now >= deadAt && this.late >= 1 && !this.isExcused) {
         this.isExcused = true
-        this.movedAt = now
+        deadAt = now + Math.min(2 * this.late, pingTimeout)
+        this.movedAt = deadAt - pingTimeout
       }
-      const deadAt = Math.max(this.movedAt, this.heardAt) + pingTimeout
       if (now >= deadAt) this.line.onDead()
       else timers.set(this, Math.min(deadAt, now + this.lookAfter))
       return false

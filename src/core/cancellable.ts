@@ -1,4 +1,4 @@
-import { callback, turn } from "#dialect"
+import { callback, realTurn, turn } from "#dialect"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 
@@ -36,3 +36,9 @@ export const cancellable = <A, E>(
 
 /** Lets everybody else have a turn, timers and sockets included. It takes no time on a clock that a test drives. */
 export const turnOfTheLoop: Effect.Effect<void> = Effect.andThen(Effect.sleep(0), turn)
+
+/**
+ * The same, on a clock that a test drives, too. There a sleep of 0 ends at once, and fibers that yield by turns, each
+ * with a queue of its own, never let the scheduler go on to the event loop.
+ */
+export const realTurnOfTheLoop: Effect.Effect<void> = realTurn

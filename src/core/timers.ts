@@ -28,6 +28,9 @@ const longestSleep = 2 ** 31 - 1
 /** Sleeps are rounded to nanoseconds. One may end this many milliseconds too early, which another would not mend. */
 const slack = 1e-6
 
+/** Milliseconds by which the two clocks may differ for being read one after the other. */
+const clockNoise = 10
+
 /**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
@@ -47,8 +50,10 @@ export class Timers {
   private setBack = 0
   /** What the wall clock showed at the start. */
   private readonly wallOrigin: number
-  /** By how many milliseconds the wall clock had gone ahead of this one when `readWallLead` was last called. */
-  wallLead = 0
+  /** By how many milliseconds the wall clock was ahead of this one when `readWallJumps` was last called. */
+  private wallLead = 0
+  /** By how many milliseconds the wall clock has jumped ahead since the start, all jumps that were seen together. */
+  wallJumps = 0
 
   constructor(
     private readonly clock: Clock.Clock,
@@ -78,12 +83,15 @@ export class Timers {
   }
 
   /**
-   * By how many milliseconds the wall clock has gone ahead of this one; below zero if it was set back. It jumps when
-   * the machine has slept: the monotonic clock of many systems stands still meanwhile.
+   * Looks whether the wall clock has jumped ahead. It does when the machine has slept: the monotonic clock of many
+   * systems stands still meanwhile. Being set back takes nothing off: a machine may sleep after that, too.
    */
-  readWallLead(now: number): number {
-    this.wallLead = Math.round(millisOf(this.clock) - this.wallOrigin - now)
-    return this.wallLead
+  readWallJumps(now: number): number {
+    const lead = Math.round(millisOf(this.clock) - this.wallOrigin - now)
+    const jump = lead - this.wallLead
+    this.wallLead = lead
+    if (jump > clockNoise) this.wallJumps += jump
+    return this.wallJumps
   }
 
   /** What the wall clock, as it is set now, shows at a time. */

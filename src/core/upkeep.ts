@@ -68,11 +68,12 @@ export class Upkeep {
     if (this.isPausing) return
     this.hasFailed = false
     if (this.losses > 0 && hasLasting(this.lostAt)) this.losses = 0
-    if (lasted < longestPause) {
+    // The first is counted, however long it had lasted: what ends shortly after it is the second.
+    if (lasted < longestPause || this.losses === 0) {
       this.losses += 1
       this.lostAt = now
     }
-    this.wait(Math.max(this.losses, 1))
+    this.wait(this.losses)
   }
 
   stop(): void {

@@ -68,7 +68,10 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   readonly maxConnections?: number | undefined
   /** How long a `get` may take in all: waiting, connecting, validating. Default: 30 seconds. */
   readonly acquireTimeout?: Duration.Input | undefined
-  /** `get`s that may wait at the limit; with 0 they fail at once when the pool is full. Default: unlimited. */
+  /**
+   * `get`s that may wait at the limit; with 0 they fail at once when every connection is leased or draining. For the
+   * place of a socket that is closing a `get` may always wait. Default: unlimited.
+   */
   readonly maxWaiters?: number | undefined
   /** How long one attempt may take: `url`, `headers`, handshake and `onConnect` together. Default: 10 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
@@ -77,7 +80,9 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
    * each time, jittered by up to 20 %.
    *
    * **Details** Connections that `minConnections` calls for repeat it for ever, with pauses from 100 milliseconds
-   * to 10 seconds. An attempt that nobody waits for any more is finished, but not repeated.
+   * to 10 seconds. An attempt that nobody waits for any more is finished, but not repeated. A server that refuses with
+   * 408, 425, 429 or 503 and a `Retry-After` is left alone for that long, at most a minute, or until another attempt there
+   * succeeds.
    */
   readonly retry?: Schedule.Schedule<unknown, ConnectionUnavailableError> | undefined
   /** How long a connection beyond `minConnections` stays idle before it is closed. Default: 60 seconds. */
@@ -89,16 +94,24 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
    * pings those along that would be due within 1 % of it. Default: 30 seconds.
    */
   readonly pingInterval?: Duration.Input | undefined
-  /** A line on which nothing moves for so long after a ping is dead, and closed. Default: 10 seconds. */
+  /**
+   * A line that shows no sign of life for so long after a ping is dead, and closed. A sign of life is a byte received, or
+   * one that leaves a send buffer in which bytes had to wait: what the system takes at once proves nothing.
+   * Default: 10 seconds.
+   */
   readonly pingTimeout?: Duration.Input | undefined
   /**
    * A connection that has heard nothing for longer is pinged before it is leased, for at most 1 second. If that
-   * fails, the `get` opens a new one. Default: 5 seconds.
+   * fails, the `get` opens a new one, and idle connections that have been silent as long are not leased until they have
+   * answered. A wall clock that jumps ahead counts, too: the machine may have slept. Default: 5 seconds.
    */
   readonly validateAfterIdle?: Duration.Input | undefined
   /**
-   * Takes the place of every ping of an idle connection. Bounded by `pingTimeout`; failure closes the connection.
-   * Default: none.
+   * Takes the place of every ping of an idle connection, so that it can send the keep-alive message that some servers
+   * demand: it runs once per `pingInterval` since the last lease or check ended, however much the server says. Bounded by
+   * `pingTimeout`, before a lease by 1 second; failure closes the connection. Default: none.
+   *
+   * **Gotchas** A server that talks by itself needs `drain`, too, or its messages close the connection.
    */
   readonly healthCheck?:
     | ((connection: WebSocketConnection) => Effect.Effect<unknown, unknown, RHealthCheck>)

@@ -401,6 +401,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.tasks.interrupt(slot)
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
+    // It may have been the last for which somebody who is held off could wait.
+    if (this.heldOff() !== undefined) this.pool.refuse()
   }
 
   vacated(): void {

@@ -8,7 +8,7 @@ import * as Scope from "#effect/Scope"
 import type * as Tracer from "#effect/Tracer"
 import { Lease } from "../connection/lease.js"
 import { Link, type LinkHost } from "../connection/link.js"
-import { turnOfTheLoop } from "../core/cancellable.js"
+import { realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
 import { abandonable, Limit, within } from "../core/limit.js"
 import type { Slot } from "../core/slot.js"
 import type { Tracing } from "../observe/tracing.js"
@@ -184,7 +184,13 @@ const attempts = (
 
 /** No schedule, however short its pauses, keeps everybody else from having a turn. */
 const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.andThen(turnOfTheLoop, Effect.andThen(pass(host, creation), attemptOnce(host, creation)))
+  Effect.andThen(turnBefore(creation), Effect.andThen(pass(host, creation), attemptOnce(host, creation)))
+
+/** After so many attempts the event loop goes on, even where no time passes between them. */
+const attemptsPerTurn = 50
+
+const turnBefore = (creation: Creation): Effect.Effect<void> =>
+  Effect.suspend(() => ((creation.attempts + 1) % attemptsPerTurn === 0 ? realTurnOfTheLoop : turnOfTheLoop))
 
 /** Waits as long as the server has asked for, if it has. Nobody may want the connection any more afterwards. */
 const pass = (host: ConnectorHost, creation: Creation): Effect.Effect<void, ConnectionUnavailableError> =>
@@ -298,9 +304,15 @@ const beHeld = (
     creation.attempts -= 1
     limit.pause()
     host.onHeld()
-    return Effect.map(host.gate.pass(target), () => {
+    return Effect.flatMap(host.gate.pass(target), () => {
+      if (!host.isWanted(creation)) {
+        // Whoever wanted it has left meanwhile, and nothing has begun.
+        creation.isAborted = true
+        return Effect.interrupt
+      }
       creation.attempts += 1
       limit.restart()
+      return Effect.void
     })
   })
 

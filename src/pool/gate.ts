@@ -49,17 +49,15 @@ export class Gate {
 
   /** Waits until attempts at a host may begin. */
   pass(host: string): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return cancellable<void, never>((resume) => {
+      const wake = () => resume(Effect.void)
       const hold = this.holds.get(host)
-      if (hold === undefined) return Effect.void
-      return cancellable<void, never>((resume) => {
-        const wake = () => resume(Effect.void)
-        hold.waiting.add(wake)
-        return () => {
-          hold.waiting.delete(wake)
-          return undefined
-        }
-      })
+      if (hold === undefined) wake()
+      else hold.waiting.add(wake)
+      return () => {
+        hold?.waiting.delete(wake)
+        return undefined
+      }
     })
   }
 }

@@ -13,7 +13,7 @@ import type * as Stream from "#effect/Stream"
 import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
 import { infoOf, Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
-import { cancellable, turnOfTheLoop } from "../core/cancellable.js"
+import { cancellable, realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
 import { acquire, type Restore } from "../core/leasing.js"
 import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
@@ -53,6 +53,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private isOverdue = false
   /** Every fiber of the pool that has not ended. */
   private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  /** Those that have called `close`: they may wait for it themselves. */
+  private readonly closers = new WeakSet<Fiber.Fiber<unknown, unknown>>()
   private isClosed = false
 
   constructor(
@@ -65,7 +67,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   ) {
     const fork: Fork = (effect, options) => {
       const fiber = start(effect, options)
-      this.fibers.add(fiber)
+      // A hook may have closed the pool before its fiber was handed back.
+      if (!this.closers.has(fiber)) this.fibers.add(fiber)
       fiber.addObserver(() => {
         this.fibers.delete(fiber)
         this.onVacated()
@@ -267,19 +270,23 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return this.journal.hub.stream
   }
 
-  readonly ready: Ready = Effect.suspend(() => {
+  // All of it in the step that joins those who wait: what happened after an earlier look would never be told.
+  readonly ready: Ready = cancellable((resume) => {
+    const outcome = this.readiness
+    if (outcome === undefined) this.expectant.add(resume)
+    else resume(outcome)
+    return () => {
+      this.expectant.delete(resume)
+      return undefined
+    }
+  })
+
+  private get readiness(): Ready | undefined {
     if (this.pool.state !== "open") return this.connections.poolClosed()
     if (this.isReady) return Effect.void
     const held = this.connections.heldOff()
-    if (held !== undefined) return Effect.fail(held)
-    return cancellable((resume) => {
-      this.expectant.add(resume)
-      return () => {
-        this.expectant.delete(resume)
-        return undefined
-      }
-    })
-  })
+    return held === undefined ? undefined : Effect.fail(held)
+  }
 
   private get isReady(): boolean {
     return this.pool.kept >= this.pool.min
@@ -313,6 +320,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
   readonly close: Effect.Effect<void> = withFiber((fiber) => {
     // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
+    this.closers.add(fiber)
     this.fibers.delete(fiber)
     if (this.pool.state === "open") this.shutdown()
     return Deferred.await(this.vacancy)
@@ -351,7 +359,10 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
   private leave(turns: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (turns > 0 && this.connections.hasSockets) return Effect.andThen(turnOfTheLoop, this.leave(turns - 1))
+      if (turns > 0 && this.connections.hasSockets) {
+        // Those of the pool's own clock come first: in a world that is simulated there are no others.
+        return Effect.andThen(turns > lastTurns / 2 ? turnOfTheLoop : realTurnOfTheLoop, this.leave(turns - 1))
+      }
       this.timers.stop()
       this.vacate()
       return Effect.void
@@ -366,7 +377,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 }
 
 /** Turns of the event loop that a socket may take to be gone once it is destroyed. */
-const lastTurns = 100
+const lastTurns = 200
 
 /** How to look into a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>

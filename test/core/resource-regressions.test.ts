@@ -50,3 +50,83 @@ describe("get", () => {
     })
   )
 })
+
+describe("invalidate", () => {
+  // The second time took back what the first had said, so whoever had been granted the item still got it.
+  for (const times of [1, 2, 3]) {
+    it.scoped(`${times} time(s) between the grant of an item and its acceptance keeps it from being lent`, () =>
+      Effect.gen(function* () {
+        let made = 0
+        const pool = yield* ResourcePool.make({ acquire: Effect.sync(() => ({ id: ++made })), size: 1 })
+        const holder = yield* Scope.make()
+        const first = yield* Scope.extend(ResourcePool.get(pool), holder)
+        const waiter = yield* Effect.forkScoped(ResourcePool.get(pool))
+        yield* TestClock.adjust(0)
+        assert.isNull(waiter.unsafePoll())
+        // In one step: it is granted to who waits, whose fiber has not run since.
+        yield* Scope.close(holder, Exit.void)
+        for (let n = 0; n < times; n++) yield* ResourcePool.invalidate(pool, first)
+        const second = yield* Fiber.join(waiter)
+        assert.notStrictEqual(second, first)
+        assert.strictEqual(second.id, 2)
+      })
+    )
+  }
+})
+
+describe("timeToLive of 0 since creation", () => {
+  // What had expired was made anew at once, for ever.
+  it.effect("with min above 0 remakes through the back-off", () =>
+    Effect.gen(function* () {
+      let made = 0
+      let finalised = 0
+      const acquire = Effect.acquireRelease(
+        Effect.sync(() => ++made),
+        () => Effect.sync(() => ++finalised)
+      )
+      const scope = yield* Scope.make()
+      yield* Scope.extend(
+        ResourcePool.makeWithTTL({ acquire, min: 2, max: 4, timeToLive: 0, timeToLiveStrategy: "creation" }),
+        scope
+      )
+      yield* TestClock.adjust(0)
+      assert.isAtMost(made, 2)
+      yield* TestClock.adjust("10 seconds")
+      // Pauses of 100, 200, 400 milliseconds and so on, with a jitter of a fifth.
+      const early = made
+      assert.isAtLeast(early, 4)
+      assert.isAtMost(early, 2 * 9)
+      yield* TestClock.adjust("10 minutes")
+      // At most one round in eight seconds, once the pauses have grown.
+      assert.isAtMost(made - early, 2 * 76)
+      assert.isAtLeast(made - early, 50)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(finalised, made)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(finalised, made)
+    })
+  )
+
+  for (const [millis, isAtOnce] of [
+    [999, false],
+    [1000, true]
+  ] as const) {
+    it.effect(`of ${millis} milliseconds remakes ${isAtOnce ? "at once" : "after a pause"}`, () =>
+      Effect.gen(function* () {
+        let made = 0
+        const scope = yield* Scope.make()
+        const acquire = Effect.sync(() => ++made)
+        const timeToLive = `${millis} millis` as const
+        yield* Scope.extend(
+          ResourcePool.makeWithTTL({ acquire, min: 1, max: 1, timeToLive, timeToLiveStrategy: "creation" }),
+          scope
+        )
+        yield* TestClock.adjust(millis)
+        assert.strictEqual(made, isAtOnce ? 2 : 1)
+        yield* TestClock.adjust(120)
+        assert.strictEqual(made, 2)
+        yield* Scope.close(scope, Exit.void)
+      })
+    )
+  }
+})

@@ -153,9 +153,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "lend what has passed its check, though it is ending",
-    file: "core/slotPool.ts",
-    from: 'this.driver.isUsable(slot) ? undefined : "Remote"',
-    to: "undefined"
+    file: "pool/connections.ts",
+    from: "return item.isOpen",
+    to: "return item.end === undefined"
   },
   {
     name: "lose a canceller until the wait has begun",
@@ -164,10 +164,10 @@ const mutations: ReadonlyArray<Mutation> = [
     to: "Cause.isInterrupted(cause) && wake !== undefined ? cancel()"
   },
   {
-    name: "lose an interruption that comes while a task is started",
-    file: "pool/tasks.ts",
-    from: "if (task.isInterrupted) fiber",
-    to: "if (limit === null) fiber"
+    name: "try again before Retry-After has passed",
+    file: "pool/gate.ts",
+    from: "Math.min(millis, longestHold)",
+    to: "Math.min(millis, 0)"
   },
   {
     name: "say that it is closed while sockets are still there",

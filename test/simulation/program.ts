@@ -31,9 +31,11 @@ export type Step =
   | { readonly step: "resize"; readonly min: number; readonly max: number }
   | { readonly step: "refresh" }
   | { readonly step: "close" }
+  /** The next hook but so many closes the pool, in the middle of whatever has called it. */
+  | { readonly step: "closeFromHook"; readonly hooks: number }
 
 /** How the server treats those who connect. */
-export type Mood = "open" | "slow" | "hangs" | "refuses" | "forbids" | "slams"
+export type Mood = "open" | "slow" | "hangs" | "refuses" | "forbids" | "slams" | "holdsOff"
 
 /** The options that the pool is made with. */
 export interface Setting {
@@ -52,8 +54,6 @@ export interface Setting {
   readonly acquireTimeout: number
   /** Whether header fields are computed for each attempt. */
   readonly computes: boolean
-  /** How often, of a thousand times, a hook closes the pool. */
-  readonly closes: number
   /** Whether a socket that is destroyed is gone a turn later. */
   readonly lingers: boolean
   /** How often fibers yield. */
@@ -131,7 +131,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       step: fc.constant("server" as const),
-      mood: fc.constantFrom<Mood>("open", "open", "slow", "hangs", "refuses", "forbids", "slams")
+      mood: fc.constantFrom<Mood>("open", "open", "slow", "hangs", "refuses", "forbids", "slams", "holdsOff")
     })
   },
   {
@@ -164,13 +164,12 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   connectionTTL: fc.constantFrom(undefined, 20_000),
   acquireTimeout: fc.constantFrom(1000, 10_000),
   computes: fc.boolean(),
-  closes: fc.constantFrom(0, 0, 0, 0, 0, 0, 20, 200),
   lingers: fc.boolean(),
   yields: fc.constantFrom(0, 0, 0.05),
   seed: fc.nat()
 })
 
-/** Programs of up to so many steps, which end by closing the pool now and then before their end. */
+/** Programs of up to so many steps, before the end of which the pool is closed now and then, by a hook or from outside. */
 export const program = (steps: number): fc.Arbitrary<Program> =>
   fc.record({
     setting,
@@ -178,7 +177,12 @@ export const program = (steps: number): fc.Arbitrary<Program> =>
       .tuple(
         fc.array(step, { minLength: 1, maxLength: steps, size: "max" }),
         fc.nat(9),
-        fc.array(step, { maxLength: 5 })
+        fc.nat(7),
+        fc.array(step, { maxLength: 10 })
       )
-      .map(([before, ends, after]) => (ends === 0 ? [...before, { step: "close" as const }, ...after] : before))
+      .map(([before, ends, hooks, after]) => {
+        if (ends > 2) return before
+        const close: Step = ends === 0 ? { step: "close" } : { step: "closeFromHook", hooks }
+        return [...before, close, ...after]
+      })
   })

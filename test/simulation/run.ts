@@ -73,7 +73,6 @@ class Simulation {
   violation: Violation | undefined
   counts = new Map<string, number>()
   line: Array<User> = []
-  isClosedByHook = false
   pool!: WebSocketPool.WebSocketPool
 
   constructor(readonly setting: Setting) {
@@ -93,7 +92,15 @@ class Simulation {
     return `${kind}|${token}|${this.sent}`
   }
 
-  readonly accept = (): Effect.Effect<void, number> => {
+  /** Until when the server has asked to be left alone. */
+  heldUntil = Number.NEGATIVE_INFINITY
+
+  readonly accept = (): Effect.Effect<void, number | WebSocketTransport.MemoryRefusal> => {
+    // An attempt may have begun before that was said, where it computes something first.
+    const isTold = this.world.now > this.heldUntil - 2000
+    if (isTold && this.world.now < this.heldUntil && !this.setting.computes) {
+      this.fail("an attempt before Retry-After has passed")
+    }
     switch (this.mood) {
       case "open":
       case "slams":
@@ -106,6 +113,9 @@ class Simulation {
         return Effect.fail(503)
       case "forbids":
         return Effect.fail(403)
+      case "holdsOff":
+        this.heldUntil = this.world.now + 2000
+        return Effect.fail({ status: 503, retryAfter: "2 seconds" })
     }
   }
 
@@ -171,6 +181,7 @@ class Simulation {
             this.open.add(socket)
             this.alive += 1
             this.opened += 1
+            this.heldUntil = Number.NEGATIVE_INFINITY
             if (this.alive > this.allowed) this.fail(`${this.alive} sockets at the server, ${this.allowed} allowed`)
             events.onOpen(this.watched(socket))
           },
@@ -451,6 +462,9 @@ class Simulation {
       case "close":
         this.world.fork(this.pool.close)
         return
+      case "closeFromHook":
+        this.hooksLeft = step.hooks
+        return
     }
   }
 
@@ -460,11 +474,14 @@ class Simulation {
     return states.filter((state) => state !== "closed").length
   }
 
-  /** A hook may close the pool, in the middle of whatever has called it. */
-  closeNowAndThen(): void {
-    // Not before the pool is there.
-    if (this.pool === undefined || !this.world.chance(this.setting.closes / 1_000)) return
-    this.isClosedByHook = true
+  /** How many hooks are left to run before one closes the pool, if one shall. */
+  private hooksLeft: number | undefined = undefined
+
+  hook(): void {
+    if (this.hooksLeft === undefined) return
+    this.hooksLeft -= 1
+    if (this.hooksLeft >= 0) return
+    this.hooksLeft = undefined
     this.world.fork(this.pool.close)
   }
 
@@ -506,8 +523,9 @@ class Simulation {
   /** What the pool itself, or a holder, has ended is replaced at once. */
   checkUpkeep(): void {
     if (this.isTroubled || this.mood !== "open" || this.setting.yields > 0) return
-    const { busy, connecting, draining, idle, maxConnections, minConnections, state, total } = this.stats()
-    if (state !== "open" || total >= maxConnections) return
+    const { busy, closing, connecting, draining, idle, maxConnections, minConnections, state, total } = this.stats()
+    // Why one is closing is told when it has closed.
+    if (state !== "open" || total >= maxConnections || closing > 0) return
     const kept = busy + connecting + draining + idle
     if (kept < minConnections) this.fail(`${kept} connections, and ${minConnections} to be kept`)
   }
@@ -552,7 +570,7 @@ const hook =
   (simulation: Simulation) =>
   (connection: WebSocketConnection): Effect.Effect<unknown, unknown> =>
     Effect.suspend((): Effect.Effect<unknown, unknown> => {
-      simulation.closeNowAndThen()
+      simulation.hook()
       if (!simulation.world.chance(0.1)) return connection.ping
       simulation.unfit.add(connection.id)
       return simulation.world.chance(0.5) ? Effect.fail("as told") : connection.close()
@@ -562,8 +580,8 @@ const hook =
 const headers = (simulation: Simulation): Effect.Effect<WebSocketPool.HeadersInput, string> =>
   Effect.suspend(() => {
     // Not before somebody can see it fail.
-    if (simulation.pool !== undefined && simulation.world.chance(0.1)) return Effect.fail("no token yet")
-    simulation.closeNowAndThen()
+    if (simulation.pool !== undefined && simulation.world.chance(0.3)) return Effect.fail("no token yet")
+    simulation.hook()
     const value = { authorization: "Bearer 1" }
     return simulation.world.chance(0.5) ? Effect.succeed(value) : Effect.delay(Effect.succeed(value), 1)
   })

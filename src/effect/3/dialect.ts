@@ -6,8 +6,9 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -61,6 +62,9 @@ export const afterwards = (f: () => void): void => f()
 
 /** Lets those go on who can, and takes no turn of the event loop. */
 export const turn: Effect.Effect<void> = Effect.yieldNow()
+
+/** Lets timers and sockets have a turn, whatever clock is in use. */
+export const realTurn: Effect.Effect<void> = Clock.make().sleep(Duration.zero)
 
 /** The fiber that runs, with what `isInterruptible` wants to know of it. */
 export const withFiber = Effect.withFiberRuntime

@@ -8,8 +8,9 @@
  */
 import type { NonEmptyArray, NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
@@ -73,6 +74,9 @@ export const afterwards = (f: () => void): void => queueMicrotask(f)
 
 /** Lets those go on who can, and takes no turn of the event loop. */
 export const turn: Effect.Effect<void> = Effect.callback((resume) => afterwards(() => resume(Effect.void)))
+
+/** Lets timers and sockets have a turn, whatever clock is in use. */
+export const realTurn: Effect.Effect<void> = Context.get(Context.empty(), Clock.Clock).sleep(Duration.millis(1))
 
 /** The fiber that runs, with what `isInterruptible` wants to know of it. */
 export const withFiber = <A, E = never, R = never>(

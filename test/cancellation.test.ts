@@ -1,0 +1,337 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+import * as Supervisor from "effect/Supervisor"
+import * as TestClock from "effect/TestClock"
+import { WebSocketPool } from "effect-websocket-pool"
+import { isRunning, makeServer, quiet, type Server, settle } from "./support/wire.js"
+
+type Pool = WebSocketPool.WebSocketPool
+type Options = Partial<WebSocketPool.Options>
+
+/** A pool whose fibers are tracked, with a scheduler of its own if it is given one. */
+const tracked = (server: Server, options: Options, scheduler?: Scheduler.Scheduler) =>
+  Effect.gen(function* () {
+    const supervisor = yield* Supervisor.track
+    const scope = yield* Scope.make()
+    const make = WebSocketPool.make({ ...quiet, ...options })
+    const pool = yield* (scheduler === undefined ? make : Effect.withScheduler(make, scheduler)).pipe(
+      Scope.extend(scope),
+      Effect.supervised(supervisor),
+      Effect.provide(yield* Layer.buildWithScope(server.layer, scope))
+    )
+    return { pool, fibers: supervisor.value, close: Scope.close(scope, Exit.void) }
+  })
+
+/** Asserts that a pool that was closed in its turn is closed, and that nothing of it is left. */
+const nothingLeft = (
+  server: Server,
+  pool: Pool,
+  fibers: Effect.Effect<ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>>
+) =>
+  Effect.gen(function* () {
+    const closing = yield* Effect.fork(pool.close)
+    yield* settle
+    assert.isFalse(isRunning(closing), "closing takes no time")
+    yield* settle
+    const { closed, opened, state, total, waiting } = yield* pool.stats
+    assert.deepStrictEqual(
+      { open: opened - closed, state, total, waiting },
+      { open: 0, state: "closed", total: 0, waiting: 0 }
+    )
+    assert.strictEqual(server.counts.sockets, 0)
+    assert.strictEqual((yield* fibers).length, 0)
+  })
+
+const regions = { interruptible: Effect.interruptible, uninterruptible: Effect.uninterruptible }
+
+describe("closing the pool from within a hook", () => {
+  for (const [region, within] of Object.entries(regions)) {
+    for (const how of ["waits for it", "forks it", "runs it in a fiber of its own"] as const) {
+      /** What a hook does that closes its pool. */
+      const closes = (pool: () => Pool) =>
+        within(
+          Effect.suspend(() => {
+            const { close } = pool()
+            if (how === "waits for it") return close
+            if (how === "forks it") return Effect.asVoid(Effect.forkDaemon(close))
+            // At the start of the hook's own fiber, in the very step that has started it.
+            return Effect.sync(() => {
+              Effect.runFork(close)
+            })
+          })
+        )
+
+      const hooks: ReadonlyArray<
+        readonly [
+          string,
+          (close: Effect.Effect<void>, last: () => boolean) => Options,
+          (pool: Pool) => Effect.Effect<unknown>
+        ]
+      > = [
+        [
+          "url",
+          (close, last) => ({
+            url: Effect.suspend(() => (last() ? Effect.as(close, quiet.url) : Effect.fail("not yet")))
+          }),
+          (pool) => Effect.exit(pool.use(() => Effect.void))
+        ],
+        [
+          "headers",
+          (close, last) => ({
+            headers: Effect.suspend(() => (last() ? Effect.as(close, {}) : Effect.fail("not yet")))
+          }),
+          (pool) => Effect.exit(pool.use(() => Effect.void))
+        ],
+        [
+          "onConnect",
+          (close, last) => ({ onConnect: () => Effect.suspend(() => (last() ? close : Effect.fail("not yet"))) }),
+          (pool) => Effect.exit(pool.use(() => Effect.void))
+        ]
+      ]
+      for (const attempt of [1, 2]) {
+        for (const [name, options, use] of hooks) {
+          // A socket was left for ever, or closing took as long as it may.
+          it.effect(`${name}, attempt ${attempt}, ${region}, that ${how}`, () => {
+            const server = makeServer()
+            return Effect.gen(function* () {
+              let attempts = 0
+              let closed: Pool | undefined
+              const { fibers, pool } = yield* tracked(server, {
+                ...options(
+                  Effect.suspend(() => closes(() => closed!)),
+                  () => ++attempts === attempt
+                ),
+                retry: Schedule.recurs(5)
+              })
+              closed = pool
+              const using = yield* Effect.fork(use(pool))
+              yield* settle
+              yield* settle
+              assert.isFalse(isRunning(using), "the get has its answer")
+              assert.strictEqual(attempts, attempt)
+              yield* nothingLeft(server, pool, fibers)
+            })
+          })
+        }
+      }
+
+      for (const [name, options, begin] of [
+        [
+          "onRelease",
+          (close: Effect.Effect<void>): Options => ({ onRelease: () => close }),
+          (pool: Pool): Effect.Effect<unknown> => Effect.exit(pool.use(() => Effect.void))
+        ],
+        [
+          "healthCheck before a lease",
+          (close: Effect.Effect<void>): Options => ({ healthCheck: () => close, validateAfterIdle: "1 second" }),
+          (pool: Pool): Effect.Effect<unknown> =>
+            Effect.zipRight(
+              Effect.zipRight(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("2 seconds")),
+              Effect.exit(pool.use(() => Effect.void))
+            )
+        ],
+        [
+          "healthCheck of an idle connection",
+          (close: Effect.Effect<void>): Options => ({ healthCheck: () => close, pingInterval: "1 second" }),
+          (pool: Pool): Effect.Effect<unknown> =>
+            Effect.zipRight(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("1 second"))
+        ]
+      ] as const) {
+        it.effect(`${name}, ${region}, that ${how}`, () => {
+          const server = makeServer()
+          return Effect.gen(function* () {
+            let closed: Pool | undefined
+            const { fibers, pool } = yield* tracked(server, options(Effect.suspend(() => closes(() => closed!))))
+            closed = pool
+            const using = yield* Effect.fork(begin(pool))
+            yield* settle
+            yield* settle
+            assert.isFalse(isRunning(using), "the user has its answer")
+            yield* nothingLeft(server, pool, fibers)
+          })
+        })
+      }
+    }
+  }
+})
+
+/** A scheduler that gives way after every step, and does something before one of them. */
+class Stepper implements Scheduler.Scheduler {
+  steps = 0
+  private at = Number.POSITIVE_INFINITY
+  private action: () => void = () => {}
+  private readonly queue = new Scheduler.MixedScheduler(2048)
+
+  readonly shouldYield: Scheduler.Scheduler["shouldYield"] = (fiber) => {
+    this.steps += 1
+    if (this.steps === this.at) this.action()
+    // A yield is made of some steps itself.
+    return fiber.currentOpCount > 12 ? 0 : false
+  }
+
+  readonly scheduleTask: Scheduler.Scheduler["scheduleTask"] = (task, priority, fiber) =>
+    this.queue.scheduleTask(task, priority, fiber)
+
+  /** From now on, at which step to do what. */
+  arm(at: number, action: () => void): void {
+    this.steps = 0
+    this.at = at
+    this.action = action
+  }
+}
+
+describe("at every step of a scheduler", () => {
+  /** Does something that takes time, with something else at each of its steps in turn, until it has no more of them. */
+  const sweep = (
+    server: () => Server,
+    options: Options,
+    body: (
+      pool: Pool,
+      server: Server,
+      arm: (fiber: () => Fiber.RuntimeFiber<unknown, unknown> | undefined) => void,
+      stepper: Stepper
+    ) => Effect.Effect<void, unknown, Scope.Scope>,
+    at: (pool: Pool, fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined) => void,
+    steps: number
+  ) =>
+    Effect.gen(function* () {
+      for (let step = 1; step <= steps; step++) {
+        const stepper = new Stepper()
+        const line = server()
+        const { fibers, pool } = yield* tracked(line, options, stepper)
+        yield* Effect.scoped(body(pool, line, (fiber) => stepper.arm(step, () => at(pool, fiber())), stepper))
+        yield* settle
+        yield* nothingLeft(line, pool, fibers)
+      }
+    })
+
+  const interrupt = (_: Pool, fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void =>
+    fiber?.unsafeInterruptAsFork(FiberId.none)
+
+  const close = (pool: Pool): void => {
+    Effect.runFork(pool.close)
+  }
+
+  for (const [what, action] of [
+    ["interrupting", interrupt],
+    ["closing the pool under", close]
+  ] as const) {
+    it.live(`${what} a get leaves nothing`, () =>
+      sweep(
+        () => makeServer(),
+        { headers: Effect.zipRight(Effect.yieldNow(), Effect.succeed({})), onConnect: () => Effect.yieldNow() },
+        (pool, _, arm, stepper) =>
+          Effect.gen(function* () {
+            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            arm(() => fiber)
+            fiber = yield* Effect.fork(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            yield* Fiber.await(fiber)
+          }),
+        action,
+        80
+      )
+    )
+
+    it.live(`${what} a get that tries again leaves nothing`, () =>
+      sweep(
+        () => {
+          let attempts = 0
+          return makeServer({
+            accept: () => Effect.suspend(() => (++attempts % 2 === 1 ? Effect.fail(503) : Effect.void))
+          })
+        },
+        { retry: Schedule.recurs(3), headers: Effect.zipRight(Effect.yieldNow(), Effect.succeed({})) },
+        (pool, _, arm, stepper) =>
+          Effect.gen(function* () {
+            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            arm(() => fiber)
+            fiber = yield* Effect.fork(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            yield* Fiber.await(fiber)
+          }),
+        action,
+        100
+      )
+    )
+
+    it.live(`${what} ready leaves nothing`, () =>
+      sweep(
+        () => makeServer(),
+        { minConnections: 1, onConnect: () => Effect.yieldNow() },
+        (pool, _, arm, stepper) =>
+          Effect.gen(function* () {
+            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            arm(() => fiber)
+            fiber = yield* Effect.fork(Effect.withScheduler(pool.ready, stepper))
+            yield* Fiber.await(fiber)
+          }),
+        action,
+        60
+      )
+    )
+
+    it.live(`${what} a ping leaves nothing`, () =>
+      sweep(
+        () => makeServer(),
+        { shutdownTimeout: 0 },
+        (pool, _, arm, stepper) =>
+          Effect.gen(function* () {
+            const connection = yield* pool.get
+            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            arm(() => fiber)
+            fiber = yield* Effect.fork(Effect.withScheduler(connection.ping, stepper))
+            yield* Fiber.await(fiber)
+          }),
+        action,
+        40
+      )
+    )
+  }
+
+  // A canceller that was not installed yet was lost: the message went out that its sender had taken back.
+  it.live("a send that waits for room and is interrupted does not go out", () =>
+    Effect.gen(function* () {
+      for (let step = 1; step <= 30; step++) {
+        const stepper = new Stepper()
+        // It takes the messages once it is told to.
+        const gate = Deferred.unsafeMake<void>(FiberId.none)
+        const heard: Array<unknown> = []
+        const server = makeServer({
+          reads: false,
+          onPeer: (peer) =>
+            Effect.zipRight(
+              Deferred.await(gate),
+              Effect.forever(Effect.map(peer.receive, (message) => heard.push(message)))
+            )
+        })
+        const { fibers, pool } = yield* tracked(server, { sendBuffer: 0, closeTimeout: 0 }, stepper)
+        const exit = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const connection = yield* pool.get
+            yield* connection.send("first")
+            let fiber: Fiber.RuntimeFiber<void, unknown> | undefined
+            stepper.arm(step, () => interrupt(pool, fiber))
+            fiber = yield* Effect.fork(Effect.withScheduler(connection.send("second"), stepper))
+            yield* settle
+            stepper.arm(0, () => {})
+            yield* Fiber.interruptFork(fiber)
+            yield* settle
+            yield* Deferred.succeed(gate, undefined)
+            yield* settle
+            return yield* Fiber.await(fiber)
+          })
+        )
+        assert.isTrue(Exit.isInterrupted(exit))
+        assert.deepStrictEqual(heard, ["first"], `interrupted at step ${step}`)
+        yield* nothingLeft(server, pool, fibers)
+      }
+    })
+  )
+})
