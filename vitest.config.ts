@@ -17,6 +17,8 @@ export default defineConfig({
     // The tests import the package by its name, as its users do, and get its sources.
     alias: [
       { find: /^#dialect$/, replacement: src("effect/3/dialect.ts") },
+      { find: /^#support\/(.+)$/, replacement: src("../test/support/$1.3.ts") },
+      { find: /^#effect\/testing\/(.+)$/, replacement: src("../test/support/effect3/testing/$1.ts") },
       { find: /^#edition\/(.+)$/, replacement: src("$1.3.ts") },
       ...shims.map(([name, file]) => ({ find: name, replacement: src(file) })),
       { find: /^effect-websocket-pool$/, replacement: src("index.ts") },
@@ -26,6 +28,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: ["test/**/*.4.test.ts"],
     testTimeout: 20_000,
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
     coverage: {

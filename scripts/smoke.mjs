@@ -2,7 +2,8 @@
  * Tries the package as its users get it: packed, installed into an empty project, and run in plain Node.js with the
  * quick start of the README against a real server. The README's own commands install it with each package manager.
  *
- * Run with `npm run smoke`. Everything it writes goes to one temporary folder, which it removes.
+ * Run with `npm run smoke`, here and in the folder of another edition, whose package is tried then. Everything it writes
+ * goes to one temporary folder, which it removes.
  */
 
 import assert from "node:assert/strict"
@@ -21,7 +22,12 @@ const RUN_TIMEOUT = 30_000
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const json = async (...path) => JSON.parse(await readFile(join(...path), "utf8"))
-const { name, dependencies = {}, peerDependencies = {} } = await json(root, "package.json")
+/** Where the edition is that is tried. */
+const edition = process.cwd()
+const isRoot = join(edition, "package.json") === join(root, "package.json")
+const { name, dependencies = {}, imports = {}, peerDependencies = {} } = await json(edition, "package.json")
+/** The major version of Effect that it is for. */
+const [major] = /\d+/.exec(peerDependencies.effect)
 
 // What the contract promises of the two entry points.
 const namespaces = {
@@ -114,7 +120,7 @@ const readQuickStart = async () => {
 
 const pack = async (folder) => {
   await mkdir(folder)
-  await run("npm pack", "npm", ["pack", "--pack-destination", folder], { cwd: root })
+  await run("npm pack", "npm", ["pack", "--pack-destination", folder], { cwd: edition })
   const files = (await readdir(folder)).filter((file) => file.endsWith(".tgz"))
   assert(files.length === 1, `npm pack wrote ${files.length} files instead of one`)
   return join(folder, files[0])
@@ -122,7 +128,7 @@ const pack = async (folder) => {
 
 /** The versions of our lock file for these packages and for the peers they ask for, which npm would choose itself. */
 const lockedVersions = async (...names) => {
-  const { packages } = await json(root, "package-lock.json")
+  const { packages } = await json(edition, "package-lock.json")
   const versions = {}
   const add = (dependency) => {
     if (versions[dependency] !== undefined) return
@@ -140,8 +146,7 @@ const lockedVersions = async (...names) => {
 const install = async (folder, tarball) => {
   await mkdir(folder)
   const { ws, ...locked } = await lockedVersions(
-    "effect",
-    "@effect/platform",
+    ...Object.keys(peerDependencies),
     "@types/node", // The declarations of our Node modules stand on it.
     "ws"
   )
@@ -211,7 +216,7 @@ const followReadme = async (folder, manager, args, tarball, quickStart) => {
     folder
   )
   const { version } = await json(folder, "node_modules", "effect", "package.json")
-  assert(/^3\./.test(version), `it installs effect ${version}`)
+  assert(version.startsWith(`${major}.`), `it installs effect ${version}`)
   await runQuickStart(folder, quickStart)
 }
 
@@ -246,12 +251,25 @@ const importedBy = (file, source) => {
   return specifiers
 }
 
+/** Where `imports` of package.json leads, from a file of the package. */
+const followImport = (file, specifier) => {
+  const follow = (target) =>
+    target.startsWith("./dist/") ? `./${posix.relative(posix.dirname(file), target.slice("./dist/".length))}` : target
+  if (imports[specifier] !== undefined) return follow(imports[specifier])
+  for (const [pattern, target] of Object.entries(imports)) {
+    const [before, after] = pattern.split("*")
+    if (after === "" && specifier.startsWith(before)) return follow(target.replace("*", specifier.slice(before.length)))
+  }
+  return specifier
+}
+
 /** Only the Node modules may import `ws` and `node:` modules, and nothing else may import the Node modules. */
 const checkImports = async (dist, files) => {
   const wrong = []
   for (const file of files.filter((file) => /\.(js|d\.ts)$/.test(file))) {
     const source = await readFile(join(dist, file), "utf8")
-    for (const specifier of importedBy(file, source)) {
+    for (const written of importedBy(file, source)) {
+      const specifier = followImport(file, written)
       if (specifier.startsWith(".")) {
         const target = posix.join(posix.dirname(file), specifier)
         if (!files.includes(target)) {
@@ -413,12 +431,19 @@ try {
   await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
   await step("the quick start and all declarations type-check", () => typeCheck(project, quickStart, specifiers))
 
-  const { commands } = quickStart
+  // The README tells how to install the edition at the root.
+  const commands = isRoot
+    ? quickStart.commands
+    : ["npm install", "pnpm add", "yarn add"].map((command) => [
+        ...command.split(" "),
+        name,
+        ...Object.keys(peerDependencies)
+      ])
   const named = commands.map(([manager]) => manager)
   assert.deepEqual(named, ["npm", "pnpm", "yarn"], `the README installs with ${named.join(", ")}`)
   const runs = await step("pnpm and yarn install", () => installManagers(join(temporary, "managers")))
   for (const [manager, ...args] of commands) {
-    await step(`the README holds with ${manager}`, () =>
+    await step(`${isRoot ? "the README holds" : "the quick start holds"} with ${manager}`, () =>
       followReadme(join(temporary, manager), runs[manager], args, tarball, quickStart)
     )
   }

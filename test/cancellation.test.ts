@@ -1,16 +1,16 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import * as Scheduler from "effect/Scheduler"
-import * as Scope from "effect/Scope"
-import * as Supervisor from "effect/Supervisor"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as Scheduler from "#effect/Scheduler"
+import * as Scope from "#effect/Scope"
+import * as Supervisor from "#effect/Supervisor"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { isRunning, makeServer, quiet, type Server, settle } from "./support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
@@ -23,7 +23,7 @@ const tracked = (server: Server, options: Options, scheduler?: Scheduler.Schedul
     const scope = yield* Scope.make()
     const make = WebSocketPool.make({ ...quiet, ...options })
     const pool = yield* (scheduler === undefined ? make : Effect.withScheduler(make, scheduler)).pipe(
-      Scope.extend(scope),
+      Scope.provide(scope),
       Effect.supervised(supervisor),
       Effect.provide(yield* Layer.buildWithScope(server.layer, scope))
     )
@@ -31,13 +31,9 @@ const tracked = (server: Server, options: Options, scheduler?: Scheduler.Schedul
   })
 
 /** Asserts that a pool that was closed in its turn is closed, and that nothing of it is left. */
-const nothingLeft = (
-  server: Server,
-  pool: Pool,
-  fibers: Effect.Effect<ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>>
-) =>
+const nothingLeft = (server: Server, pool: Pool, fibers: Effect.Effect<ReadonlyArray<Fiber.Fiber<unknown, unknown>>>) =>
   Effect.gen(function* () {
-    const closing = yield* Effect.fork(pool.close)
+    const closing = yield* Effect.forkChild(pool.close)
     yield* settle
     assert.isFalse(isRunning(closing), "closing takes no time")
     yield* settle
@@ -61,7 +57,7 @@ describe("closing the pool from within a hook", () => {
           Effect.suspend(() => {
             const { close } = pool()
             if (how === "waits for it") return close
-            if (how === "forks it") return Effect.asVoid(Effect.forkDaemon(close))
+            if (how === "forks it") return Effect.asVoid(Effect.forkDetach(close))
             // At the start of the hook's own fiber, in the very step that has started it.
             return Effect.sync(() => {
               Effect.runFork(close)
@@ -112,7 +108,7 @@ describe("closing the pool from within a hook", () => {
                 retry: Schedule.recurs(5)
               })
               closed = pool
-              const using = yield* Effect.fork(use(pool))
+              const using = yield* Effect.forkChild(use(pool))
               yield* settle
               yield* settle
               assert.isFalse(isRunning(using), "the get has its answer")
@@ -133,8 +129,8 @@ describe("closing the pool from within a hook", () => {
           "healthCheck before a lease",
           (close: Effect.Effect<void>): Options => ({ healthCheck: () => close, validateAfterIdle: "1 second" }),
           (pool: Pool): Effect.Effect<unknown> =>
-            Effect.zipRight(
-              Effect.zipRight(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("2 seconds")),
+            Effect.andThen(
+              Effect.andThen(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("2 seconds")),
               Effect.exit(pool.use(() => Effect.void))
             )
         ],
@@ -142,7 +138,7 @@ describe("closing the pool from within a hook", () => {
           "healthCheck of an idle connection",
           (close: Effect.Effect<void>): Options => ({ healthCheck: () => close, pingInterval: "1 second" }),
           (pool: Pool): Effect.Effect<unknown> =>
-            Effect.zipRight(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("1 second"))
+            Effect.andThen(Effect.exit(pool.use(() => Effect.void)), TestClock.adjust("1 second"))
         ]
       ] as const) {
         it.effect(`${name}, ${region}, that ${how}`, () => {
@@ -151,7 +147,7 @@ describe("closing the pool from within a hook", () => {
             let closed: Pool | undefined
             const { fibers, pool } = yield* tracked(server, options(Effect.suspend(() => closes(() => closed!))))
             closed = pool
-            const using = yield* Effect.fork(begin(pool))
+            const using = yield* Effect.forkChild(begin(pool))
             yield* settle
             yield* settle
             assert.isFalse(isRunning(using), "the user has its answer")
@@ -196,10 +192,10 @@ describe("at every step of a scheduler", () => {
     body: (
       pool: Pool,
       server: Server,
-      arm: (fiber: () => Fiber.RuntimeFiber<unknown, unknown> | undefined) => void,
+      arm: (fiber: () => Fiber.Fiber<unknown, unknown> | undefined) => void,
       stepper: Stepper
     ) => Effect.Effect<void, unknown, Scope.Scope>,
-    at: (pool: Pool, fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined) => void,
+    at: (pool: Pool, fiber: Fiber.Fiber<unknown, unknown> | undefined) => void,
     steps: number
   ) =>
     Effect.gen(function* () {
@@ -213,8 +209,7 @@ describe("at every step of a scheduler", () => {
       }
     })
 
-  const interrupt = (_: Pool, fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void =>
-    fiber?.unsafeInterruptAsFork(FiberId.none)
+  const interrupt = (_: Pool, fiber: Fiber.Fiber<unknown, unknown> | undefined): void => interruptNow(fiber)
 
   const close = (pool: Pool): void => {
     Effect.runFork(pool.close)
@@ -227,12 +222,12 @@ describe("at every step of a scheduler", () => {
     it.live(`${what} a get leaves nothing`, () =>
       sweep(
         () => makeServer(),
-        { headers: Effect.zipRight(Effect.yieldNow(), Effect.succeed({})), onConnect: () => Effect.yieldNow() },
+        { headers: Effect.andThen(Effect.yieldNow, Effect.succeed({})), onConnect: () => Effect.yieldNow },
         (pool, _, arm, stepper) =>
           Effect.gen(function* () {
-            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.fork(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            fiber = yield* Effect.forkChild(Effect.withScheduler(Effect.scoped(pool.get), stepper))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -248,12 +243,12 @@ describe("at every step of a scheduler", () => {
             accept: () => Effect.suspend(() => (++attempts % 2 === 1 ? Effect.fail(503) : Effect.void))
           })
         },
-        { retry: Schedule.recurs(3), headers: Effect.zipRight(Effect.yieldNow(), Effect.succeed({})) },
+        { retry: Schedule.recurs(3), headers: Effect.andThen(Effect.yieldNow, Effect.succeed({})) },
         (pool, _, arm, stepper) =>
           Effect.gen(function* () {
-            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.fork(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            fiber = yield* Effect.forkChild(Effect.withScheduler(Effect.scoped(pool.get), stepper))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -264,12 +259,12 @@ describe("at every step of a scheduler", () => {
     it.live(`${what} ready leaves nothing`, () =>
       sweep(
         () => makeServer(),
-        { minConnections: 1, onConnect: () => Effect.yieldNow() },
+        { minConnections: 1, onConnect: () => Effect.yieldNow },
         (pool, _, arm, stepper) =>
           Effect.gen(function* () {
-            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.fork(Effect.withScheduler(pool.ready, stepper))
+            fiber = yield* Effect.forkChild(Effect.withScheduler(pool.ready, stepper))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -284,9 +279,9 @@ describe("at every step of a scheduler", () => {
         (pool, _, arm, stepper) =>
           Effect.gen(function* () {
             const connection = yield* pool.get
-            let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+            let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.fork(Effect.withScheduler(connection.ping, stepper))
+            fiber = yield* Effect.forkChild(Effect.withScheduler(connection.ping, stepper))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -301,12 +296,12 @@ describe("at every step of a scheduler", () => {
       for (let step = 1; step <= 30; step++) {
         const stepper = new Stepper()
         // It takes the messages once it is told to.
-        const gate = Deferred.unsafeMake<void>(FiberId.none)
+        const gate = Deferred.makeUnsafe<void>()
         const heard: Array<unknown> = []
         const server = makeServer({
           reads: false,
           onPeer: (peer) =>
-            Effect.zipRight(
+            Effect.andThen(
               Deferred.await(gate),
               Effect.forever(Effect.map(peer.receive, (message) => heard.push(message)))
             )
@@ -316,19 +311,19 @@ describe("at every step of a scheduler", () => {
           Effect.gen(function* () {
             const connection = yield* pool.get
             yield* connection.send("first")
-            let fiber: Fiber.RuntimeFiber<void, unknown> | undefined
+            let fiber: Fiber.Fiber<void, unknown> | undefined
             stepper.arm(step, () => interrupt(pool, fiber))
-            fiber = yield* Effect.fork(Effect.withScheduler(connection.send("second"), stepper))
+            fiber = yield* Effect.forkChild(Effect.withScheduler(connection.send("second"), stepper))
             yield* settle
             stepper.arm(0, () => {})
-            yield* Fiber.interruptFork(fiber)
+            yield* Effect.forkDetach(Fiber.interrupt(fiber))
             yield* settle
             yield* Deferred.succeed(gate, undefined)
             yield* settle
             return yield* Fiber.await(fiber)
           })
         )
-        assert.isTrue(Exit.isInterrupted(exit))
+        assert.isTrue(Exit.hasInterrupts(exit))
         assert.deepStrictEqual(heard, ["first"], `interrupted at step ${step}`)
         yield* nothingLeft(server, pool, fibers)
       }

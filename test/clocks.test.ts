@@ -1,10 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { type PoolError, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import type * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { withClock } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { type MovableClock, makeMovable } from "./support/clocks.js"
 import { echo, isRunning, lease, quiet, type Server, settle } from "./support/wire.js"
 
@@ -18,10 +19,10 @@ const withWall = <A>(
 ) =>
   Effect.gen(function* () {
     const clock = yield* makeMovable
-    const pool = yield* Effect.withClock(WebSocketPool.make({ ...quiet, ...options }), clock)
+    const pool = yield* withClock(WebSocketPool.make({ ...quiet, ...options }), clock.clock)
     yield* body(pool, clock)
     // What a test leaves open is no matter of this file.
-    const closing = yield* Effect.fork(pool.close)
+    const closing = yield* Effect.forkChild(pool.close)
     yield* TestClock.adjust("1 minute")
     yield* Fiber.join(closing)
   }).pipe(Effect.scoped, Effect.provide(server.layer))
@@ -37,7 +38,7 @@ interface Timed {
   ) => Effect.Effect<Effect.Effect<boolean>, PoolError.PoolError, Scope.Scope>
 }
 
-const hasEnded = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => Effect.sync(() => !isRunning(fiber))
+const hasEnded = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => !isRunning(fiber))
 
 const timed: ReadonlyArray<Timed> = [
   {
@@ -47,7 +48,7 @@ const timed: ReadonlyArray<Timed> = [
     begin: (pool) =>
       Effect.gen(function* () {
         yield* lease(pool)
-        return hasEnded(yield* Effect.fork(Effect.flip(Effect.scoped(pool.get))))
+        return hasEnded(yield* Effect.forkChild(Effect.flip(Effect.scoped(pool.get))))
       })
   },
   {
@@ -58,7 +59,7 @@ const timed: ReadonlyArray<Timed> = [
       Effect.gen(function* () {
         const { connection } = yield* lease(pool)
         yield* (yield* server.peer(0)).silence
-        return hasEnded(yield* Effect.fork(Effect.flip(connection.ping)))
+        return hasEnded(yield* Effect.forkChild(Effect.flip(connection.ping)))
       })
   },
   {
@@ -69,7 +70,7 @@ const timed: ReadonlyArray<Timed> = [
       Effect.gen(function* () {
         yield* lease(pool)
         yield* (yield* server.peer(0)).silence
-        return hasEnded(yield* Effect.fork(pool.close))
+        return hasEnded(yield* Effect.forkChild(pool.close))
       })
   },
   {

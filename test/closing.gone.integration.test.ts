@@ -1,12 +1,12 @@
 import type { Socket } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
 import { wsServer } from "./fixtures/servers.js"
 import { turns } from "./support/faults.js"
 
@@ -16,14 +16,14 @@ describe("close", () => {
     ["a held lease", 1],
     ["several held leases", 5]
   ] as const) {
-    it.scopedLive(`has told each end before its own, with ${what} and a server that never answers`, () =>
+    it.live(`has told each end before its own, with ${what} and a server that never answers`, () =>
       Effect.gen(function* () {
         const { port } = yield* wsServer((peer) => {
           const raw: Socket = Reflect.get(peer, "_socket")
           raw.pause()
         })
         const [scope, wide] = [yield* Scope.make(), yield* Scope.make()]
-        const pool = yield* Scope.extend(
+        const pool = yield* Scope.provide(
           WebSocketPool.make({
             url: `ws://127.0.0.1:${port}`,
             shutdownTimeout: "50 millis",
@@ -32,11 +32,11 @@ describe("close", () => {
           scope
         )
         const tags: Array<string> = []
-        const stream = yield* Effect.fork(
+        const stream = yield* Effect.forkChild(
           Stream.runForEach(pool.events, ({ _tag }) => Effect.sync(() => tags.push(_tag)))
         )
         yield* turns(1)
-        yield* Effect.replicateEffect(Scope.extend(pool.get, wide), held)
+        yield* Effect.replicateEffect(Scope.provide(pool.get, wide), held)
         yield* Scope.close(scope, Exit.void)
         const { closed, closing, opened, state, total } = yield* pool.stats
         assert.deepStrictEqual(

@@ -1,11 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { repeated } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { makeTransport } from "./support/handTransport.js"
 import { notYet, now, settle, url } from "./support/memoryPool.js"
 
@@ -23,8 +24,8 @@ const lingering = (turns: number) =>
   })
 
 const turns = (n: number) =>
-  Effect.repeatN(
-    Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))),
+  repeated(
+    Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))),
     n
   )
 
@@ -38,9 +39,9 @@ const options = { url, shutdownTimeout: "5 seconds", closeTimeout: "2 seconds" }
 /** A pool with what it has told so far, and whether the stream of that has ended. */
 const observed = (scope: Scope.Scope, more: Partial<WebSocketPool.Options> = {}) =>
   Effect.gen(function* () {
-    const pool = yield* Scope.extend(WebSocketPool.make({ ...options, ...more }), scope)
+    const pool = yield* Scope.provide(WebSocketPool.make({ ...options, ...more }), scope)
     const events: Array<PoolEvent.PoolEvent> = []
-    const stream = yield* Effect.fork(
+    const stream = yield* Effect.forkChild(
       Stream.runForEach(pool.events, (event) =>
         Effect.sync(() => {
           events.push(event)
@@ -59,11 +60,11 @@ describe("close answers when the sockets are gone", () => {
       return Effect.gen(function* () {
         const [scope, wide] = [yield* Scope.make(), yield* Scope.make()]
         const { events, pool, stream } = yield* observed(scope)
-        yield* Scope.extend(pool.get, wide)
+        yield* Scope.provide(pool.get, wide)
         yield* settle
         events.length = 0
 
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* TestClock.adjust("6999 millis")
         notYet(closing)
         yield* TestClock.adjust("1 millis")
@@ -90,11 +91,11 @@ describe("close answers when the sockets are gone", () => {
     return Effect.gen(function* () {
       const [scope, wide] = [yield* Scope.make(), yield* Scope.make()]
       const { events, pool } = yield* observed(scope)
-      yield* Effect.replicateEffect(Scope.extend(pool.get, wide), 3)
+      yield* Effect.replicateEffect(Scope.provide(pool.get, wide), 3)
       yield* Effect.scoped(Effect.replicateEffect(pool.get, 3))
       yield* pool.use(({ discard }) => discard)
       events.length = 0
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("7 seconds")
       yield* turns(10)
       yield* settle
@@ -112,10 +113,10 @@ describe("close answers when the sockets are gone", () => {
     return Effect.gen(function* () {
       const [scope, wide] = [yield* Scope.make(), yield* Scope.make()]
       const { events, pool } = yield* observed(scope, { shutdownTimeout: 0, closeTimeout: 0 })
-      yield* Scope.extend(pool.get, wide)
+      yield* Scope.provide(pool.get, wide)
       yield* settle
       events.length = 0
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust(0)
       yield* turns(5)
       yield* settle
@@ -131,7 +132,7 @@ describe("close answers when the sockets are gone", () => {
       const scope = yield* Scope.make()
       const { pool } = yield* observed(scope)
       yield* pool.use(() => Effect.void)
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("7 seconds")
       yield* Fiber.join(closing)
       assert.strictEqual((yield* pool.stats).state, "closed")

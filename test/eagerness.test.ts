@@ -1,9 +1,10 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { answerCloses, makeTransport } from "./support/handTransport.js"
 import { notYet, now, settle, url } from "./support/memoryPool.js"
 
@@ -64,13 +65,13 @@ describe("a retry schedule without a pause", () => {
             const timer = setInterval(() => {
               turns.timeouts += 1
             }, 10)
-            const sleeper = yield* Effect.fork(Effect.sleep("100 millis"))
+            const sleeper = yield* Effect.forkChild(Effect.sleep("100 millis"))
             const error = unavailable(yield* Effect.flip(Effect.scoped(pool.get)))
             isOver = true
             clearInterval(timer)
             assert.strictEqual(error.reason, "Timeout")
             assert.isAbove(error.attempts, 1)
-            assert.isNotNull(sleeper.unsafePoll(), "a sleep of another fiber has ended meanwhile")
+            assert.isDefined(poll(sleeper), "a sleep of another fiber has ended meanwhile")
             assert.isAbove(turns.immediates, 5)
             assert.isAbove(turns.timeouts, 2)
           }).pipe(Effect.scoped, Effect.provide(transport.layer))
@@ -84,14 +85,14 @@ describe("a retry schedule without a pause", () => {
       const transport = makeTransport({ connect: () => Effect.fail(lost()) })
       yield* Effect.gen(function* () {
         const pool = yield* WebSocketPool.make({ url, retry: Schedule.forever })
-        const first = yield* Effect.fork(Effect.scoped(pool.get))
+        const first = yield* Effect.forkChild(Effect.scoped(pool.get))
         yield* Effect.sleep("20 millis")
         yield* Fiber.interrupt(first)
         yield* Effect.sleep("20 millis")
         const { total, waiting } = yield* pool.stats
         assert.deepStrictEqual({ total, waiting }, { total: 0, waiting: 0 })
 
-        const second = yield* Effect.fork(Effect.flip(Effect.scoped(pool.get)))
+        const second = yield* Effect.forkChild(Effect.flip(Effect.scoped(pool.get)))
         yield* Effect.sleep("20 millis")
         yield* pool.close
         assert.strictEqual((yield* Fiber.join(second))._tag, "PoolClosedError")

@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import {
   collect,
   echo,
@@ -32,10 +32,10 @@ const counting = <A, E>(check: (connection: WebSocketConnection.WebSocketConnect
 
 /** A server that says something every so often, and reads all there is. */
 const talk =
-  (every: Duration.DurationInput): Handler =>
+  (every: Duration.Input): Handler =>
   (peer) =>
-    Effect.zipRight(
-      Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(every), peer.send("tick")))),
+    Effect.andThen(
+      Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), peer.send("tick")))),
       Effect.forever(peer.receive)
     )
 
@@ -82,7 +82,7 @@ describe("healthCheck of an idle connection runs once per pingInterval", () => {
     return Effect.gen(function* () {
       yield* use
       yield* TestClock.adjust("20 seconds")
-      yield* Effect.scoped(Effect.zipRight(WebSocketPool.get, TestClock.adjust("45 seconds")))
+      yield* Effect.scoped(Effect.andThen(WebSocketPool.get, TestClock.adjust("45 seconds")))
       assert.strictEqual(counter.checks, 0)
       for (let n = 0; n < 2; n++) yield* bothSides(counter, 30_000)
     }).pipe(
@@ -274,7 +274,7 @@ describe("healthCheck is no use", () => {
 describe("what healthCheck leaves unread", () => {
   const options = { pingInterval: "30 seconds", idleTimeout: never, validateAfterIdle: never } as const
   const check = ({ send }: WebSocketConnection.WebSocketConnection) =>
-    Effect.zipLeft(send("keep-alive"), Effect.sleep("1 second"))
+    Effect.tap(send("keep-alive"), () => Effect.sleep("1 second"))
 
   it.effect("closes the connection without drain", () => {
     const { healthCheck } = counting(check)
@@ -321,7 +321,7 @@ describe("what healthCheck leaves unread", () => {
   it.effect("is not what the server said before: a greeting waits for the first lease, unseen by the check", () => {
     const seen: Array<unknown> = []
     const { healthCheck } = counting(({ receive, send }) =>
-      Effect.zipRight(
+      Effect.andThen(
         send("keep-alive"),
         Effect.map(receive, (message) => seen.push(message))
       )
@@ -335,7 +335,7 @@ describe("what healthCheck leaves unread", () => {
       Effect.scoped,
       Effect.provide(
         poolWith({ ...options, healthCheck, minConnections: 1, drain: { quietPeriod: 0 } }, (peer) =>
-          Effect.zipRight(peer.send("welcome"), echo(peer))
+          Effect.andThen(peer.send("welcome"), echo(peer))
         )
       )
     )

@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import { assert, describe, it } from "#support/vitest"
 import { wsServer } from "./fixtures/servers.js"
 import { turns } from "./support/faults.js"
 
@@ -21,12 +21,12 @@ const server = Effect.map(
 )
 
 describe("a program that was held up for longer than a deadline", () => {
-  it.scopedLive("does not lose the connection that it was opening", () =>
+  it.live("does not lose the connection that it was opening", () =>
     Effect.gen(function* () {
       const url = yield* server
       yield* Effect.gen(function* () {
         const get = yield* Effect.forkScoped(WebSocketPool.get)
-        yield* Effect.yieldNow()
+        yield* Effect.yieldNow
         yield* holdUp(700)
         yield* get
         const { connectFailures, opened } = yield* WebSocketPool.stats
@@ -38,14 +38,14 @@ describe("a program that was held up for longer than a deadline", () => {
     })
   )
 
-  it.scopedLive("does not lose the connection that it was validating", () =>
+  it.live("does not lose the connection that it was validating", () =>
     Effect.gen(function* () {
       const url = yield* server
       yield* Effect.gen(function* () {
         const { id } = yield* WebSocketPool.use((connection) => Effect.succeed({ id: connection.id }))
         yield* Effect.sleep("30 millis")
         const get = yield* Effect.forkScoped(WebSocketPool.get)
-        yield* Effect.yieldNow()
+        yield* Effect.yieldNow
         assert.strictEqual((yield* WebSocketPool.stats).waiting, 1)
         yield* holdUp(700)
         assert.strictEqual((yield* get).id, id)
@@ -57,13 +57,13 @@ describe("a program that was held up for longer than a deadline", () => {
     })
   )
 
-  it.scopedLive("does not lose the connection that it was pinging", () =>
+  it.live("does not lose the connection that it was pinging", () =>
     Effect.gen(function* () {
       const url = yield* server
       yield* Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
         const ping = yield* Effect.forkScoped(connection.ping)
-        yield* Effect.yieldNow()
+        yield* Effect.yieldNow
         yield* holdUp(700)
         yield* ping
         yield* turns(5)

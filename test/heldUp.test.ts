@@ -1,11 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { repeated, withClock } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { type MovableClock, makeMovable } from "./support/clocks.js"
 import { answerCloses, answerPings, type HandSocket, makeTransport } from "./support/handTransport.js"
 import { notYet, now, settle, url } from "./support/memoryPool.js"
@@ -31,13 +32,13 @@ const program = <A>(
 ) =>
   Effect.gen(function* () {
     const clock = yield* makeMovable
-    const pool = yield* Effect.withClock(WebSocketPool.make({ ...quiet, shutdownTimeout: 0, ...options }), clock)
+    const pool = yield* withClock(WebSocketPool.make({ ...quiet, shutdownTimeout: 0, ...options }), clock.clock)
     yield* Effect.scoped(body(pool, clock))
   }).pipe(Effect.scoped, Effect.provide(transport.layer))
 
 const forkGet = (pool: Pool) => Effect.tap(Effect.forkScoped(pool.get), settle)
 
-const failureOf = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) => Effect.flip(now(fiber))
+const failureOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(now(fiber))
 
 /** The server's answers, and when they come: nothing is answered while `isSilent`. */
 const server = () => {
@@ -183,7 +184,7 @@ describe("a program that was held up allows for it once", () => {
   /** How late the look is at which pingTimeout has passed. */
   for (const late of ["30 millis", "1 second", "4 seconds"] as const) {
     const ping = (
-      body: (pool: Pool, socket: HandSocket, ping: Fiber.RuntimeFiber<unknown, unknown>) => Effect.Effect<void, unknown>
+      body: (pool: Pool, socket: HandSocket, ping: Fiber.Fiber<unknown, unknown>) => Effect.Effect<void, unknown>
     ) => {
       const { control, transport } = server()
       return program({ pingTimeout: "10 seconds" }, transport, (pool, clock) =>
@@ -205,7 +206,7 @@ describe("a program that was held up allows for it once", () => {
         Effect.gen(function* () {
           socket.pong()
           yield* settle
-          const exit = yield* now(ping as Fiber.RuntimeFiber<{ readonly _tag: string }>)
+          const exit = yield* now(ping as Fiber.Fiber<{ readonly _tag: string }>)
           assert.strictEqual(exit._tag, "Success")
           yield* TestClock.adjust("1 minute")
           assert.strictEqual((yield* pool.stats).healthCheckFailures, 0)
@@ -259,15 +260,15 @@ describe("a program that was held up allows for it once", () => {
     return program({ drain: { quietPeriod: "4 seconds", timeout: "10 seconds" } }, transport, (pool, clock) =>
       Effect.gen(function* () {
         yield* pool.use(() => Effect.void)
-        const talk = Effect.zipRight(
+        const talk = Effect.andThen(
           Effect.sync(() => transport.sockets[0]!.message("late")),
           TestClock.adjust("1 second")
         )
-        yield* Effect.repeatN(talk, 6)
+        yield* repeated(talk, 6)
         clock.holdUp("3 seconds")
-        yield* Effect.repeatN(talk, 2)
+        yield* repeated(talk, 2)
         assert.strictEqual((yield* pool.stats).drainTimeouts, 0)
-        yield* Effect.repeatN(talk, 4)
+        yield* repeated(talk, 4)
         assert.strictEqual((yield* pool.stats).drainTimeouts, 0)
         yield* talk
         assert.strictEqual((yield* pool.stats).drainTimeouts, 1)

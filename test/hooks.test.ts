@@ -1,10 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as TestClock from "effect/TestClock"
 import { PoolError, type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as TestClock from "#effect/testing/TestClock"
+import { logger } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
 
 type Hook = NonNullable<WebSocketPool.Options["onConnect"]>
@@ -33,14 +32,11 @@ const rejections = Effect.acquireRelease(
 )
 
 /** Rejections are told of after a turn of the event loop. */
-const turn = Effect.async<void>((resume) => void setTimeout(() => resume(Effect.void), 0))
+const turn = Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 0))
 
 const warnings = () => {
   const messages: Array<string> = []
-  const logger = Logger.make(({ cause, logLevel, message }) => {
-    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) messages.push(`${String(message)} ${String(cause)}`)
-  })
-  return { messages, layer: Logger.replace(Logger.defaultLogger, logger) }
+  return { messages, layer: logger(({ cause, message }) => messages.push(`${message} ${cause}`), "Warn") }
 }
 
 const reasons = (events: ReadonlyArray<PoolEvent.PoolEvent>) =>
@@ -159,7 +155,7 @@ describe("step of a failed setup", () => {
   for (const [what, options, step, isRetryable, says] of cases) {
     it.effect(`names what has failed: ${what}`, () =>
       Effect.gen(function* () {
-        const get = yield* Effect.fork(failure)
+        const get = yield* Effect.forkChild(failure)
         yield* TestClock.adjust("10 seconds")
         const error = yield* Fiber.join(get)
         assert.deepInclude(error, { reason: "Setup", step, isRetryable, attempts: isRetryable ? 4 : 1 })
@@ -187,7 +183,7 @@ describe("step of a failed setup", () => {
     let attempts = 0
     const headers = Effect.suspend(() => (++attempts === 1 ? Effect.fail("no token yet") : Effect.succeed({})))
     return Effect.gen(function* () {
-      const get = yield* Effect.fork(failure)
+      const get = yield* Effect.forkChild(failure)
       yield* TestClock.adjust("10 seconds")
       const error = yield* Fiber.join(get)
       assert.deepInclude(error, { reason: "Setup", step: "onConnect", attempts: 4 })

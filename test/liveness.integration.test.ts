@@ -1,10 +1,10 @@
 import type { Socket } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { WebSocket } from "ws"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import { assert, describe, it } from "#support/vitest"
 import { type Listening, wsServer } from "./fixtures/servers.js"
 import { until } from "./support/faults.js"
 
@@ -43,7 +43,7 @@ describe("a line that is dead is ended", () => {
     ["text", '{"type":"KeepAlive"}'],
     ["binary", new Uint8Array(512)]
   ] as const) {
-    it.scopedLive(`under a holder that sends a heartbeat of ${what}`, () =>
+    it.live(`under a holder that sends a heartbeat of ${what}`, () =>
       Effect.gen(function* () {
         const { die, url } = yield* mortal
         yield* Effect.gen(function* () {
@@ -56,7 +56,7 @@ describe("a line that is dead is ended", () => {
     )
   }
 
-  it.scopedLive("under a holder that sends a heartbeat now and then, further apart than the pings", () =>
+  it.live("under a holder that sends a heartbeat now and then, further apart than the pings", () =>
     Effect.gen(function* () {
       const { die, url } = yield* mortal
       yield* Effect.gen(function* () {
@@ -68,7 +68,7 @@ describe("a line that is dead is ended", () => {
     })
   )
 
-  it.scopedLive("under a holder that repeats a ping, however short it waits for each", () =>
+  it.live("under a holder that repeats a ping, however short it waits for each", () =>
     Effect.gen(function* () {
       const { die, url } = yield* mortal
       yield* Effect.gen(function* () {
@@ -81,7 +81,7 @@ describe("a line that is dead is ended", () => {
     })
   )
 
-  it.scopedLive("under a holder whose send is blocked, since the server reads no more", () =>
+  it.live("under a holder whose send is blocked, since the server reads no more", () =>
     Effect.gen(function* () {
       const { peers, url } = yield* mortal
       yield* Effect.gen(function* () {
@@ -120,12 +120,12 @@ describe("a line that is slow is left alone", () => {
     ["many messages", 1024, 64 * KiB],
     ["one message", 1, 64 * 1024 * KiB]
   ] as const) {
-    it.scopedLive(`while ${what} of several MiB go out, with a pingTimeout far shorter than that takes`, () =>
+    it.live(`while ${what} of several MiB go out, with a pingTimeout far shorter than that takes`, () =>
       Effect.gen(function* () {
         const server = yield* slow(count * size)
         yield* Effect.gen(function* () {
           const connection = yield* WebSocketPool.get
-          yield* Effect.repeatN(connection.send(new Uint8Array(size)), count - 1)
+          yield* Effect.repeat(connection.send(new Uint8Array(size)), { times: count - 1 })
           assert.strictEqual(yield* connection.receive, "got it")
           const { closed, healthCheckFailures } = yield* WebSocketPool.stats
           assert.deepStrictEqual({ closed, healthCheckFailures }, { closed: 0, healthCheckFailures: 0 })
@@ -144,7 +144,7 @@ describe("a line that is slow is left alone", () => {
     )
   }
 
-  it.scopedLive("while its server answers pings, whatever else it does not say", () =>
+  it.live("while its server answers pings, whatever else it does not say", () =>
     Effect.gen(function* () {
       const { url } = yield* mortal
       yield* Effect.gen(function* () {
@@ -152,7 +152,7 @@ describe("a line that is slow is left alone", () => {
         const connection = yield* WebSocketPool.get
         const before = yield* connection.info
         yield* Effect.forEach(Array.from({ length: 100 }), () =>
-          Effect.zipRight(connection.send("beat"), Effect.sleep("10 millis"))
+          Effect.andThen(connection.send("beat"), Effect.sleep("10 millis"))
         )
         assert.isAbove((yield* connection.info).lastActivityAt, before.lastActivityAt)
         assert.strictEqual((yield* pool.stats).closed, 0)
@@ -162,7 +162,7 @@ describe("a line that is slow is left alone", () => {
 })
 
 describe("after an outage on real lines", () => {
-  it.scopedLive("one get finds out, and the others open new connections", () =>
+  it.live("one get finds out, and the others open new connections", () =>
     Effect.gen(function* () {
       const { die, peers, url } = yield* mortal
       yield* Effect.gen(function* () {

@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { answerCloses, makeTransport } from "./support/handTransport.js"
 import { collect, expectTag, notYet, now, peers, poolWith, settle, url } from "./support/memoryPool.js"
 import { lease } from "./support/wire.js"
@@ -133,7 +133,7 @@ describe("a connection that is lost under a lease", () => {
       yield* lease(yield* pool)
       yield* (yield* peers)[0]!.destroy
       yield* settle
-      const closing = yield* Effect.fork((yield* pool).close)
+      const closing = yield* Effect.forkChild((yield* pool).close)
       yield* settle
       yield* now(closing)
       assert.deepInclude(yield* counts, { acquired: 1, closed: 1, opened: 1, released: 0, total: 0 })
@@ -171,7 +171,7 @@ describe("a connection that is lost under a lease", () => {
       yield* settle
       notYet(get)
       // In one step: it is granted to who waits, and is gone before that fiber has run.
-      yield* Effect.zipRight(
+      yield* Effect.andThen(
         first.release,
         Effect.sync(() => transport.sockets[0]!.lose())
       )
@@ -195,7 +195,7 @@ describe("maxWaiters: 0", () => {
   // It failed with "0 of 1 leased".
   it.effect("lets a get wait for the place of a closing socket", () =>
     Effect.gen(function* () {
-      yield* Effect.zipRight(
+      yield* Effect.andThen(
         WebSocketPool.use(() => Effect.void),
         Effect.flatMap(peers, (all) => all[0]!.silence)
       )

@@ -1,27 +1,29 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { answerCloses, makeTransport } from "./support/handTransport.js"
 import { notYet, now, settle, url } from "./support/memoryPool.js"
 
 type Pool = WebSocketPool.WebSocketPool
 
-const refused = (status: number, retryAfter?: Duration.DurationInput) =>
+const refused = (status: number, retryAfter?: Duration.Input) =>
   new WebSocketTransport.TransportError({
     reason: "Handshake",
     status,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) }),
+    ...(retryAfter === undefined ? {} : { retryAfter: Option.getOrThrow(Duration.fromInput(retryAfter)) }),
     cause: new Error(`Unexpected server response: ${status}`)
   })
 
 /** A server that refuses as long as it is told to; it counts the attempts at each host. */
-const server = (status = 503, retryAfter: Duration.DurationInput | undefined = "30 seconds") => {
-  const control: { refuses: boolean | string; status: number; retryAfter: Duration.DurationInput | undefined } = {
+const server = (status = 503, retryAfter: Duration.Input | undefined = "30 seconds") => {
+  const control: { refuses: boolean | string; status: number; retryAfter: Duration.Input | undefined } = {
     refuses: true,
     status,
     retryAfter
@@ -49,7 +51,7 @@ const program = <A>(
   Effect.gen(function* () {
     const pool = yield* WebSocketPool.make({ url, acquireTimeout: "10 minutes", ...options })
     yield* Effect.scoped(body(pool))
-    const closing = yield* Effect.tap(Effect.fork(pool.close), settle)
+    const closing = yield* Effect.tap(Effect.forkChild(pool.close), settle)
     yield* now(closing)
     const { opened, closed, total, waiting } = yield* pool.stats
     assert.deepStrictEqual({ open: opened - closed, total, waiting }, { open: 0, total: 0, waiting: 0 })
@@ -58,7 +60,7 @@ const program = <A>(
 
 const forkGet = (pool: Pool) => Effect.tap(Effect.forkScoped(pool.get), settle)
 
-const failureOf = (fiber: Fiber.RuntimeFiber<unknown, PoolError.AcquireError>) =>
+const failureOf = (fiber: Fiber.Fiber<unknown, PoolError.AcquireError>) =>
   Effect.map(Effect.flip(Effect.asVoid(now(fiber))), (error) => {
     assert.instanceOf(error, PoolError.ConnectionUnavailableError)
     return error
@@ -156,7 +158,11 @@ describe("Retry-After", () => {
     // The first is refused, the second was under way then.
     const transport = makeTransport({
       connect: (_, index) =>
-        index === 0 ? Effect.fail(refused(503, "30 seconds")) : index === 1 ? Effect.sleep("5 seconds") : Effect.void,
+        index === 0
+          ? Effect.andThen(Effect.yieldNow, Effect.fail(refused(503, "30 seconds")))
+          : index === 1
+            ? Effect.sleep("5 seconds")
+            : Effect.void,
       onClose: answerCloses
     })
     return Effect.gen(function* () {
@@ -233,7 +239,7 @@ describe("a get that cannot outlast Retry-After", () => {
     return program(refusing, { acquireTimeout: "10 seconds" }, (pool) =>
       Effect.gen(function* () {
         refusing.control.refuses = false
-        const holder = yield* Effect.fork(pool.use(() => Effect.sleep("5 seconds")))
+        const holder = yield* Effect.forkChild(pool.use(() => Effect.sleep("5 seconds")))
         yield* settle
         refusing.control.refuses = true
         const get = yield* forkGet(pool)
@@ -400,10 +406,10 @@ describe("while held off", () => {
           const get = yield* forkGet(pool)
           yield* TestClock.adjust("1 second")
           const before = refusing.attempts.length
-          const closing = yield* Effect.tap(Effect.fork(pool.close), settle)
+          const closing = yield* Effect.tap(Effect.forkChild(pool.close), settle)
           yield* now(closing)
           assert.strictEqual((yield* pool.stats).total, 0)
-          assert.isNotNull(get.unsafePoll())
+          assert.isDefined(poll(get))
           yield* TestClock.adjust("2 minutes")
           assert.strictEqual(refusing.attempts.length, before)
         })

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#support/vitest"
 import { kinds } from "./simulation/kinds.js"
 import type { Setting, Step } from "./simulation/program.js"
 import { simulate } from "./simulation/run.js"

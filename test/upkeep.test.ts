@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as TestClock from "#effect/testing/TestClock"
+import { randomly } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
 
 const never = Duration.infinity
@@ -11,7 +11,7 @@ const never = Duration.infinity
 const quiet = { pingInterval: never, validateAfterIdle: never, idleTimeout: never } as const
 
 /** Jitter at its middle: pauses are what they are called. */
-const withoutJitter = Effect.withRandom(Random.fixed([0.5]))
+const withoutJitter = randomly([0.5])
 
 const opened = Effect.map(WebSocketPool.stats, ({ opened }) => opened)
 const total = Effect.map(WebSocketPool.stats, ({ total }) => total)
@@ -63,7 +63,7 @@ describe("a pool does not keep itself empty", () => {
   it.effect("by refresh", () =>
     Effect.gen(function* () {
       const refresh = Effect.flatMap(WebSocketPool.WebSocketPool, (pool) => pool.refresh)
-      assert.isAtMost(yield* emptySeconds(60, Effect.zipRight(Effect.sleep(0), refresh)), 1)
+      assert.isAtMost(yield* emptySeconds(60, Effect.andThen(Effect.sleep(0), refresh)), 1)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ ...quiet, minConnections: 3 })))
   )
 })

@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { answerCloses, answerPings, type HandSocket, makeTransport } from "./support/handTransport.js"
 import { collect, notYet, now, peers, poolWith, settle, url } from "./support/memoryPool.js"
 
@@ -20,7 +20,7 @@ const forkNew = Effect.tap(Effect.forkScoped(WebSocketPool.getNew), settle)
 const closings = (events: ReadonlyArray<PoolEvent.PoolEvent>) =>
   events.flatMap((event) => (event._tag === "ConnectionClosed" ? [event.reason] : []))
 
-const idOf = <E>(fiber: Fiber.RuntimeFiber<{ readonly id: string }, E>) => Effect.map(now(fiber), ({ id }) => id)
+const idOf = <E>(fiber: Fiber.Fiber<{ readonly id: string }, E>) => Effect.map(now(fiber), ({ id }) => id)
 
 const never = Duration.infinity
 
@@ -249,7 +249,7 @@ describe("suspects", () => {
     Effect.gen(function* () {
       const pool = yield* WebSocketPool.WebSocketPool
       yield* Effect.scoped(outage(3))
-      const closing = yield* Effect.fork(pool.close)
+      const closing = yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("1999 millis")
       notYet(closing)
       yield* TestClock.adjust("1 millis")

@@ -1,14 +1,14 @@
 import { runInNewContext } from "node:vm"
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
 import { WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Schema from "#effect/Schema"
+import { assert, describe, it } from "#support/vitest"
 import { echo, peers, poolWith, settle } from "../support/memoryPool.js"
 
 const defectOf = <A, E>(exit: Exit.Exit<A, E>): unknown => {
-  assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+  assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
   return Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 }
 

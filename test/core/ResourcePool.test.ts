@@ -1,24 +1,31 @@
-import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import { pipe } from "effect/Function"
-import * as HashSet from "effect/HashSet"
-import * as Logger from "effect/Logger"
-import * as Pool from "effect/Pool"
-import * as Random from "effect/Random"
-import type * as Scheduler from "effect/Scheduler"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import type { PoolClosedError } from "effect-websocket-pool/PoolError"
 import * as ResourcePool from "effect-websocket-pool/ResourcePool"
 import * as fc from "fast-check"
+import * as Cause from "#effect/Cause"
+import * as Clock from "#effect/Clock"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import { pipe } from "#effect/Function"
+import * as Pool from "#effect/Pool"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import type { Steps } from "#support/fibers"
+import {
+  failuresOf,
+  forkStepwise,
+  interruptNow,
+  isInterruptibleHere,
+  makeInherited,
+  poll,
+  randomly,
+  seeded,
+  withClock
+} from "#support/fibers"
+import { logger } from "#support/telemetry"
+import { assert, describe, expectTypeOf, it } from "#support/vitest"
 
 // Fixtures
 
@@ -43,9 +50,9 @@ class Items<E = never> {
 
   readonly acquire: Effect.Effect<number, E, Scope.Scope> = Effect.suspend(() => {
     const n = ++this.started
-    return Effect.zipRight(
+    return Effect.andThen(
       this.making(n),
-      Effect.zipRight(
+      Effect.andThen(
         Effect.addFinalizer(() => this.finalise(n)),
         Effect.sync(() => {
           this.made.push(n)
@@ -69,8 +76,7 @@ const items = <E = never>(
   finalising?: (n: number) => Effect.Effect<unknown>
 ): Items<E> => new Items(making, finalising)
 
-const slow = (n: number, duration: Duration.DurationInput) => (i: number) =>
-  i === n ? Effect.sleep(duration) : Effect.void
+const slow = (n: number, duration: Duration.Input) => (i: number) => (i === n ? Effect.sleep(duration) : Effect.void)
 
 /** A lease that ends when the test says so. */
 interface Lease<A> {
@@ -80,7 +86,7 @@ interface Lease<A> {
 
 const leaseOf = <A, E>(get: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<Lease<A>, E> =>
   Effect.flatMap(Scope.make(), (scope) =>
-    Effect.map(Scope.extend(get, scope), (item) => ({ item, release: Scope.close(scope, Exit.void) }))
+    Effect.map(Scope.provide(get, scope), (item) => ({ item, release: Scope.close(scope, Exit.void) }))
   )
 
 const lease = <A, E>(pool: ResourcePool.ResourcePool<A, E>) => leaseOf(ResourcePool.get(pool))
@@ -89,14 +95,14 @@ const lease = <A, E>(pool: ResourcePool.ResourcePool<A, E>) => leaseOf(ResourceP
 const settle = TestClock.adjust(0)
 
 /** Starts something that will have to wait. */
-const forkWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.zipLeft(Effect.fork(effect), settle)
+const forkWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.tap(Effect.forkChild(effect), () => settle)
 
-const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean => fiber.unsafePoll() !== null
+const isDone = (fiber: Fiber.Fiber<unknown, unknown>): boolean => poll(fiber) !== undefined
 
 /** A pool that is closed within a test. */
 const closeable = <A, E, R>(make: Effect.Effect<A, E, R | Scope.Scope>) =>
   Effect.flatMap(Scope.make(), (scope) =>
-    Effect.map(Scope.extend(make, scope), (pool) => ({ pool, close: Scope.close(scope, Exit.void) }))
+    Effect.map(Scope.provide(make, scope), (pool) => ({ pool, close: Scope.close(scope, Exit.void) }))
   )
 
 const makePool = <E>(
@@ -106,7 +112,7 @@ const makePool = <E>(
     readonly max: number
     readonly concurrency?: number
     readonly targetUtilization?: number
-    readonly timeToLive?: Duration.DurationInput
+    readonly timeToLive?: Duration.Input
     readonly timeToLiveStrategy?: "creation" | "usage"
   }
 ) => ResourcePool.makeWithTTL({ min: 0, timeToLive: Duration.infinity, ...options, acquire: from.acquire })
@@ -124,7 +130,7 @@ interface Implementation {
     readonly min: number
     readonly max: number
     readonly concurrency?: number
-    readonly timeToLive?: Duration.DurationInput
+    readonly timeToLive?: Duration.Input
   }) => Effect.Effect<AnyPool<A, E>, never, Scope.Scope>
 }
 
@@ -148,7 +154,7 @@ describe.each([
   ["ResourcePool", ours],
   ["Effect's Pool", effects]
 ] as const)("kept from Pool: %s", (_, implementation) => {
-  it.scoped("makes min items ahead", () =>
+  it.effect("makes min items ahead", () =>
     Effect.gen(function* () {
       const all = items()
       yield* implementation.make({ acquire: all.acquire, min: 3, max: 5 })
@@ -157,7 +163,7 @@ describe.each([
     })
   )
 
-  it.scoped("grows to max on demand, and no further", () =>
+  it.effect("grows to max on demand, and no further", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* implementation.make({ acquire: all.acquire, min: 1, max: 3 })
@@ -177,7 +183,7 @@ describe.each([
     })
   )
 
-  it.scoped("creates again when it is tried again after a failed creation", () =>
+  it.effect("creates again when it is tried again after a failed creation", () =>
     Effect.gen(function* () {
       const all = items((n) => (n < 3 ? Effect.fail(`failure ${n}`) : Effect.void))
       const pool = yield* implementation.make({ acquire: all.acquire, min: 0, max: 1 })
@@ -188,7 +194,7 @@ describe.each([
     })
   )
 
-  it.scoped("takes an item back when its scope closes", () =>
+  it.effect("takes an item back when its scope closes", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* implementation.make({ acquire: all.acquire, min: 0, max: 1 })
@@ -198,7 +204,7 @@ describe.each([
     })
   )
 
-  it.scoped("finalises an invalidated item when its last holder lets go, and replaces it up to min", () =>
+  it.effect("finalises an invalidated item when its last holder lets go, and replaces it up to min", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* implementation.make({ acquire: all.acquire, min: 1, max: 1, concurrency: 2 })
@@ -216,7 +222,7 @@ describe.each([
     })
   )
 
-  it.scoped("runs all finalisers though one of them has a defect", () =>
+  it.effect("runs all finalisers though one of them has a defect", () =>
     Effect.gen(function* () {
       const all = items(undefined, (n) => (n === 2 ? Effect.die("defect") : Effect.void))
       const { close } = yield* closeable(implementation.make({ acquire: all.acquire, min: 3, max: 3 }))
@@ -226,7 +232,7 @@ describe.each([
     })
   )
 
-  it.scoped("finalises every item when its scope closes, and waits for those on loan", () =>
+  it.effect("finalises every item when its scope closes, and waits for those on loan", () =>
     Effect.gen(function* () {
       const all = items()
       const { pool, close } = yield* closeable(implementation.make({ acquire: all.acquire, min: 2, max: 2 }))
@@ -248,10 +254,10 @@ describe.each([
 const duration = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const start = yield* Clock.currentTimeMillis
-    const fiber = yield* Effect.fork(Effect.zipRight(Effect.exit(effect), Clock.currentTimeMillis))
+    const fiber = yield* Effect.forkChild(Effect.andThen(Effect.exit(effect), Clock.currentTimeMillis))
     yield* TestClock.adjust("5 seconds")
-    const end = fiber.unsafePoll()
-    return end === null ? Number.POSITIVE_INFINITY : (yield* end) - start
+    const end = poll(fiber)
+    return end === undefined ? Number.POSITIVE_INFINITY : (yield* end) - start
   })
 
 /** One measure for each of the seven points in which this pool wants to be better. */
@@ -276,7 +282,7 @@ const measures = {
     Effect.gen(function* () {
       const pool = yield* make({ acquire: items(slow(2, "2 seconds")).acquire, min: 0, max: 2 })
       const { release } = yield* leaseOf(pool.get)
-      yield* Effect.fork(Effect.delay(release, "90 millis"))
+      yield* Effect.forkChild(Effect.delay(release, "90 millis"))
       return yield* duration(Effect.scoped(pool.get))
     }),
 
@@ -287,14 +293,14 @@ const measures = {
       const pool = yield* make({ acquire: items().acquire, min: 0, max: 1 })
       const getAs = (name: string) =>
         Effect.scoped(
-          Effect.zipRight(
+          Effect.andThen(
             pool.get,
             Effect.sync(() => served.push(name))
           )
         )
       const { release } = yield* leaseOf(pool.get)
       const waiter = yield* forkWaiting(getAs("who waited"))
-      yield* Effect.zipRight(release, getAs("who came later"))
+      yield* Effect.andThen(release, getAs("who came later"))
       yield* Fiber.join(waiter)
       return served
     }),
@@ -303,7 +309,7 @@ const measures = {
   afterFailures: ({ make }: Implementation) =>
     Effect.gen(function* () {
       let isUp = false
-      const all = items(() => Effect.zipRight(Effect.yieldNow(), isUp ? Effect.void : Effect.fail("failure")))
+      const all = items(() => Effect.andThen(Effect.yieldNow, isUp ? Effect.void : Effect.fail("failure")))
       const pool = yield* make({ acquire: all.acquire, min: 3, max: 3 })
       yield* settle
       assert.strictEqual(all.started, 3)
@@ -317,7 +323,7 @@ const measures = {
   /** How many of three items to keep there are a minute after making them has failed, with nobody asking. */
   madeUpFor: ({ make }: Implementation) =>
     Effect.gen(function* () {
-      const all = items((n) => Effect.zipRight(Effect.yieldNow(), n > 3 ? Effect.void : Effect.fail("failure")))
+      const all = items((n) => Effect.andThen(Effect.yieldNow, n > 3 ? Effect.void : Effect.fail("failure")))
       yield* make({ acquire: all.acquire, min: 3, max: 3 })
       yield* TestClock.adjust("1 minute")
       return all.existing.length
@@ -328,8 +334,8 @@ const measures = {
     Effect.gen(function* () {
       const all = items()
       const pool = yield* make({ acquire: all.acquire, min: 0, max: 5, timeToLive: "200 millis" })
-      yield* Effect.scoped(Effect.zipRight(pool.get, Effect.sleep("30 millis"))).pipe(
-        Effect.zipRight(Effect.sleep("40 millis")),
+      yield* Effect.scoped(Effect.andThen(pool.get, Effect.sleep("30 millis"))).pipe(
+        Effect.andThen(Effect.sleep("40 millis")),
         Effect.forever,
         Effect.forkScoped
       )
@@ -351,11 +357,11 @@ const measures = {
       const all = items(undefined, () => Effect.sleep("2 seconds"))
       const pool = yield* make({ acquire: all.acquire, min: 0, max: 1 })
       const item = yield* Effect.scoped(pool.get)
-      yield* Effect.fork(pool.invalidate(item))
+      yield* Effect.forkChild(pool.invalidate(item))
       yield* forkWaiting(Effect.scoped(pool.get))
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(all.made.length, 2)
-      yield* Effect.addFinalizer(() => Effect.asVoid(Effect.fork(TestClock.adjust("2 seconds"))))
+      yield* Effect.addFinalizer(() => Effect.asVoid(Effect.forkChild(TestClock.adjust("2 seconds"))))
       return all.most
     }),
 
@@ -367,7 +373,7 @@ const measures = {
       const says = Effect.matchCause(Effect.scoped(pool.get), {
         onSuccess: () => "item",
         onFailure: (cause) =>
-          Cause.isFailType(cause) ? cause.error._tag : Cause.isInterrupted(cause) ? "interrupted" : "something else"
+          failuresOf(cause)[0]?._tag ?? (Cause.hasInterrupts(cause) ? "interrupted" : "something else")
       })
       const waiter = yield* forkWaiting(says)
       const closing = yield* forkWaiting(close)
@@ -378,93 +384,93 @@ const measures = {
 }
 
 describe("better than Effect's Pool", () => {
-  it.scoped("1. get is interrupted at once, a creation in flight included", () =>
+  it.effect("1. get is interrupted at once, a creation in flight included", () =>
     Effect.map(measures.givingUp(ours), (millis) => assert.strictEqual(millis, 100))
   )
 
-  it.scoped("2. one slow creation holds nobody else back", () =>
+  it.effect("2. one slow creation holds nobody else back", () =>
     Effect.map(measures.nextToASlowCreation(ours), (millis) => assert.strictEqual(millis, 0))
   )
 
-  it.scoped("3. a waiter takes whichever comes first, an item given back or one newly made", () =>
+  it.effect("3. a waiter takes whichever comes first, an item given back or one newly made", () =>
     Effect.map(measures.untilAnItemIsGivenBack(ours), (millis) => assert.strictEqual(millis, 90))
   )
 
-  it.scoped("3. nobody overtakes", () =>
+  it.effect("3. nobody overtakes", () =>
     Effect.map(measures.order(ours), (served) => assert.deepStrictEqual(served, ["who waited", "who came later"]))
   )
 
-  it.scoped("4. failures are never kept", () =>
+  it.effect("4. failures are never kept", () =>
     Effect.map(measures.afterFailures(ours), (said) => assert.deepStrictEqual(said, ["item", "item", "item"]))
   )
 
-  it.scoped("4. making min is never given up", () =>
+  it.effect("4. making min is never given up", () =>
     Effect.map(measures.madeUpFor(ours), (count) => assert.strictEqual(count, 3))
   )
 
-  it.scoped("5. an item in steady use is not closed", () =>
+  it.effect("5. an item in steady use is not closed", () =>
     Effect.map(measures.forOneInSteadyUse(ours), (made) => assert.strictEqual(made, 1))
   )
 
-  it.scoped("5. the most recently used item comes first, so that the others go idle", () =>
+  it.effect("5. the most recently used item comes first, so that the others go idle", () =>
     Effect.map(measures.usedByOne(ours), (count) => assert.strictEqual(count, 1))
   )
 
-  it.scoped("6. max bounds all items that exist, those included that are still being finalised", () =>
+  it.effect("6. max bounds all items that exist, those included that are still being finalised", () =>
     Effect.map(measures.most(ours), (most) => assert.strictEqual(most, 1))
   )
 
-  it.scoped("7. a closed pool answers with PoolClosedError", () =>
+  it.effect("7. a closed pool answers with PoolClosedError", () =>
     Effect.map(measures.closed(ours), (said) => assert.deepStrictEqual(said, ["PoolClosedError", "PoolClosedError"]))
   )
 })
 
 describe("Effect's Pool by the same measures", () => {
-  it.scoped("1. get is interrupted when the creation has ended", () =>
+  it.effect("1. get is interrupted when the creation has ended", () =>
     Effect.map(measures.givingUp(effects), (millis) => assert.strictEqual(millis, 2_000))
   )
 
-  it.scoped("2. a slow creation holds back who comes later", () =>
+  it.effect("2. a slow creation holds back who comes later", () =>
     Effect.map(measures.nextToASlowCreation(effects), (millis) => assert.strictEqual(millis, 2_000))
   )
 
-  it.scoped("3. an item given back has to wait for a creation", () =>
+  it.effect("3. an item given back has to wait for a creation", () =>
     Effect.map(measures.untilAnItemIsGivenBack(effects), (millis) => assert.strictEqual(millis, 2_000))
   )
 
-  it.scoped("3. who comes later overtakes", () =>
+  it.effect("3. who comes later overtakes", () =>
     Effect.map(measures.order(effects), (served) => assert.deepStrictEqual(served, ["who came later", "who waited"]))
   )
 
-  it.scoped("4. failures are kept", () =>
+  it.effect("4. failures are kept", () =>
     Effect.map(measures.afterFailures(effects), (said) =>
       assert.deepStrictEqual(said, ["failure", "failure", "failure"])
     )
   )
 
-  it.scoped("4. making min is given up", () =>
+  it.effect("4. making min is given up", () =>
     Effect.map(measures.madeUpFor(effects), (count) => assert.strictEqual(count, 0))
   )
 
-  it.scoped("5. an item in steady use is closed", () =>
+  it.effect("5. an item in steady use is closed", () =>
     Effect.map(measures.forOneInSteadyUse(effects), (made) => assert.isAbove(made, 1))
   )
 
-  it.scoped("5. items are used in rotation, so that none goes idle", () =>
+  it.effect("5. items are used in rotation, so that none goes idle", () =>
     Effect.map(measures.usedByOne(effects), (count) => assert.strictEqual(count, 3))
   )
 
-  it.scoped("6. more than max items exist", () =>
+  it.effect("6. more than max items exist", () =>
     Effect.map(measures.most(effects), (most) => assert.strictEqual(most, 2))
   )
 
-  it.scoped("7. a closed pool interrupts", () =>
+  it.effect("7. a closed pool interrupts", () =>
     Effect.map(measures.closed(effects), (said) => assert.deepStrictEqual(said, ["interrupted", "interrupted"]))
   )
 })
 
 describe("make", () => {
-  it.scoped("makes all items ahead, at once, and does not wait for them", () =>
+  it.effect("makes all items ahead, at once, and does not wait for them", () =>
     Effect.gen(function* () {
       const all = items(() => Effect.sleep("1 second"))
       yield* ResourcePool.make({ acquire: all.acquire, size: 10 })
@@ -476,7 +482,7 @@ describe("make", () => {
     })
   )
 
-  it.scoped("makes no more than that, and keeps them for ever", () =>
+  it.effect("makes no more than that, and keeps them for ever", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* ResourcePool.make({ acquire: all.acquire, size: 2 })
@@ -491,7 +497,7 @@ describe("make", () => {
     })
   )
 
-  it.scoped("lends one item as often as concurrency says", () =>
+  it.effect("lends one item as often as concurrency says", () =>
     Effect.gen(function* () {
       const pool = yield* ResourcePool.make({ acquire: items().acquire, size: 1, concurrency: 3 })
       const leases = yield* Effect.replicateEffect(lease(pool), 3)
@@ -503,20 +509,20 @@ describe("make", () => {
     })
   )
 
-  class Service extends Context.Tag("Service")<Service, string>() {}
+  class Service extends Context.Service<Service, string>()("Service") {}
 
-  it.scoped("gives acquire the services and fiber refs that were there when the pool was made", () =>
+  it.effect("gives acquire the services and fiber refs that were there when the pool was made", () =>
     Effect.gen(function* () {
-      const ref = FiberRef.unsafeMake("neither")
-      const acquire = Effect.zip(Service, FiberRef.get(ref))
+      const inherited = makeInherited("neither")
+      const acquire = Effect.zip(Service, inherited.get)
       const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 1, max: 2, timeToLive: "1 hour" }).pipe(
         Effect.provideService(Service, "of the pool"),
-        Effect.locally(ref, "of the pool")
+        inherited.set("of the pool")
       )
       // The first is made ahead, the second for this `get`.
       const got = yield* Effect.replicateEffect(ResourcePool.get(pool), 2).pipe(
         Effect.provideService(Service, "of the get"),
-        Effect.locally(ref, "of the get")
+        inherited.set("of the get")
       )
       assert.deepStrictEqual(got, [
         ["of the pool", "of the pool"],
@@ -538,7 +544,7 @@ describe("make", () => {
   })
 
   it("has these types", () => {
-    const acquire = Effect.zipRight(Service, Effect.fail("failure" as const)).pipe(Effect.as(1))
+    const acquire = Effect.andThen(Service, Effect.fail("failure" as const)).pipe(Effect.as(1))
     expectTypeOf(ResourcePool.make({ acquire, size: 1 })).toEqualTypeOf<
       Effect.Effect<ResourcePool.ResourcePool<number, "failure">, never, Scope.Scope | Service>
     >()
@@ -553,7 +559,7 @@ describe("make", () => {
 
 describe("makeWithTTL", () => {
   describe("size", () => {
-    it.scoped("starts with min items and grows on demand", () =>
+    it.effect("starts with min items and grows on demand", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { min: 1, max: 3 })
@@ -565,7 +571,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("makes no more than max items though min says so", () =>
+    it.effect("makes no more than max items though min says so", () =>
       Effect.gen(function* () {
         const all = items()
         yield* makePool(all, { min: 5, max: 3 })
@@ -574,11 +580,11 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("starts as many creations at once as there are waiters", () =>
+    it.effect("starts as many creations at once as there are waiters", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.sleep("1 second"))
         const pool = yield* makePool(all, { max: 4 })
-        const waiters = yield* Effect.replicateEffect(Effect.fork(lease(pool)), 6)
+        const waiters = yield* Effect.replicateEffect(Effect.forkChild(lease(pool)), 6)
         yield* settle
         assert.strictEqual(all.started, 4)
         yield* TestClock.adjust("1 second")
@@ -588,7 +594,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("counts an item that is still being finalised", () =>
+    it.effect("counts an item that is still being finalised", () =>
       Effect.gen(function* () {
         const all = items(undefined, () => Effect.sleep("1 second"))
         const { pool, close } = yield* closeable(makePool(all, { max: 1 }))
@@ -623,12 +629,14 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("gets a place back from a finaliser with a defect, and logs it", () =>
+    it.effect("gets a place back from a finaliser with a defect, and logs it", () =>
       Effect.gen(function* () {
         const logged: Array<string> = []
-        const logger = Logger.make(({ cause, message }) => logged.push(`${message}: ${Cause.pretty(cause)}`))
         const all = items(undefined, (n) => (n === 1 ? Effect.die("a defect") : Effect.void))
-        const pool = yield* Effect.locally(makePool(all, { max: 1 }), FiberRef.currentLoggers, HashSet.make(logger))
+        const pool = yield* Effect.provide(
+          makePool(all, { max: 1 }),
+          logger(({ cause, message }) => logged.push(`${message}: ${cause}`))
+        )
         yield* ResourcePool.invalidate(pool, yield* Effect.scoped(ResourcePool.get(pool)))
         assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), 2)
         assert.strictEqual(logged.length, 1)
@@ -638,7 +646,7 @@ describe("makeWithTTL", () => {
   })
 
   describe("concurrency", () => {
-    it.scoped("fills the fullest item first", () =>
+    it.effect("fills the fullest item first", () =>
       Effect.gen(function* () {
         const pool = yield* makePool(items(), { min: 3, max: 3, concurrency: 3 })
         const leases: Array<Lease<number>> = []
@@ -658,11 +666,11 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("starts one creation for as many waiters as an item can serve", () =>
+    it.effect("starts one creation for as many waiters as an item can serve", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.sleep("1 second"))
         const pool = yield* makePool(all, { max: 10, concurrency: 3 })
-        const waiters = yield* Effect.replicateEffect(Effect.fork(Effect.scoped(ResourcePool.get(pool))), 7)
+        const waiters = yield* Effect.replicateEffect(Effect.forkChild(Effect.scoped(ResourcePool.get(pool))), 7)
         yield* settle
         assert.strictEqual(all.started, 3)
         yield* TestClock.adjust("1 second")
@@ -671,7 +679,7 @@ describe("makeWithTTL", () => {
     )
 
     // Only the end of an item's last lease served those who waited.
-    it.scoped("serves a waiter as soon as one of an item's leases ends", () =>
+    it.effect("serves a waiter as soon as one of an item's leases ends", () =>
       Effect.gen(function* () {
         const pool = yield* makePool(items(), { max: 1, concurrency: 2 })
         const [first, second] = [yield* lease(pool), yield* lease(pool)]
@@ -685,7 +693,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("may be infinite", () =>
+    it.effect("may be infinite", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 5, concurrency: Number.POSITIVE_INFINITY })
@@ -694,7 +702,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("is rounded down, to one at the least", () =>
+    it.effect("is rounded down, to one at the least", () =>
       Effect.gen(function* () {
         for (const [concurrency, leases] of [
           [2.9, 2],
@@ -721,7 +729,7 @@ describe("makeWithTTL", () => {
       [0.01, 1, 10],
       [7, 2, 2]
     ] as const) {
-      it.scoped(`has ${expected} items made for ${leases} leases when it is ${targetUtilization}`, () =>
+      it.effect(`has ${expected} items made for ${leases} leases when it is ${targetUtilization}`, () =>
         Effect.gen(function* () {
           const all = items()
           const pool = yield* makePool(all, { max: 20, targetUtilization })
@@ -731,7 +739,7 @@ describe("makeWithTTL", () => {
       )
     }
 
-    it.scoped("never makes more than max", () =>
+    it.effect("never makes more than max", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 3, targetUtilization: 0.5 })
@@ -741,7 +749,7 @@ describe("makeWithTTL", () => {
     )
 
     // The spare item was closed every timeToLive, and made again at once.
-    it.scoped("keeps its spare items while the leases last, and lets them go afterwards", () =>
+    it.effect("keeps its spare items while the leases last, and lets them go afterwards", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 5, targetUtilization: 0.5, timeToLive: "1 second" })
@@ -757,7 +765,7 @@ describe("makeWithTTL", () => {
   })
 
   describe("timeToLive by usage", () => {
-    it.scoped("is the default, and closes an item after that long without use", () =>
+    it.effect("is the default, and closes an item after that long without use", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 2, timeToLive: "1 second" })
@@ -771,7 +779,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("closes an item that was never used", () =>
+    it.effect("closes an item that was never used", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.sleep("1 second"))
         const pool = yield* makePool(all, { max: 1, timeToLive: "1 second", timeToLiveStrategy: "usage" })
@@ -783,7 +791,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("may be zero: an item is lent once", () =>
+    it.effect("may be zero: an item is lent once", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 1, timeToLive: 0 })
@@ -795,7 +803,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("never closes an item in use", () =>
+    it.effect("never closes an item in use", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 2, timeToLive: "1 second" })
@@ -810,7 +818,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("never goes below min, and keeps what was used last", () =>
+    it.effect("never goes below min, and keeps what was used last", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { min: 1, max: 3, timeToLive: "1 second" })
@@ -829,7 +837,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("closes the surplus of a pool whose other items are in steady use", () =>
+    it.effect("closes the surplus of a pool whose other items are in steady use", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 5, timeToLive: "1 second" })
@@ -844,7 +852,7 @@ describe("makeWithTTL", () => {
   })
 
   describe("timeToLive by creation", () => {
-    it.scoped("closes an idle item that long after it was made, whatever its use", () =>
+    it.effect("closes an idle item that long after it was made, whatever its use", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.sleep("500 millis"))
         const pool = yield* makePool(all, { max: 1, timeToLive: "1 second", timeToLiveStrategy: "creation" })
@@ -862,7 +870,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("lends an item no more when it has come to its end, and closes it when its last lease ends", () =>
+    it.effect("lends an item no more when it has come to its end, and closes it when its last lease ends", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, {
@@ -882,7 +890,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("replaces items up to min at once", () =>
+    it.effect("replaces items up to min at once", () =>
       Effect.gen(function* () {
         const all = items()
         yield* makePool(all, { min: 2, max: 2, timeToLive: "1 second", timeToLiveStrategy: "creation" })
@@ -892,7 +900,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("may be zero: an item is lent once", () =>
+    it.effect("may be zero: an item is lent once", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 1, timeToLive: 0, timeToLiveStrategy: "creation" })
@@ -904,7 +912,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("closes nothing for want of use", () =>
+    it.effect("closes nothing for want of use", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { max: 1, timeToLive: "1 hour", timeToLiveStrategy: "creation" })
@@ -922,7 +930,7 @@ describe("makeWithTTL", () => {
       return { all, repair: () => (isUp = true) }
     }
 
-    it.scoped("is tried again after 100 ms, doubled each time up to 10 s, for ever", () =>
+    it.effect("is tried again after 100 ms, doubled each time up to 10 s, for ever", () =>
       Effect.gen(function* () {
         const { all } = failing()
         yield* makePool(all, { min: 1, max: 1 })
@@ -934,14 +942,14 @@ describe("makeWithTTL", () => {
           yield* TestClock.adjust(1)
           assert.strictEqual(all.started, ++started)
         }
-      }).pipe(Effect.withRandom(Random.fixed([0.5])))
+      }).pipe(randomly([0.5]))
     )
 
     for (const [random, pause] of [
       [0, 80],
       [1, 120]
     ] as const) {
-      it.scoped(`is tried again ${pause} ms after the first failure when random says ${random}`, () =>
+      it.effect(`is tried again ${pause} ms after the first failure when random says ${random}`, () =>
         Effect.gen(function* () {
           const { all } = failing()
           yield* makePool(all, { min: 1, max: 1 })
@@ -949,17 +957,17 @@ describe("makeWithTTL", () => {
           assert.strictEqual(all.started, 1)
           yield* TestClock.adjust(1)
           assert.strictEqual(all.started, 2)
-        }).pipe(Effect.withRandom(Random.fixed([random])))
+        }).pipe(randomly([random]))
       )
     }
 
     // A pause with a fraction of a nanosecond ended in endless sleeps of no length.
-    it.scoped("is tried again between 20 % earlier and later, differently each time", () =>
+    it.effect("is tried again between 20 % earlier and later, differently each time", () =>
       Effect.gen(function* () {
         const starts: Array<number> = []
         yield* makePool(
           items(() =>
-            Effect.zipRight(
+            Effect.andThen(
               Effect.map(Clock.currentTimeMillis, (now) => starts.push(now)),
               Effect.fail("failure")
             )
@@ -975,23 +983,23 @@ describe("makeWithTTL", () => {
           assert.isAtMost(pause, Math.min(1.2 * middle + 1, 10_000))
         }
         assert.isAbove(new Set(pauses).size, pauses.length / 3)
-      }).pipe(Effect.withRandom(Random.make("jitter")))
+      }).pipe(seeded("jitter"))
     )
 
     // Each of them doubled the pause.
-    it.scoped("is tried again after 100 ms however many items failed at once", () =>
+    it.effect("is tried again after 100 ms however many items failed at once", () =>
       Effect.gen(function* () {
-        const all = items(() => Effect.zipRight(Effect.sleep("1 second"), Effect.fail("failure")))
+        const all = items(() => Effect.andThen(Effect.sleep("1 second"), Effect.fail("failure")))
         yield* makePool(all, { min: 10, max: 10 })
         assert.strictEqual(all.started, 10)
         yield* TestClock.adjust("1099 millis")
         assert.strictEqual(all.started, 10)
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(all.started, 20)
-      }).pipe(Effect.withRandom(Random.fixed([0.5])))
+      }).pipe(randomly([0.5]))
     )
 
-    it.scoped("is made up for when the trouble is over", () =>
+    it.effect("is made up for when the trouble is over", () =>
       Effect.gen(function* () {
         const { all, repair } = failing()
         yield* makePool(all, { min: 3, max: 3 })
@@ -1002,7 +1010,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("does not make a get wait for its pause, nor fail with its failure", () =>
+    it.effect("does not make a get wait for its pause, nor fail with its failure", () =>
       Effect.gen(function* () {
         const { all, repair } = failing()
         const pool = yield* makePool(all, { min: 1, max: 2 })
@@ -1013,7 +1021,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("is not made up for while all items are made", () =>
+    it.effect("is not made up for while all items are made", () =>
       Effect.gen(function* () {
         const all = items()
         const pool = yield* makePool(all, { min: 2, max: 3 })
@@ -1025,20 +1033,20 @@ describe("makeWithTTL", () => {
   })
 
   describe("acquire", () => {
-    it.scoped("has what it had acquired finalised when it fails", () =>
+    it.effect("has what it had acquired finalised when it fails", () =>
       Effect.gen(function* () {
         const events: Array<string> = []
-        const acquire = Effect.zipRight(
+        const acquire = Effect.andThen(
           Effect.addFinalizer((exit) => Effect.sync(() => events.push(exit._tag))),
           Effect.fail("failure")
         )
         const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 0, max: 1, timeToLive: "1 hour" })
-        yield* Effect.either(Effect.scoped(ResourcePool.get(pool)))
+        yield* Effect.result(Effect.scoped(ResourcePool.get(pool)))
         assert.deepStrictEqual(events, ["Failure"])
       })
     )
 
-    it.scoped("dies in the get that started it, and in no other", () =>
+    it.effect("dies in the get that started it, and in no other", () =>
       Effect.gen(function* () {
         const all = items((n) => (n === 1 ? Effect.die("defect") : Effect.void))
         const pool = yield* makePool(all, { max: 1 })
@@ -1048,17 +1056,17 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("is interrupted in the get that started it, and in no other, when it interrupts itself", () =>
+    it.effect("is interrupted in the get that started it, and in no other, when it interrupts itself", () =>
       Effect.gen(function* () {
         const all = items((n) => (n === 1 ? Effect.interrupt : Effect.void))
         const pool = yield* makePool(all, { max: 1 })
         const exit = yield* Effect.exit(Effect.scoped(ResourcePool.get(pool)))
-        assert.isTrue(Exit.isInterrupted(exit))
+        assert.isTrue(Exit.hasInterrupts(exit))
         assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), 2)
       })
     )
 
-    it.scoped("may throw", () =>
+    it.effect("may throw", () =>
       Effect.gen(function* () {
         const all = items((n) => {
           if (n === 1) throw "thrown"
@@ -1070,7 +1078,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("fails nobody when the get that started it was served otherwise", () =>
+    it.effect("fails nobody when the get that started it was served otherwise", () =>
       Effect.gen(function* () {
         const all = items((n) => (n === 2 ? Effect.delay(Effect.fail("failure"), "1 second") : Effect.void))
         const pool = yield* makePool(all, { max: 2 })
@@ -1086,14 +1094,14 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("fails only the get that started it when several do", () =>
+    it.effect("fails only the get that started it when several do", () =>
       Effect.gen(function* () {
         const all = items((n) =>
           n === 2 ? Effect.delay(Effect.fail("failure"), "1 second") : Effect.sleep("2 seconds")
         )
         const pool = yield* makePool(all, { max: 3 })
         const waiters = yield* Effect.replicateEffect(
-          Effect.fork(Effect.exit(Effect.scoped(ResourcePool.get(pool)))),
+          Effect.forkChild(Effect.exit(Effect.scoped(ResourcePool.get(pool)))),
           3
         )
         yield* TestClock.adjust("1 second")
@@ -1106,7 +1114,7 @@ describe("makeWithTTL", () => {
   })
 
   describe("closing its scope", () => {
-    it.scoped("finalises idle items at once, leased ones when given back", () =>
+    it.effect("finalises idle items at once, leased ones when given back", () =>
       Effect.gen(function* () {
         const all = items()
         const { pool, close } = yield* closeable(makePool(all, { min: 3, max: 3 }))
@@ -1122,7 +1130,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("waits for the finalisers, which run side by side", () =>
+    it.effect("waits for the finalisers, which run side by side", () =>
       Effect.gen(function* () {
         const all = items(undefined, () => Effect.sleep("1 second"))
         const { close } = yield* closeable(makePool(all, { min: 3, max: 3 }))
@@ -1134,7 +1142,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("fails those who wait at once, whatever they wait for, and those who come later", () =>
+    it.effect("fails those who wait at once, whatever they wait for, and those who come later", () =>
       Effect.gen(function* () {
         const all = items((n) => (n === 1 ? Effect.void : Effect.never))
         const { pool, close } = yield* closeable(makePool(all, { max: 2 }))
@@ -1160,7 +1168,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("interrupts creations in flight, and waits for what they had acquired", () =>
+    it.effect("interrupts creations in flight, and waits for what they had acquired", () =>
       Effect.gen(function* () {
         const finalised: Array<string> = []
         const acquire = Effect.addFinalizer(() =>
@@ -1169,7 +1177,7 @@ describe("makeWithTTL", () => {
             "1 second"
           )
         ).pipe(
-          Effect.zipRight(Effect.never),
+          Effect.andThen(Effect.never),
           Effect.onInterrupt(() => Effect.sync(() => finalised.push("interrupted")))
         )
         const { close } = yield* closeable(ResourcePool.makeWithTTL({ acquire, min: 1, max: 1, timeToLive: "1 hour" }))
@@ -1183,7 +1191,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("finalises an item whose creation could not be interrupted", () =>
+    it.effect("finalises an item whose creation could not be interrupted", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.uninterruptible(Effect.sleep("1 second")))
         const { close } = yield* closeable(
@@ -1198,9 +1206,9 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("leaves no sleep behind, whatever the pool was waiting for", () =>
+    it.effect("leaves no sleep behind, whatever the pool was waiting for", () =>
       Effect.gen(function* () {
-        const clock = yield* Effect.clock
+        const clock = yield* Clock.clockWith(Effect.succeed)
         let asleep = 0
         const counting: Clock.Clock = Object.create(clock, {
           sleep: {
@@ -1217,7 +1225,7 @@ describe("makeWithTTL", () => {
             const all = items(() => (isFailing ? Effect.fail("failure") : Effect.void))
             const { pool, close } = yield* closeable(
               makePool(all, { min: 1, max: 2, timeToLive: "1 hour", timeToLiveStrategy })
-            ).pipe(Effect.withClock(counting))
+            ).pipe(withClock(counting))
             yield* Effect.ignore(Effect.scoped(Effect.zip(ResourcePool.get(pool), ResourcePool.get(pool))))
             yield* settle
             assert.isAbove(asleep, 0)
@@ -1229,7 +1237,7 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("stops trying to make min", () =>
+    it.effect("stops trying to make min", () =>
       Effect.gen(function* () {
         const all = items(() => Effect.fail("failure"))
         const { close } = yield* closeable(makePool(all, { min: 1, max: 1 }))
@@ -1239,12 +1247,12 @@ describe("makeWithTTL", () => {
       })
     )
 
-    it.scoped("lets go of a pool that was made in a scope that is closed already", () =>
+    it.effect("lets go of a pool that was made in a scope that is closed already", () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         yield* Scope.close(scope, Exit.void)
         const all = items()
-        const pool = yield* Scope.extend(makePool(all, { min: 1, max: 1 }), scope)
+        const pool = yield* Scope.provide(makePool(all, { min: 1, max: 1 }), scope)
         yield* settle
         assert.deepStrictEqual(all.existing, [])
         assert.strictEqual((yield* Effect.flip(Effect.scoped(ResourcePool.get(pool))))._tag, "PoolClosedError")
@@ -1253,8 +1261,8 @@ describe("makeWithTTL", () => {
   })
 
   it("has these types", () => {
-    class Service extends Context.Tag("Service")<Service, string>() {}
-    const acquire = Effect.zipRight(Service, Effect.fail("failure" as const)).pipe(Effect.as(1))
+    class Service extends Context.Service<Service, string>()("Service") {}
+    const acquire = Effect.andThen(Service, Effect.fail("failure" as const)).pipe(Effect.as(1))
     expectTypeOf(ResourcePool.makeWithTTL({ acquire, min: 0, max: 1, timeToLive: 1_000 })).toEqualTypeOf<
       Effect.Effect<ResourcePool.ResourcePool<number, "failure">, never, Scope.Scope | Service>
     >()
@@ -1276,7 +1284,7 @@ describe("makeWithTTL", () => {
 })
 
 describe("get", () => {
-  it.scoped("takes the most recently used idle item first, then those never used, in the order of their making", () =>
+  it.effect("takes the most recently used idle item first, then those never used, in the order of their making", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { min: 4, max: 4 })
       const [first, second] = [yield* lease(pool), yield* lease(pool)]
@@ -1288,7 +1296,7 @@ describe("get", () => {
     })
   )
 
-  it.scoped("serves waiters first come, first served, for any pattern of cancellations", () =>
+  it.effect("serves waiters first come, first served, for any pattern of cancellations", () =>
     Effect.gen(function* () {
       const count = 100
       const cancelled = fc.sample(fc.array(fc.nat(3), { minLength: count, maxLength: count }), { numRuns: 3, seed: 42 })
@@ -1297,11 +1305,11 @@ describe("get", () => {
         const holder = yield* lease(pool)
         const served: Array<number> = []
         const waiters = yield* Effect.forEach(pattern, (_, i) =>
-          Effect.fork(
+          Effect.forkChild(
             ResourcePool.use(pool, () =>
-              Effect.zipRight(
+              Effect.andThen(
                 Effect.sync(() => served.push(i)),
-                Effect.yieldNow()
+                Effect.yieldNow
               )
             )
           )
@@ -1310,13 +1318,13 @@ describe("get", () => {
         const cancel = (kind: number) =>
           Effect.sync(() => {
             for (const [i, waiter] of waiters.entries()) {
-              if (pattern[i] === kind) waiter.unsafeInterruptAsFork(FiberId.none)
+              if (pattern[i] === kind) interruptNow(waiter)
             }
           })
         // Some before, some together with the hand-off, and some while the others are being served.
         yield* cancel(0)
         yield* settle
-        yield* Effect.zipRight(holder.release, cancel(1))
+        yield* Effect.andThen(holder.release, cancel(1))
         for (const waiter of waiters) yield* Fiber.await(waiter)
         const survivors = Array.from(pattern.keys()).filter((i) => pattern[i]! > 1)
         assert.deepStrictEqual(served, survivors)
@@ -1326,46 +1334,46 @@ describe("get", () => {
     })
   )
 
-  it.scoped("gives an item to the next in line when it is interrupted the instant after the hand-off", () =>
+  it.effect("gives an item to the next in line when it is interrupted the instant after the hand-off", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const holder = yield* lease(pool)
       const used: Array<string> = []
       const waitAs = (name: string) => forkWaiting(ResourcePool.use(pool, () => Effect.sync(() => used.push(name))))
       const [first, second] = [yield* waitAs("first"), yield* waitAs("second")]
-      yield* Effect.zipRight(
+      yield* Effect.andThen(
         holder.release,
-        Effect.sync(() => first.unsafeInterruptAsFork(FiberId.none))
+        Effect.sync(() => interruptNow(first))
       )
-      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(first)))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(first)))
       yield* Fiber.join(second)
       assert.deepStrictEqual(used, ["second"])
     })
   )
 
-  it.scoped("gets another item when its own is invalidated the instant after the hand-off", () =>
+  it.effect("gets another item when its own is invalidated the instant after the hand-off", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { max: 1 })
       const { item, release } = yield* lease(pool)
       const waiter = yield* forkWaiting(ResourcePool.use(pool, Effect.succeed))
-      yield* Effect.zipRight(release, ResourcePool.invalidate(pool, item))
+      yield* Effect.andThen(release, ResourcePool.invalidate(pool, item))
       assert.strictEqual(yield* Fiber.join(waiter), 2)
       assert.deepStrictEqual(all.existing, [2])
     })
   )
 
-  it.scoped("lets an item idle when it is interrupted the instant after the hand-off, with nobody else in line", () =>
+  it.effect("lets an item idle when it is interrupted the instant after the hand-off, with nobody else in line", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { max: 1, timeToLive: "1 second" })
       const holder = yield* lease(pool)
       const waiter = yield* forkWaiting(lease(pool))
-      yield* Effect.zipRight(
+      yield* Effect.andThen(
         holder.release,
-        Effect.sync(() => waiter.unsafeInterruptAsFork(FiberId.none))
+        Effect.sync(() => interruptNow(waiter))
       )
-      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(waiter)))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(waiter)))
       yield* TestClock.adjust("999 millis")
       assert.deepStrictEqual(all.existing, [1])
       yield* TestClock.adjust("1 millis")
@@ -1373,7 +1381,7 @@ describe("get", () => {
     })
   )
 
-  it.scoped("leaves its creation to the next in line when it is interrupted", () =>
+  it.effect("leaves its creation to the next in line when it is interrupted", () =>
     Effect.gen(function* () {
       const all = items(() => Effect.sleep("1 second"))
       const pool = yield* makePool(all, { max: 1 })
@@ -1390,7 +1398,7 @@ describe("get", () => {
     })
   )
 
-  it.scoped("leaves its creation to whoever comes later when it is interrupted", () =>
+  it.effect("leaves its creation to whoever comes later when it is interrupted", () =>
     Effect.gen(function* () {
       const all = items(() => Effect.sleep("1 second"))
       const pool = yield* makePool(all, { max: 1 })
@@ -1400,7 +1408,7 @@ describe("get", () => {
     })
   )
 
-  it.scoped("waits on in a region that cannot be interrupted", () =>
+  it.effect("waits on in a region that cannot be interrupted", () =>
     Effect.gen(function* () {
       const used: Array<number> = []
       const pool = yield* makePool(
@@ -1419,17 +1427,17 @@ describe("get", () => {
     })
   )
 
-  it.scoped("gives an item back at once when its scope is closed already", () =>
+  it.effect("gives an item back at once when its scope is closed already", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const scope = yield* Scope.make()
       yield* Scope.close(scope, Exit.void)
-      assert.strictEqual(yield* Scope.extend(ResourcePool.get(pool), scope), 1)
+      assert.strictEqual(yield* Scope.provide(ResourcePool.get(pool), scope), 1)
       assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), 1)
     })
   )
 
-  it.scoped("may be run again and again, for as many leases", () =>
+  it.effect("may be run again and again, for as many leases", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 2 })
       const get = ResourcePool.get(pool)
@@ -1445,7 +1453,7 @@ describe("get", () => {
 })
 
 describe("the line", () => {
-  it.scoped("is not overtaken when an item is invalidated the instant after the hand-off", () =>
+  it.effect("is not overtaken when an item is invalidated the instant after the hand-off", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const { item, release } = yield* lease(pool)
@@ -1454,7 +1462,7 @@ describe("the line", () => {
         forkWaiting(ResourcePool.use(pool, (n) => Effect.sync(() => served.push(`${name} ${n}`))))
       const first = yield* waitAs("first")
       const second = yield* waitAs("second")
-      yield* Effect.zipRight(release, ResourcePool.invalidate(pool, item))
+      yield* Effect.andThen(release, ResourcePool.invalidate(pool, item))
       yield* Fiber.join(first)
       yield* Fiber.join(second)
       assert.deepStrictEqual(served, ["first 2", "second 2"])
@@ -1463,7 +1471,7 @@ describe("the line", () => {
 })
 
 describe("use", () => {
-  it.scoped("lends an item for the length of an effect, and gives its result", () =>
+  it.effect("lends an item for the length of an effect, and gives its result", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const user = yield* forkWaiting(
@@ -1478,7 +1486,7 @@ describe("use", () => {
     })
   )
 
-  it.scoped("takes the pool first or last", () =>
+  it.effect("takes the pool first or last", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       assert.strictEqual(yield* ResourcePool.use(pool, (item) => Effect.succeed(item + 1)), 2)
@@ -1503,7 +1511,7 @@ describe("use", () => {
       Exit.die("thrown")
     ]
   ] as ReadonlyArray<readonly [string, () => Effect.Effect<never, string>, Exit.Exit<never, string>]>) {
-    it.scoped(`takes the item back when the effect ${how}`, () =>
+    it.effect(`takes the item back when the effect ${how}`, () =>
       Effect.gen(function* () {
         const pool = yield* makePool(items(), { max: 1 })
         assert.deepStrictEqual(yield* Effect.exit(ResourcePool.use(pool, f)), exit)
@@ -1512,7 +1520,7 @@ describe("use", () => {
     )
   }
 
-  it.scoped("takes the item back when the effect is interrupted, after it has cleaned up", () =>
+  it.effect("takes the item back when the effect is interrupted, after it has cleaned up", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const user = yield* forkWaiting(
@@ -1528,25 +1536,23 @@ describe("use", () => {
     })
   )
 
-  it.scoped("leaves the effect interruptible as it was", () =>
+  it.effect("leaves the effect interruptible as it was", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
-      const isInterruptible = ResourcePool.use(pool, () =>
-        Effect.checkInterruptible((isInterruptible) => Effect.succeed(isInterruptible))
-      )
+      const isInterruptible = ResourcePool.use(pool, () => isInterruptibleHere)
       assert.isTrue(yield* isInterruptible)
       assert.isFalse(yield* Effect.uninterruptible(isInterruptible))
     })
   )
 
-  it.scoped("waits in the same line as get", () =>
+  it.effect("waits in the same line as get", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const holder = yield* lease(pool)
       const served: Array<string> = []
       const waiters = [
         yield* forkWaiting(ResourcePool.use(pool, () => Effect.sync(() => served.push("use")))),
-        yield* forkWaiting(Effect.scoped(Effect.tap(ResourcePool.get(pool), () => served.push("get")))),
+        yield* forkWaiting(Effect.scoped(Effect.map(ResourcePool.get(pool), () => served.push("get")))),
         yield* forkWaiting(ResourcePool.use(pool, () => Effect.sync(() => served.push("use again"))))
       ]
       yield* holder.release
@@ -1556,8 +1562,8 @@ describe("use", () => {
   )
 
   it("has these types", () => {
-    class Service extends Context.Tag("Service")<Service, string>() {}
-    const f = (item: number) => Effect.map(Effect.zipRight(Service, Effect.fail("of f" as const)), () => `${item}`)
+    class Service extends Context.Service<Service, string>()("Service") {}
+    const f = (item: number) => Effect.map(Effect.andThen(Service, Effect.fail("of f" as const)), () => `${item}`)
     type Expected = Effect.Effect<string, "failure" | "of f" | PoolClosedError, Service>
     const first = (pool: ResourcePool.ResourcePool<number, "failure">) => ResourcePool.use(pool, f)
     const last = (pool: ResourcePool.ResourcePool<number, "failure">) => pipe(pool, ResourcePool.use(f))
@@ -1567,7 +1573,7 @@ describe("use", () => {
 })
 
 describe("invalidate", () => {
-  it.scoped("finalises an idle item at once, and replaces it up to min", () =>
+  it.effect("finalises an idle item at once, and replaces it up to min", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { min: 1, max: 2 })
@@ -1577,7 +1583,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("does not replace an item beyond min", () =>
+  it.effect("does not replace an item beyond min", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { max: 2 })
@@ -1587,7 +1593,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped(
+  it.effect(
     "lends a leased item no more, finalises it when its last holder lets go, and makes its replacement before",
     () =>
       Effect.gen(function* () {
@@ -1607,7 +1613,7 @@ describe("invalidate", () => {
       })
   )
 
-  it.scoped("takes the pool first or last", () =>
+  it.effect("takes the pool first or last", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { min: 2, max: 2 })
@@ -1617,7 +1623,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("does nothing about an item that the pool does not know, or knows no more", () =>
+  it.effect("does nothing about an item that the pool does not know, or knows no more", () =>
     Effect.gen(function* () {
       const all = items()
       const pool = yield* makePool(all, { min: 1, max: 1 })
@@ -1629,7 +1635,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("happens once to an item that is finalised or on loan", () =>
+  it.effect("happens once to an item that is finalised or on loan", () =>
     Effect.gen(function* () {
       const all = items(undefined, () => Effect.sleep("1 second"))
       const { pool, close } = yield* closeable(makePool(all, { max: 1 }))
@@ -1646,7 +1652,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("takes one of several equal items, each time another", () =>
+  it.effect("takes one of several equal items, each time another", () =>
     Effect.gen(function* () {
       let closed = 0
       const acquire = Effect.as(
@@ -1665,10 +1671,10 @@ describe("invalidate", () => {
   )
 
   // It took an item that was still being made for the item undefined.
-  it.scoped("leaves alone what is being made, whatever the item is", () =>
+  it.effect("leaves alone what is being made, whatever the item is", () =>
     Effect.gen(function* () {
       let closed = 0
-      const acquire = Effect.zipRight(
+      const acquire = Effect.andThen(
         Effect.sleep("1 second"),
         Effect.as(
           Effect.addFinalizer(() => Effect.sync(() => closed++)),
@@ -1686,7 +1692,7 @@ describe("invalidate", () => {
     })
   )
 
-  it.scoped("serves those who wait for the place", () =>
+  it.effect("serves those who wait for the place", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       const { item, release } = yield* lease(pool)
@@ -1706,7 +1712,7 @@ describe("invalidate", () => {
 })
 
 describe("isResourcePool", () => {
-  it.scoped("tells a ResourcePool from everything else", () =>
+  it.effect("tells a ResourcePool from everything else", () =>
     Effect.gen(function* () {
       assert.isTrue(ResourcePool.isResourcePool(yield* makePool(items(), { max: 1 })))
       assert.isFalse(ResourcePool.isResourcePool(yield* Pool.make({ acquire: Effect.void, size: 1 })))
@@ -1728,7 +1734,7 @@ describe("ResourcePool", () => {
     expectTypeOf<ResourcePool.ResourcePool<number>>().not.toExtend<ResourcePool.ResourcePool<1>>()
   })
 
-  it.scoped("can be piped, as Effect's Pool can", () =>
+  it.effect("can be piped, as Effect's Pool can", () =>
     Effect.gen(function* () {
       const pool = yield* makePool(items(), { max: 1 })
       assert.strictEqual(yield* pool.pipe(ResourcePool.get, Effect.scoped), 1)
@@ -1749,16 +1755,16 @@ class Operations {
   private count = 0
   private action: (() => void) | undefined
 
-  private readonly scheduler: Scheduler.Scheduler = {
+  private readonly steps: Steps = {
     // It is asked at every operation.
-    shouldYield: () => {
+    mayYield: () => {
       if (this.action !== undefined && this.count++ === this.at) {
         this.action()
         this.action = undefined
       }
       return false
     },
-    scheduleTask: (task) => {
+    schedule: (task) => {
       this.tasks.push(task)
     }
   }
@@ -1777,15 +1783,15 @@ class Operations {
     return isArmed
   }
 
-  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
-    return Effect.runFork(effect, { scheduler: this.scheduler, immediate: false })
+  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return forkStepwise(effect, this.steps, { immediate: false })
   }
 
   run<A, E>(effect: Effect.Effect<A, E>): A {
     const fiber = this.fork(effect)
     this.settle()
-    const exit = fiber.unsafePoll()
-    if (exit === null) throw new Error("it waits for something that never comes")
+    const exit = poll(fiber)
+    if (exit === undefined) throw new Error("it waits for something that never comes")
     return Effect.runSync(exit)
   }
 
@@ -1796,9 +1802,9 @@ class Operations {
 
 describe("interruption, at any instant", () => {
   const ways = {
-    use: (pool: ResourcePool.ResourcePool<number, string>) => ResourcePool.use(pool, () => Effect.yieldNow()),
+    use: (pool: ResourcePool.ResourcePool<number, string>) => ResourcePool.use(pool, () => Effect.yieldNow),
     get: (pool: ResourcePool.ResourcePool<number, string>) =>
-      Effect.scoped(Effect.zipRight(ResourcePool.get(pool), Effect.yieldNow()))
+      Effect.scoped(Effect.andThen(ResourcePool.get(pool), Effect.yieldNow))
   }
 
   interface Situation {
@@ -1810,10 +1816,10 @@ describe("interruption, at any instant", () => {
   const situations: Record<string, Situation> = {
     "on an item that idles": { isWarm: true },
     "on a creation that is over at once": {},
-    "on a creation that takes a while": { making: () => Effect.yieldNow() },
+    "on a creation that takes a while": { making: () => Effect.yieldNow },
     "on a creation that fails": { making: (n) => (n === 1 ? Effect.fail("failure") : Effect.void) },
     "on a creation that fails after a while": {
-      making: (n) => Effect.zipRight(Effect.yieldNow(), n === 1 ? Effect.fail("failure") : Effect.void)
+      making: (n) => Effect.andThen(Effect.yieldNow, n === 1 ? Effect.fail("failure") : Effect.void)
     },
     "on an item that is given back": { isHeld: true }
   }
@@ -1832,15 +1838,15 @@ describe("interruption, at any instant", () => {
 
           const victim = operations.fork(lend(pool))
           const next = operations.fork(ResourcePool.use(pool, Effect.succeed))
-          operations.arm(() => victim.unsafeInterruptAsFork(FiberId.none))
+          operations.arm(() => interruptNow(victim))
           operations.settle()
           if (holder !== undefined) operations.run(holder.release)
           isOver = operations.disarm()
 
           const message = `interrupted at operation ${instants}`
-          const end = victim.unsafePoll()
-          if (end === null) throw new Error(`never over when ${message}`)
-          ends.add(Exit.isInterrupted(end) ? "Interrupted" : end._tag)
+          const end = poll(victim)
+          if (end === undefined) throw new Error(`never over when ${message}`)
+          ends.add(Exit.hasInterrupts(end) ? "Interrupted" : end._tag)
           assert.isTrue(isDone(next), `the next in line is never served when ${message}`)
           operations.run(ResourcePool.use(pool, Effect.succeed))
           assert.isAtMost(all.most, 1, message)

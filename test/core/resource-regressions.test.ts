@@ -1,14 +1,15 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import * as ResourcePool from "effect-websocket-pool/ResourcePool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 
 describe("get", () => {
   // The spare item that targetUtilization calls for was made in the name of the waiter before it was given its own.
-  it.scoped("gets the item that was made for it, though making a spare one fails", () =>
+  it.effect("gets the item that was made for it, though making a spare one fails", () =>
     Effect.gen(function* () {
       let started = 0
       const acquire = Effect.suspend(() => (++started === 1 ? Effect.succeed(1) : Effect.fail("failure")))
@@ -28,8 +29,8 @@ describe("get", () => {
     Effect.gen(function* () {
       let started = 0
       const failing = Effect.addFinalizer(() => Effect.never).pipe(
-        Effect.zipRight(Effect.sleep("1 second")),
-        Effect.zipRight(Effect.fail("failure"))
+        Effect.andThen(Effect.sleep("1 second")),
+        Effect.andThen(Effect.fail("failure"))
       )
       const acquire = Effect.suspend(() => (++started === 1 ? failing : Effect.succeed(started)))
       // Closing this pool would take for ever.
@@ -39,11 +40,11 @@ describe("get", () => {
         max: 2,
         concurrency: 2,
         timeToLive: "1 hour"
-      }).pipe(Scope.extend(yield* Scope.make()))
-      const use = Effect.fork(Effect.exit(ResourcePool.use(pool, Effect.succeed)))
+      }).pipe(Scope.provide(yield* Scope.make()))
+      const use = Effect.forkChild(Effect.exit(ResourcePool.use(pool, Effect.succeed)))
       const [first, second] = [yield* use, yield* use]
       yield* TestClock.adjust("1 second")
-      const ends = [first, second].map((fiber) => fiber.unsafePoll() !== null)
+      const ends = [first, second].map((fiber) => poll(fiber) !== undefined)
       assert.deepStrictEqual(ends, [true, true])
       assert.deepStrictEqual(yield* Fiber.join(first), Exit.fail("failure"))
       assert.deepStrictEqual(yield* Fiber.join(second), Exit.succeed(2))
@@ -54,15 +55,15 @@ describe("get", () => {
 describe("invalidate", () => {
   // The second time took back what the first had said, so whoever had been granted the item still got it.
   for (const times of [1, 2, 3]) {
-    it.scoped(`${times} time(s) between the grant of an item and its acceptance keeps it from being lent`, () =>
+    it.effect(`${times} time(s) between the grant of an item and its acceptance keeps it from being lent`, () =>
       Effect.gen(function* () {
         let made = 0
         const pool = yield* ResourcePool.make({ acquire: Effect.sync(() => ({ id: ++made })), size: 1 })
         const holder = yield* Scope.make()
-        const first = yield* Scope.extend(ResourcePool.get(pool), holder)
+        const first = yield* Scope.provide(ResourcePool.get(pool), holder)
         const waiter = yield* Effect.forkScoped(ResourcePool.get(pool))
         yield* TestClock.adjust(0)
-        assert.isNull(waiter.unsafePoll())
+        assert.isUndefined(poll(waiter))
         // In one step: it is granted to who waits, whose fiber has not run since.
         yield* Scope.close(holder, Exit.void)
         for (let n = 0; n < times; n++) yield* ResourcePool.invalidate(pool, first)
@@ -85,7 +86,7 @@ describe("timeToLive of 0 since creation", () => {
         () => Effect.sync(() => ++finalised)
       )
       const scope = yield* Scope.make()
-      yield* Scope.extend(
+      yield* Scope.provide(
         ResourcePool.makeWithTTL({ acquire, min: 2, max: 4, timeToLive: 0, timeToLiveStrategy: "creation" }),
         scope
       )
@@ -117,7 +118,7 @@ describe("timeToLive of 0 since creation", () => {
         const scope = yield* Scope.make()
         const acquire = Effect.sync(() => ++made)
         const timeToLive = `${millis} millis` as const
-        yield* Scope.extend(
+        yield* Scope.provide(
           ResourcePool.makeWithTTL({ acquire, min: 1, max: 1, timeToLive, timeToLiveStrategy: "creation" }),
           scope
         )

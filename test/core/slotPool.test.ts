@@ -1,11 +1,9 @@
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
-import type * as Scheduler from "effect/Scheduler"
 import type { CloseReason } from "effect-websocket-pool/PoolEvent"
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
+import * as Effect from "#effect/Effect"
+import type { Steps } from "#support/fibers"
+import { clockOf, forkStepwise, interruptNow } from "#support/fibers"
 import type { Driver, Limits } from "../../src/core/driver.js"
 import type { Slot as AnySlot, Waiter as AnyWaiter, Outcome, SlotState } from "../../src/core/slot.js"
 import { SlotPool } from "../../src/core/slotPool.js"
@@ -21,31 +19,25 @@ class ManualTime {
   private readonly tasks: Array<() => void> = []
   private readonly sleepers = new Map<() => void, number>()
 
-  private readonly scheduler: Scheduler.Scheduler = {
-    shouldYield: () => false,
-    scheduleTask: (task) => {
+  private readonly steps: Steps = {
+    mayYield: () => false,
+    schedule: (task) => {
       this.tasks.push(task)
     }
   }
 
-  private readonly clock: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => this.now,
-    currentTimeMillis: Effect.sync(() => this.now),
-    unsafeCurrentTimeNanos: () => BigInt(this.now) * 1_000_000n,
-    currentTimeNanos: Effect.sync(() => BigInt(this.now) * 1_000_000n),
-    sleep: (duration) =>
-      Effect.async((resume) => {
-        const wake = () => resume(Effect.void)
-        this.sleepers.set(wake, this.now + Duration.toMillis(duration))
-        return Effect.sync(() => this.sleepers.delete(wake))
-      })
-  }
+  private readonly clock = clockOf(
+    () => this.now,
+    (millis, wake) => {
+      this.sleepers.set(wake, this.now + millis)
+      return () => this.sleepers.delete(wake)
+    }
+  )
 
   readonly timers = new Timers(
     this.clock,
-    (effect) => Effect.runFork(effect, { scheduler: this.scheduler, immediate: false }),
-    (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
+    (effect) => forkStepwise(effect, this.steps, { immediate: false }),
+    (fiber) => interruptNow(fiber)
   )
 
   get asleep(): number {

@@ -1,20 +1,20 @@
-import { assert, describe, it } from "@effect/vitest"
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
-import * as TestClock from "effect/TestClock"
 import * as fc from "fast-check"
+import { environment } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { makeTimer, type Timer, Timers } from "../../src/core/timers.js"
 
 /** Timers on the test's clock, with a record of what they ask of it. */
 const setup = Effect.gen(function* () {
-  const runtime = yield* Effect.runtime()
-  const clock = yield* Effect.clock
+  const { fork } = yield* environment<never>({ isInterruptible: true })
+  const clock = yield* Clock.clockWith(Effect.succeed)
   const sleeps: Array<number> = []
-  const asleep = new Set<Fiber.RuntimeFiber<void>>()
+  const asleep = new Set<Fiber.Fiber<void>>()
   const spy: Clock.Clock = Object.create(clock, {
     sleep: {
       value: (duration: Duration.Duration) => {
@@ -27,12 +27,12 @@ const setup = Effect.gen(function* () {
   const timers = new Timers(
     spy,
     (effect) => {
-      const fiber = Runtime.runFork(runtime)(effect, { immediate: false })
+      const fiber = fork(effect, { immediate: false })
       asleep.add(fiber)
       fiber.addObserver(() => asleep.delete(fiber))
       return fiber
     },
-    (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
+    (fiber) => interruptNow(fiber)
   )
   yield* Effect.addFinalizer(() => Effect.sync(() => timers.stop()))
 
@@ -59,7 +59,7 @@ describe("makeTimer", () => {
 
 describe("Timers", () => {
   describe("now", () => {
-    it.scoped("is the time of the clock", () =>
+    it.effect("is the time of the clock", () =>
       Effect.gen(function* () {
         const { timers } = yield* setup
         yield* TestClock.adjust(1_234)
@@ -70,7 +70,7 @@ describe("Timers", () => {
   })
 
   describe("onClock", () => {
-    it.scoped("is what the clock shows, as it is set now", () =>
+    it.effect("is what the clock shows, as it is set now", () =>
       Effect.gen(function* () {
         yield* TestClock.setTime(1_000_000)
         const { timers } = yield* setup
@@ -88,7 +88,7 @@ describe("Timers", () => {
   })
 
   describe("set", () => {
-    it.scoped("arms a timer, which goes off once, when it is due and not before", () =>
+    it.effect("arms a timer, which goes off once, when it is due and not before", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const a = timer("a")
@@ -104,7 +104,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("sets timers off in the order in which they are due, not in that of arming", () =>
+    it.effect("sets timers off in the order in which they are due, not in that of arming", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         for (const due of [500, 100, 400, 200, 300]) timers.set(timer(`${due}`), due)
@@ -113,7 +113,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("keeps the order when all are due at one moment that comes late, for which it wakes once", () =>
+    it.effect("keeps the order when all are due at one moment that comes late, for which it wakes once", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, sleeps } = yield* setup
         yield* TestClock.adjust(1_000)
@@ -124,7 +124,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("wakes earlier for a timer that is due before all others", () =>
+    it.effect("wakes earlier for a timer that is due before all others", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         timers.set(timer("later"), 1_000)
@@ -141,7 +141,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("moves an armed timer to an earlier time", () =>
+    it.effect("moves an armed timer to an earlier time", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const a = timer("a")
@@ -158,7 +158,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("moves an armed timer to a later time", () =>
+    it.effect("moves an armed timer to a later time", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const a = timer("a")
@@ -173,7 +173,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("takes a time in the past for now, but does not go off before it returns", () =>
+    it.effect("takes a time in the past for now, but does not go off before it returns", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         yield* TestClock.adjust(1_000)
@@ -185,7 +185,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("disarms a timer that is due at infinity", () =>
+    it.effect("disarms a timer that is due at infinity", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const a = timer("a")
@@ -199,7 +199,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("sleeps in one fiber for any number of timers, and in none when nothing is armed", () =>
+    it.effect("sleeps in one fiber for any number of timers, and in none when nothing is armed", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, asleep } = yield* setup
         assert.strictEqual(asleep.size, 0)
@@ -212,7 +212,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("sleeps no longer than setTimeout can, and sets off in time what is due later", () =>
+    it.effect("sleeps no longer than setTimeout can, and sets off in time what is due later", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, sleeps } = yield* setup
         const longest = 2 ** 31 - 1
@@ -227,7 +227,7 @@ describe("Timers", () => {
     )
 
     // A sleep is rounded to nanoseconds. One that ended a little early was followed by endless sleeps of no length.
-    it.scoped("does not sleep again for less than a nanosecond, and takes the time for that when it was due", () =>
+    it.effect("does not sleep again for less than a nanosecond, and takes the time for that when it was due", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, sleeps } = yield* setup
         const due = 100.000_000_3
@@ -246,7 +246,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("sets off what is due at a fraction of a millisecond before the next one is over", () =>
+    it.effect("sets off what is due at a fraction of a millisecond before the next one is over", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         yield* TestClock.adjust(0.25)
@@ -260,7 +260,7 @@ describe("Timers", () => {
   })
 
   describe("clear", () => {
-    it.scoped("disarms a timer, and leaves the others alone", () =>
+    it.effect("disarms a timer, and leaves the others alone", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const all = ["a", "b", "c", "d", "e"].map((name) => timer(name))
@@ -277,7 +277,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("keeps the order of those that stay, wherever they stood", () =>
+    it.effect("keeps the order of those that stay, wherever they stood", () =>
       Effect.gen(function* () {
         for (let cleared = 1; cleared <= 7; cleared++) {
           const { timers, timer, fired } = yield* setup
@@ -297,7 +297,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("means nothing to a timer that is not armed", () =>
+    it.effect("means nothing to a timer that is not armed", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const a = timer("a")
@@ -314,7 +314,7 @@ describe("Timers", () => {
   })
 
   describe("stop", () => {
-    it.scoped("drops every timer for good, and the fiber that waits for them", () =>
+    it.effect("drops every timer for good, and the fiber that waits for them", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, asleep } = yield* setup
         const [a, b] = [timer("a"), timer("b")]
@@ -335,7 +335,7 @@ describe("Timers", () => {
   })
 
   describe("isAsleep", () => {
-    it.scoped("tells whether its fiber sleeps", () =>
+    it.effect("tells whether its fiber sleeps", () =>
       Effect.gen(function* () {
         const { timers, timer } = yield* setup
         assert.isFalse(timers.isAsleep)
@@ -351,7 +351,7 @@ describe("Timers", () => {
   })
 
   describe("what a timer does when it is due", () => {
-    it.scoped("may arm it again, for later", () =>
+    it.effect("may arm it again, for later", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, sleeps } = yield* setup
         for (const name of ["tick", "tock"]) {
@@ -369,7 +369,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("may arm it again, for now: the others get their turn all the same", () =>
+    it.effect("may arm it again, for now: the others get their turn all the same", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, sleeps } = yield* setup
         let left = 20
@@ -387,7 +387,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("takes those along that may come early, if it may itself, and no others", () =>
+    it.effect("takes those along that may come early, if it may itself, and no others", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const early = (name: string, due: number): void => {
@@ -413,7 +413,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("does not run ahead of the clock when it comes early", () =>
+    it.effect("does not run ahead of the clock when it comes early", () =>
       Effect.gen(function* () {
         const { timers } = yield* setup
         const times: Array<number> = []
@@ -426,7 +426,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("may arm others, due earlier than those that wait", () =>
+    it.effect("may arm others, due earlier than those that wait", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         timers.set(timer("last"), 1_000)
@@ -443,7 +443,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("may clear others that are due at the same moment", () =>
+    it.effect("may clear others that are due at the same moment", () =>
       Effect.gen(function* () {
         const { timers, timer, fired } = yield* setup
         const other = timer("other")
@@ -459,7 +459,7 @@ describe("Timers", () => {
       })
     )
 
-    it.scoped("may stop them all", () =>
+    it.effect("may stop them all", () =>
       Effect.gen(function* () {
         const { timers, timer, fired, asleep } = yield* setup
         timers.set(
@@ -474,7 +474,7 @@ describe("Timers", () => {
     )
   })
 
-  it.scoped("goes off in order after any sequence of arming, moving and clearing", () =>
+  it.effect("goes off in order after any sequence of arming, moving and clearing", () =>
     Effect.gen(function* () {
       const steps = fc.sample(
         fc.record({ which: fc.nat(99), due: fc.integer({ min: 1, max: 10_000 }), isCleared: fc.boolean() }),

@@ -1,18 +1,20 @@
 /** The messages that docs/guides/troubleshooting.md quotes are what is really printed. */
+
 import { readFileSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import type * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
-import * as TestContext from "effect/TestContext"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import type * as Scope from "#effect/Scope"
+import * as TestContext from "#effect/TestContext"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { faults } from "../support/faults.js"
 import { root } from "../support/markdown.js"
 import { echo, greet, type Handler, listen, type Options } from "../support/memoryPool.js"
@@ -20,7 +22,7 @@ import { echo, greet, type Handler, listen, type Options } from "../support/memo
 type Fails = Effect.Effect<string, unknown, Scope.Scope>
 
 const use = WebSocketPool.use((connection) =>
-  Effect.map(Effect.zipRight(connection.send("hello"), connection.receive), String)
+  Effect.map(Effect.andThen(connection.send("hello"), connection.receive), String)
 )
 
 /** As Effect itself shows it, without the stack. */
@@ -69,8 +71,8 @@ const layerOf = ({ accept, options, server = echo }: Scene) =>
 /** Lets the time go on until it has ended. */
 const played = <A, E>(program: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.gen(function* () {
-    const fiber = yield* Effect.fork(program)
-    for (let second = 0; second < 200 && fiber.unsafePoll() === null; second++) yield* TestClock.adjust("1 second")
+    const fiber = yield* Effect.forkChild(program)
+    for (let second = 0; second < 200 && poll(fiber) === undefined; second++) yield* TestClock.adjust("1 second")
     return yield* Fiber.join(fiber)
   }).pipe(Effect.provide(TestContext.TestContext))
 
@@ -93,7 +95,7 @@ const warningsOf = <A, E>(program: Effect.Effect<A, E>): Fails =>
     const logger = Logger.map(Logger.logfmtLogger, (line) => {
       if (line.includes("level=WARN")) lines.push(line.replace(/timestamp=\S+ | ?fiber=\S+|\\n +at [^"]*/g, ""))
     })
-    const observed = Effect.zipRight(Effect.exit(program), TestClock.adjust("1 second"))
+    const observed = Effect.andThen(Effect.exit(program), TestClock.adjust("1 second"))
     const run = Effect.provide(observed, Logger.replace(Logger.defaultLogger, logger))
     return Effect.flatMap(played(run), () => Effect.fail(lines.join("\n")))
   })
@@ -101,7 +103,7 @@ const warningsOf = <A, E>(program: Effect.Effect<A, E>): Fails =>
 const warned = (setting: Scene, program: Effect.Effect<unknown, unknown, WebSocketPool.WebSocketPool>): Fails =>
   warningsOf(Effect.provide(program, layerOf(setting)))
 
-const twice = Effect.zipRight(WebSocketPool.use(Effect.succeed), Effect.zipRight(TestClock.adjust("1 second"), use))
+const twice = Effect.andThen(WebSocketPool.use(Effect.succeed), Effect.andThen(TestClock.adjust("1 second"), use))
 
 const hold = Effect.forkScoped(WebSocketPool.use(() => Effect.never))
 
@@ -127,37 +129,34 @@ const messages: Readonly<Record<string, Fails>> = {
   badUrl: scene({ options: { url: Effect.succeed("https://server.example") } }),
   closesAtOnce: scene({ server: (peer) => peer.close(4001, "no seats"), options: { onConnect: (c) => c.receive } }),
 
-  exhausted: scene(
-    { options: { maxConnections: 1 } },
-    Effect.zipRight(hold, Effect.zipRight(TestClock.adjust(0), use))
-  ),
+  exhausted: scene({ options: { maxConnections: 1 } }, Effect.andThen(hold, Effect.andThen(TestClock.adjust(0), use))),
   tooManyWaiters: scene(
     { options: { maxConnections: 1, maxWaiters: 0 } },
-    Effect.zipRight(hold, Effect.zipRight(TestClock.adjust(0), use))
+    Effect.andThen(hold, Effect.andThen(TestClock.adjust(0), use))
   ),
   poolClosed: scene(
     {},
-    Effect.flatMap(WebSocketPool.WebSocketPool, (pool) => Effect.zipRight(pool.close, use))
+    Effect.flatMap(WebSocketPool.WebSocketPool, (pool) => Effect.andThen(pool.close, use))
   ),
 
-  closedByServer: scene({ server: (peer) => Effect.zipRight(peer.receive, peer.close(4000, "out of tokens")) }),
-  lineLost: scene({ server: (peer) => Effect.zipRight(peer.receive, peer.destroy) }),
-  blackHole: scene({ server: (peer) => Effect.zipRight(peer.silence, Effect.never) }),
+  closedByServer: scene({ server: (peer) => Effect.andThen(peer.receive, peer.close(4000, "out of tokens")) }),
+  lineLost: scene({ server: (peer) => Effect.andThen(peer.receive, peer.destroy) }),
+  blackHole: scene({ server: (peer) => Effect.andThen(peer.silence, Effect.never) }),
   tooLarge: scene({ server: greet(new Uint8Array(17 * 1024 * 1024)) }),
   closedByHolder: scene(
     {},
-    WebSocketPool.use((connection) => Effect.zipRight(connection.close(), connection.receive))
+    WebSocketPool.use((connection) => Effect.andThen(connection.close(), connection.receive))
   ),
   closeUnanswered: scene(
-    { server: (peer) => Effect.zipRight(peer.silence, Effect.never) },
-    WebSocketPool.use((connection) => Effect.zipRight(connection.close(), connection.receive))
+    { server: (peer) => Effect.andThen(peer.silence, Effect.never) },
+    WebSocketPool.use((connection) => Effect.andThen(connection.close(), connection.receive))
   ),
   shutDown: scene(
     { server: listen },
     Effect.gen(function* () {
       const pool = yield* WebSocketPool.WebSocketPool
       const connection = yield* pool.get
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* connection.receive
     })
   ),
@@ -176,11 +175,11 @@ const messages: Readonly<Record<string, Fails>> = {
   wideScope: warningsOf(WebSocketPool.get.pipe(Effect.provide(layerOf({})), Effect.scoped)),
   onReleaseFails: warned(
     { options: { onRelease: () => Effect.fail(new Error("reset refused")) } },
-    Effect.zipRight(WebSocketPool.use(Effect.succeed), TestClock.adjust("1 second"))
+    Effect.andThen(WebSocketPool.use(Effect.succeed), TestClock.adjust("1 second"))
   ),
   healthCheckFails: warned(
     { options: { healthCheck: () => Effect.fail(new Error("status is red")) } },
-    Effect.zipRight(WebSocketPool.use(Effect.succeed), Effect.zipRight(TestClock.adjust("6 seconds"), use))
+    Effect.andThen(WebSocketPool.use(Effect.succeed), Effect.andThen(TestClock.adjust("6 seconds"), use))
   ),
   discardOnThrows: warned(
     {
@@ -222,7 +221,7 @@ describe("the messages of docs/guides/troubleshooting.md", () => {
   const found = new Map<string, string>()
 
   for (const [name, message] of quoted) {
-    it.scopedLive(`${name} is printed word for word`, () =>
+    it.live(`${name} is printed word for word`, () =>
       Effect.gen(function* () {
         const program = messages[name]
         assert.isDefined(program, `no message of this name is made here`)

@@ -1,9 +1,9 @@
 /** What the docs say is what there is. */
 import { readdirSync } from "node:fs"
 import { resolve } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
 import * as main from "effect-websocket-pool"
 import * as node from "effect-websocket-pool/node"
+import { assert, describe, it } from "#support/vitest"
 import { makeReference } from "../../scripts/docs/reference.js"
 import { transitions } from "../../src/core/slot.js"
 import {

@@ -6,11 +6,18 @@ import { createConnection } from "node:net"
 import { type ConnectionOptions, connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { MsgPack } from "@effect/platform"
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, ConfigProvider, Effect, Fiber, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { RawData, WebSocket } from "ws"
+import * as ConfigProvider from "#effect/ConfigProvider"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import * as Redacted from "#effect/Redacted"
+import * as Schema from "#effect/Schema"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
 import * as drain from "../../examples/drain.js"
 import * as failFast from "../../examples/fail-fast.js"
 import * as freshToken from "../../examples/fresh-token.js"
@@ -50,7 +57,7 @@ interface Ended {
 
 /** Runs Node with `tsx`; ended with the scope, if it has not ended before. */
 const node = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
-  Effect.async<Ended>((resume) => {
+  Effect.callback<Ended>((resume) => {
     const child = execFile(
       process.execPath,
       ["--import", "tsx", ...args],
@@ -61,7 +68,7 @@ const node = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   })
 
 describe("the examples", () => {
-  it.scopedLive("quick start: prints the echo", () =>
+  it.live("quick start: prints the echo", () =>
     Effect.gen(function* () {
       const url = yield* echoing()
       const source = readFileSync(new URL("../../examples/quick-start.ts", import.meta.url), "utf8")
@@ -70,7 +77,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("one scope: both questions go over one connection", () =>
+  it.live("one scope: both questions go over one connection", () =>
     Effect.gen(function* () {
       let connections = 0
       const url = yield* answering(
@@ -85,7 +92,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("use: a hundred questions share a few connections", () =>
+  it.live("use: a hundred questions share a few connections", () =>
     Effect.gen(function* () {
       let connections = 0
       const url = yield* echoing(() => {
@@ -101,7 +108,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("several pools: each goes to its own server", () =>
+  it.live("several pools: each goes to its own server", () =>
     Effect.gen(function* () {
       const hearing = yield* answering((recording) => recording.toLowerCase())
       const speech = yield* answering((text) => new TextEncoder().encode(`${text}!`))
@@ -118,7 +125,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("fresh token: every connect has its own", () =>
+  it.live("fresh token: every connect has its own", () =>
     Effect.gen(function* () {
       const seen: Array<string | undefined> = []
       const url = yield* echoing((_, request) => seen.push(request.headers.authorization))
@@ -137,7 +144,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("proxy and private CA: connects through the proxy, and trusts the CA", () =>
+  it.live("proxy and private CA: connects through the proxy, and trusts the CA", () =>
     Effect.gen(function* () {
       const server = yield* wssServer((socket) => socket.on("message", (data: RawData) => socket.send(data.toString())))
       const asked: Array<string> = []
@@ -153,7 +160,7 @@ describe("the examples", () => {
         })
       )
       const url = `wss://localhost:${server.port}`
-      const ask = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+      const ask = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
       const agent = new TunnelAgent(proxy.port)
       const answer = yield* Effect.provide(ask, proxyAndCa.layer({ url, agent, ca: tls.ca }))
       assert.strictEqual(answer, "hello")
@@ -165,7 +172,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("drain: notices reach nobody, and the connection is used again", () =>
+  it.live("drain: notices reach nobody, and the connection is used again", () =>
     Effect.gen(function* () {
       const url = yield* echoing((socket) => {
         socket.send("welcome")
@@ -187,7 +194,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("fail fast: what is too much is told so soon", () =>
+  it.live("fail fast: what is too much is told so soon", () =>
     Effect.gen(function* () {
       const { port } = yield* wsServer((socket) =>
         socket.on("message", (data: RawData) => setTimeout(() => socket.send(data.toString()), 1000))
@@ -206,7 +213,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("retrying a request: a lost connection costs a moment", () =>
+  it.live("retrying a request: a lost connection costs a moment", () =>
     Effect.gen(function* () {
       let connections = 0
       const { port } = yield* wsServer((socket) => {
@@ -223,7 +230,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("a stream that survives reconnects: goes on after a loss and after a clean close", () =>
+  it.live("a stream that survives reconnects: goes on after a loss and after a clean close", () =>
     Effect.gen(function* () {
       let connections = 0
       const endings: ReadonlyArray<(socket: WebSocket) => void> = [
@@ -241,11 +248,11 @@ describe("the examples", () => {
         Stream.runCollect,
         Effect.provide(NodeWebSocketPool.layer({ url: `ws://127.0.0.1:${port}`, maxConnections: 1 }))
       )
-      assert.deepStrictEqual(Chunk.toReadonlyArray(updates), ["update 1", "update 2", "update 3"])
+      assert.deepStrictEqual(Array.from(updates), ["update 1", "update 2", "update 3"])
     })
   )
 
-  it.scopedLive("watching: logs why connections close", () =>
+  it.live("watching: logs why connections close", () =>
     Effect.gen(function* () {
       const lines: Array<unknown> = []
       const logger = Logger.replace(
@@ -256,7 +263,7 @@ describe("the examples", () => {
       )
       const url = yield* echoing((socket) => socket.on("message", () => socket.terminate()))
       yield* Effect.gen(function* () {
-        const watching = yield* Effect.fork(watch)
+        const watching = yield* Effect.forkChild(watch)
         yield* Effect.sleep("20 millis")
         yield* Effect.ignore(use.ask("anybody there?"))
         const pool = yield* WebSocketPool.WebSocketPool
@@ -267,7 +274,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("typed messages: values go out and come in, and what does not match is told without its value", () =>
+  it.live("typed messages: values go out and come in, and what does not match is told without its value", () =>
     Effect.gen(function* () {
       const url = yield* answering((question) =>
         question === '{"city":"Oslo"}' ? '{"celsius":7,"at":"2024-03-01T12:00:00Z"}' : '{"celsius":"secret"}'
@@ -283,7 +290,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("MessagePack: binary goes out and comes in", () =>
+  it.live("MessagePack: binary goes out and comes in", () =>
     Effect.gen(function* () {
       const url = yield* answering(
         () => Schema.encodeSync(MsgPack.schema(Schema.Unknown))({ text: "good morning", confidence: 0.9 }),
@@ -300,7 +307,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("request: collects an answer in parts", () =>
+  it.live("request: collects an answer in parts", () =>
     Effect.gen(function* () {
       const { port } = yield* wsServer((socket) =>
         socket.on("message", () => {
@@ -314,7 +321,7 @@ describe("the examples", () => {
     })
   )
 
-  it.scopedLive("a pool for each region: each goes to its own server, and all are closed in the end", () =>
+  it.live("a pool for each region: each goes to its own server, and all are closed in the end", () =>
     Effect.gen(function* () {
       let connections = 0
       let closed = 0
@@ -361,7 +368,7 @@ class TunnelAgent extends Agent {
 
 // Each of them starts a Node.js of its own: together they take half the time.
 describe.concurrent("the demo", { timeout: 60_000 }, () => {
-  it.scopedLive("runs to its end and leaves nothing open", () =>
+  it.live("runs to its end and leaves nothing open", () =>
     Effect.gen(function* () {
       const { code, stderr, stdout } = yield* node("examples/demo.ts", "--seconds", "2")
       assert.strictEqual(stderr, "")
@@ -376,7 +383,7 @@ describe.concurrent("the demo", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("goes to another server with few connections", () =>
+  it.live("goes to another server with few connections", () =>
     Effect.gen(function* () {
       let [open, most] = [0, 0]
       const url = yield* echoing((socket) => {
@@ -397,7 +404,7 @@ describe.concurrent("the demo", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("says that a server cannot be reached", () =>
+  it.live("says that a server cannot be reached", () =>
     Effect.gen(function* () {
       const { port } = yield* tcpServer((socket) => socket.destroy())
       const { code, stderr } = yield* node("examples/demo.ts", "--url", `ws://127.0.0.1:${port}`)
@@ -407,7 +414,7 @@ describe.concurrent("the demo", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("says that a server does not echo", () =>
+  it.live("says that a server does not echo", () =>
     Effect.gen(function* () {
       const { port } = yield* wsServer(() => {})
       const { code, stderr } = yield* node("examples/demo.ts", "--url", `ws://127.0.0.1:${port}`)
@@ -416,7 +423,7 @@ describe.concurrent("the demo", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive.each([
+  it.live.each([
     { args: ["--fast"], complaint: "--fast" },
     { args: ["--seconds", "60"], complaint: "from 2 to 15" },
     { args: ["--url", "http://127.0.0.1"], complaint: "ws: or wss:" }

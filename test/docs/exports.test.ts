@@ -1,6 +1,6 @@
 /** What can be imported from the package. */
 import { readdirSync, readFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#support/vitest"
 
 describe("exports", () => {
   it("list every public module, and nothing else", () => {

@@ -1,9 +1,9 @@
 /** What the README says is what there is. */
 import { readdirSync } from "node:fs"
 import { resolve } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
-import { Duration } from "effect"
 import { PoolError, type WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import { assert, describe, it } from "#support/vitest"
 import * as defaults from "../../src/options/defaults.js"
 import { deadLinksIn, deadScriptsIn, pagesIn, parse, read, root, sourceOf, tableBelow } from "../support/markdown.js"
 

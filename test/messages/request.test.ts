@@ -1,7 +1,14 @@
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Exit, Fiber, ParseResult, pipe, Schema, type Scope, Stream, TestClock } from "effect"
 import { PoolError, WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import { pipe } from "#effect/Function"
+import * as Schema from "#effect/Schema"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import {
   echo,
   type Handler,
@@ -19,7 +26,7 @@ import {
 const words: Handler = (peer) =>
   Effect.forever(
     Effect.flatMap(peer.receive, (message) =>
-      Effect.forEach(String(message).split(" "), (word) => Effect.zipRight(Effect.sleep("1 second"), peer.send(word)))
+      Effect.forEach(String(message).split(" "), (word) => Effect.andThen(Effect.sleep("1 second"), peer.send(word)))
     )
   )
 
@@ -28,7 +35,7 @@ const answering =
   (...messages: ReadonlyArray<string>): Handler =>
   (peer) =>
     Effect.forever(
-      Effect.zipRight(
+      Effect.andThen(
         peer.receive,
         Effect.forEach(messages, (message) => peer.send(message))
       )
@@ -61,8 +68,8 @@ describe("request", () => {
       Effect.gen(function* () {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
-            assert.deepStrictEqual(Chunk.toArray(yield* request(connection, "one")), ["one"])
-            assert.deepStrictEqual(Chunk.toArray(yield* request(connection, Uint8Array.of(2))), [Uint8Array.of(2)])
+            assert.deepStrictEqual(Array.from(yield* request(connection, "one")), ["one"])
+            assert.deepStrictEqual(Array.from(yield* request(connection, Uint8Array.of(2))), [Uint8Array.of(2)])
           })
         )
         assert.isFalse(isDiscarded)
@@ -75,11 +82,8 @@ describe("request", () => {
     withPool(answering("a", "b", "end", "end", "c"))(
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
-        assert.deepStrictEqual(Chunk.toArray(yield* request(connection, "go", { until: isEnd })), ["a", "b", "end"])
-        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(Stream.take(connection.messages, 2))), [
-          "end",
-          "c"
-        ])
+        assert.deepStrictEqual(Array.from(yield* request(connection, "go", { until: isEnd })), ["a", "b", "end"])
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(Stream.take(connection.messages, 2))), ["end", "c"])
       })
     )
   )
@@ -88,18 +92,18 @@ describe("request", () => {
     withPool(answering("a", "end"))(
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
-        assert.deepStrictEqual(Chunk.toArray(yield* pipe(connection, request("go", { until: isEnd }))), ["a", "end"])
-        assert.deepStrictEqual(Chunk.toArray(yield* pipe(connection, request("go"))), ["a"])
+        assert.deepStrictEqual(Array.from(yield* pipe(connection, request("go", { until: isEnd }))), ["a", "end"])
+        assert.deepStrictEqual(Array.from(yield* pipe(connection, request("go"))), ["a"])
       })
     )
   )
 
   it.effect("counts what was waiting already", () =>
-    withPool((peer) => Effect.zipRight(peer.send("welcome"), echo(peer)))(
+    withPool((peer) => Effect.andThen(peer.send("welcome"), echo(peer)))(
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
         yield* settle
-        assert.deepStrictEqual(Chunk.toArray(yield* request(connection, "hello")), ["welcome"])
+        assert.deepStrictEqual(Array.from(yield* request(connection, "hello")), ["welcome"])
       })
     )
   )
@@ -108,8 +112,8 @@ describe("request", () => {
     withPool(echo)(
       Effect.gen(function* () {
         const again = request(yield* WebSocketPool.get, "same")
-        assert.deepStrictEqual(Chunk.toArray(yield* again), ["same"])
-        assert.deepStrictEqual(Chunk.toArray(yield* again), ["same"])
+        assert.deepStrictEqual(Array.from(yield* again), ["same"])
+        assert.deepStrictEqual(Array.from(yield* again), ["same"])
       })
     )
   )
@@ -125,9 +129,9 @@ describe("on a typed connection", () => {
       Effect.gen(function* () {
         const typed = WebSocketConnection.schema(yield* WebSocketPool.get, schemas)
         const items = yield* request(typed, { _tag: "Ask", count: 2 }, { until: ({ last }) => last === true })
-        assert.deepStrictEqual(Chunk.toArray(items), [{ item: 1 }, { item: 2, last: true }])
+        assert.deepStrictEqual(Array.from(items), [{ item: 1 }, { item: 2, last: true }])
         const piped = yield* pipe(typed, request({ _tag: "Ask", count: 1 }))
-        assert.deepStrictEqual(Chunk.toArray(piped), [{ item: 3 }])
+        assert.deepStrictEqual(Array.from(piped), [{ item: 3 }])
         yield* settle
         assert.deepStrictEqual((yield* peers)[0]?.received, ['{"_tag":"Ask","count":2}', '{"_tag":"Ask","count":1}'])
       })
@@ -172,7 +176,7 @@ describe("a request that does not come to its end", () => {
       Effect.gen(function* () {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
-            const fiber = yield* Effect.fork(request(connection, "a b end", { until: isEnd }))
+            const fiber = yield* Effect.forkChild(request(connection, "a b end", { until: isEnd }))
             yield* TestClock.adjust("2500 millis")
             notYet(fiber)
             yield* Fiber.interrupt(fiber)
@@ -180,9 +184,9 @@ describe("a request that does not come to its end", () => {
         )
         assert.isTrue(isDiscarded)
         const next = yield* WebSocketPool.get
-        const fiber = yield* Effect.fork(request(next, "x end", { until: isEnd }))
+        const fiber = yield* Effect.forkChild(request(next, "x end", { until: isEnd }))
         yield* TestClock.adjust("2 seconds")
-        assert.deepStrictEqual(Chunk.toArray(yield* now(fiber)), ["x", "end"])
+        assert.deepStrictEqual(Array.from(yield* now(fiber)), ["x", "end"])
       })
     )
   )
@@ -192,7 +196,7 @@ describe("a request that does not come to its end", () => {
       Effect.gen(function* () {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
-            const fiber = yield* Effect.fork(Effect.flip(Effect.timeout(request(connection, "?"), "5 seconds")))
+            const fiber = yield* Effect.forkChild(Effect.flip(Effect.timeout(request(connection, "?"), "5 seconds")))
             yield* TestClock.adjust("4999 millis")
             notYet(fiber)
             yield* TestClock.adjust("1 millis")
@@ -210,7 +214,7 @@ describe("a request that does not come to its end", () => {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
             yield* connection.send("fills the buffer")
-            const fiber = yield* Effect.fork(request(connection, "?"))
+            const fiber = yield* Effect.forkChild(request(connection, "?"))
             yield* settle
             assert.strictEqual((yield* connection.info).messagesSent, 1)
             yield* Fiber.interrupt(fiber)
@@ -226,7 +230,7 @@ describe("a request that does not come to its end", () => {
       Effect.gen(function* () {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
-            const fiber = yield* Effect.fork(Effect.zipRight(Effect.sleep("1 second"), request(connection, "?")))
+            const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep("1 second"), request(connection, "?")))
             yield* settle
             yield* Fiber.interrupt(fiber)
           })
@@ -238,7 +242,7 @@ describe("a request that does not come to its end", () => {
   )
 
   it.effect("fails as the connection does", () =>
-    withPool((peer) => peer.receive.pipe(Effect.zipRight(peer.send("a")), Effect.zipRight(peer.close(4000))))(
+    withPool((peer) => peer.receive.pipe(Effect.andThen(peer.send("a")), Effect.andThen(peer.close(4000))))(
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
         const error = yield* Effect.flip(request(connection, "?", { until: isEnd }))
@@ -268,7 +272,7 @@ describe("a request that does not come to its end", () => {
             )
             assert.isTrue(Exit.isFailure(exit))
             const error = yield* Effect.flip(exit)
-            assert.instanceOf(error, ParseResult.ParseError)
+            assert.instanceOf(error, Schema.SchemaError)
             assert.include(error.message, "until, given <string> threw SyntaxError")
             assert.notInclude(inspect(exit, { depth: 20, showHidden: true }), "s3cr3t")
           })
@@ -286,7 +290,7 @@ describe("two requests at once on a lease", () => {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
             const typed = WebSocketConnection.schema(connection, { send: Schema.Number, receive: Schema.Number })
-            const first = yield* Effect.fork(request(connection, "a end", { until: isEnd }))
+            const first = yield* Effect.forkChild(request(connection, "a end", { until: isEnd }))
             yield* TestClock.adjust("1500 millis")
             for (const second of [request(connection, "b"), request(typed, 1)]) {
               const error = yield* Effect.flip(second as Effect.Effect<unknown, PoolError.PoolError>)
@@ -294,7 +298,7 @@ describe("two requests at once on a lease", () => {
               assert.strictEqual(error.reason, "Receiving")
             }
             yield* TestClock.adjust("500 millis")
-            assert.deepStrictEqual(Chunk.toArray(yield* now(first)), ["a", "end"])
+            assert.deepStrictEqual(Array.from(yield* now(first)), ["a", "end"])
           })
         )
         assert.isFalse(isDiscarded)
@@ -315,10 +319,10 @@ describe("two requests at once on a lease", () => {
           if (received === "throw") throw new Error("no")
           return isEnd(received)
         }
-        const first = yield* Effect.fork(request(connection, message, { until }))
+        const first = yield* Effect.forkChild(request(connection, message, { until }))
         yield* TestClock.adjust("1 second")
         yield* Fiber.interrupt(first)
-        const second = yield* Effect.fork(request(connection, "end", { until }))
+        const second = yield* Effect.forkChild(request(connection, "end", { until }))
         yield* TestClock.adjust("2 seconds")
         assert.isTrue(Exit.isSuccess(yield* Effect.exit(now(second))))
       })
@@ -330,7 +334,7 @@ describe("two requests at once on a lease", () => {
       Effect.gen(function* () {
         const isDiscarded = yield* isDiscardedAfter((connection) =>
           Effect.gen(function* () {
-            const receiving = yield* Effect.fork(connection.receive)
+            const receiving = yield* Effect.forkChild(connection.receive)
             yield* settle
             const error = yield* Effect.flip(request(connection, "mine"))
             assert.propertyVal(error, "reason", "Receiving")

@@ -1,22 +1,21 @@
 import { MsgPack } from "@effect/platform"
-import { describe, expectTypeOf, it } from "@effect/vitest"
-import type * as Chunk from "effect/Chunk"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { pipe } from "effect/Function"
-import type * as Layer from "effect/Layer"
-import * as LayerMap from "effect/LayerMap"
-import type { ParseError } from "effect/ParseResult"
-import * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
 import { type PoolError, WebSocketConnection, WebSocketPool, type WebSocketTransport } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import type * as Chunk from "#effect/Chunk"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import { pipe } from "#effect/Function"
+import type * as Layer from "#effect/Layer"
+import * as LayerMap from "#effect/LayerMap"
+import type { ParseError } from "#effect/ParseResult"
+import * as Schema from "#effect/Schema"
+import type * as Stream from "#effect/Stream"
+import { describe, expectTypeOf, it } from "#support/vitest"
 
-class A extends Context.Tag("A")<A, "a">() {}
-class B extends Context.Tag("B")<B, "b">() {}
+class A extends Context.Service<A, "a">()("A") {}
+class B extends Context.Service<B, "b">()("B") {}
 
 type Connection = WebSocketConnection.WebSocketConnection
 type Failure = PoolError.ConnectionClosedError | PoolError.ConnectionBusyError | ParseError
@@ -154,7 +153,7 @@ describe("a pool in a LayerMap", () => {
     lookup: (key: string) => NodeWebSocketPool.layer({ url: key })
   }) {}
   class Tagged extends LayerMap.Service<Tagged>()("Tagged", {
-    lookup: (key: string) => Tts.layerConfig({ url: Config.string(key) })
+    lookup: (key: string) => Tts.layerConfig({ url: Config.String(key) })
   }) {}
   class Needing extends LayerMap.Service<Needing>()("Needing", {
     lookup: (key: string) => WebSocketPool.layer({ url: Effect.map(A, (a) => `ws://${key}/${a}`) })
@@ -166,6 +165,6 @@ describe("a pool in a LayerMap", () => {
     expectTypeOf(OnNode.Default).toEqualTypeOf<Layer.Layer<OnNode>>()
     expectTypeOf(Tagged.Default).toEqualTypeOf<Layer.Layer<Tagged, never, Transport>>()
     expectTypeOf(Needing.Default).toEqualTypeOf<Layer.Layer<Needing, never, Transport | A>>()
-    expectTypeOf(Tagged.get("key")).toEqualTypeOf<Layer.Layer<Tts, ConfigError.ConfigError, Tagged>>()
+    expectTypeOf(Tagged.get("key")).toEqualTypeOf<Layer.Layer<Tts, Config.ConfigError, Tagged>>()
   })
 })

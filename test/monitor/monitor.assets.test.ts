@@ -1,6 +1,6 @@
 /** The monitor's page, as it is in the package. */
 import { readFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#support/vitest"
 import { makeAssets } from "../../scripts/monitor/assets.js"
 
 describe("src/monitor/assets.ts", () => {

@@ -3,16 +3,16 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { HttpApp, type HttpRouter, HttpServerRequest } from "@effect/platform"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { Groups } from "../../src/monitor/groups.js"
 import { History } from "../../src/monitor/history.js"
 import { merged, percentiles } from "../../src/monitor/percentiles.js"
@@ -74,7 +74,7 @@ describe("record", () => {
   it.effect("keeps what happened before the page is opened", () =>
     Effect.gen(function* () {
       const recording = yield* WebSocketPoolMonitor.record(yield* Pool)
-      yield* WebSocketPool.use(() => Effect.sleep("70 millis")).pipe(Effect.fork)
+      yield* WebSocketPool.use(() => Effect.sleep("70 millis")).pipe(Effect.forkChild)
       yield* TestClock.adjust("2 seconds")
       const [peer] = yield* peers
       yield* peer!.destroy
@@ -138,7 +138,7 @@ describe("record", () => {
   it.effect("draws percentiles of thirty seconds", () =>
     Effect.gen(function* () {
       const recording = yield* WebSocketPoolMonitor.record(yield* Pool)
-      yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("50 millis")))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("50 millis")))
       yield* TestClock.adjust("40 seconds")
       const { first } = yield* open(WebSocketPoolMonitor.router(recording))
       const held = first.history!.moments.map(({ times }) => times.held?.p99 ?? null)
@@ -155,7 +155,7 @@ describe("record", () => {
       const heard = () => [Reflect.get(hub as object, "isObserved"), Reflect.get(hub as object, "isFollowed")]
       const scope = yield* Scope.make()
       assert.deepStrictEqual(heard(), [false, false])
-      const recording = yield* Scope.extend(WebSocketPoolMonitor.record(pool), scope)
+      const recording = yield* Scope.provide(WebSocketPoolMonitor.record(pool), scope)
       assert.deepStrictEqual(heard(), [true, false])
       yield* TestClock.adjust("5 seconds")
       yield* Scope.close(scope, Exit.void)
@@ -249,7 +249,7 @@ describe("without a recording", () => {
       const broken = { ...foreign, stats: Effect.die("cannot tell"), events: Stream.die("cannot tell") }
       const recording = yield* WebSocketPoolMonitor.record([foreign, broken])
       yield* TestClock.adjust("1 second")
-      yield* Effect.fork(pool.use((connection) => Effect.zipRight(connection.discard, Effect.sleep("30 millis"))))
+      yield* Effect.forkChild(pool.use((connection) => Effect.andThen(connection.discard, Effect.sleep("30 millis"))))
       yield* TestClock.adjust("2 seconds")
       const { first } = yield* open(WebSocketPoolMonitor.router(recording))
       const { events, moments } = first.history!

@@ -3,14 +3,20 @@ import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 import { HttpRouter, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import { type BrowserContextOptions, type Browser as BrowserShape, chromium, type Page } from "playwright-core"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it, layer } from "#support/vitest"
 import * as Process from "../servers/support/process.js"
 
-class Browser extends Context.Tag("test/Browser")<Browser, BrowserShape>() {}
+class Browser extends Context.Service<Browser, BrowserShape>()("test/Browser") {}
 
 const program = Process.find("chromium")
 
@@ -100,15 +106,15 @@ const work = (pool: WebSocketPool.WebSocketPool) =>
     () =>
       pool
         .use((connection) =>
-          connection.send("ping").pipe(Effect.zipRight(connection.receive), Effect.delay("20 millis"))
+          connection.send("ping").pipe(Effect.andThen(connection.receive), Effect.delay("20 millis"))
         )
         .pipe(Effect.ignore, Effect.delay("10 millis"), Effect.forever),
     { concurrency: "unbounded", discard: true }
   )
 
 describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", "chromium", "chromium"), () => {
-  layer(Layer.scoped(Browser, browser), { excludeTestServices: true, timeout: "30 seconds" })((it) => {
-    it.scoped("shows a pool at work, and complains of nothing", () =>
+  layer(Layer.effect(Browser, browser), { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+    it.effect("shows a pool at work, and complains of nothing", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         yield* Effect.forkScoped(work(pool))
@@ -160,12 +166,12 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("sorts its connections, and shows the leases among the events, by keyboard", () =>
+    it.effect("sorts its connections, and shows the leases among the events, by keyboard", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         for (const messages of [3, 1, 2]) {
           const send = (connection: { readonly send: (message: string) => Effect.Effect<void, unknown> }) =>
-            Effect.repeatN(connection.send("hello"), messages - 1)
+            Effect.repeat(connection.send("hello"), { times: messages - 1 })
           yield* Effect.flatMap(pool.getNew, send)
         }
         const tab = yield* open(pageAt(yield* serve(pool)))
@@ -195,7 +201,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("says that the pool is closed, and does not go on asking", () =>
+    it.effect("says that the pool is closed, and does not go on asking", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         yield* pool.use(() => Effect.void)
@@ -216,11 +222,11 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("holds no server up that shuts down, and goes on when there is one again", () =>
+    it.effect("holds no server up that shuts down, and goes on when there is one again", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         const scope = yield* Scope.make()
-        const port = yield* Scope.extend(serve(pool), scope)
+        const port = yield* Scope.provide(serve(pool), scope)
         const tab = yield* open(pageAt(port))
         yield* says(tab, "Live")
         yield* Effect.timeoutFail(Scope.close(scope, Exit.void), {
@@ -235,7 +241,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("shows what was recorded before it was opened, repeated events on one line, and finds them", () =>
+    it.effect("shows what was recorded before it was opened, repeated events on one line, and finds them", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         const recording = yield* WebSocketPoolMonitor.record(pool)
@@ -266,7 +272,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("goes back ten minutes if it was recorded that long, or if asked to", () =>
+    it.effect("goes back ten minutes if it was recorded that long, or if asked to", () =>
       Effect.gen(function* () {
         const pool = yield* makePool()
         const url = pageAt(yield* serve(pool))
@@ -315,7 +321,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("shows several pools, one at a time, and keeps the choice when it is loaded again", () =>
+    it.effect("shows several pools, one at a time, and keeps the choice when it is loaded again", () =>
       Effect.gen(function* () {
         const pools = [yield* makePool(), yield* makePool({ name: "other" }), yield* makePool({ maxConnections: 1 })]
         yield* pools[2]!.get
@@ -343,7 +349,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
       })
     )
 
-    it.scoped("fits on a phone, whatever the pool is called", () =>
+    it.effect("fits on a phone, whatever the pool is called", () =>
       Effect.gen(function* () {
         const name = `speech-of-${"somebody-".repeat(12)}else`
         const pool = yield* makePool({ name })
@@ -365,7 +371,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
 })
 
 describe("the monitor's stream", () => {
-  it.scopedLive("is forgotten when its client goes away", () =>
+  it.live("is forgotten when its client goes away", () =>
     Effect.gen(function* () {
       const pool = yield* makePool()
       let listeners = 0
@@ -378,7 +384,7 @@ describe("the monitor's stream", () => {
             listeners -= 1
           })
       )
-      const events = Stream.unwrapScoped(Effect.as(listening, pool.events))
+      const events = Stream.unwrap(Effect.as(listening, pool.events))
       const port = yield* serve(Object.create(pool, { events: { value: events } }))
       const going = new AbortController()
       yield* Effect.promise(() => fetch(`${pageAt(port)}/events`, { signal: going.signal }))
@@ -391,7 +397,7 @@ describe("the monitor's stream", () => {
 })
 
 describe("the demo with --monitor", () => {
-  it.scopedLive("serves the page from its beginning, tells of its end, and waits for nobody", () =>
+  it.live("serves the page from its beginning, tells of its end, and waits for nobody", () =>
     Effect.gen(function* () {
       const demo = yield* Process.run(process.execPath, [
         ...["--import", "tsx", fileURLToPath(new URL("../../examples/demo.ts", import.meta.url))],

@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto"
 import { HttpApp, HttpRouter, type HttpServerError, HttpServerRequest, type HttpServerResponse } from "@effect/platform"
-import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { type PoolStats, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Redacted from "#effect/Redacted"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, expectTypeOf, it } from "#support/vitest"
 import { echo, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
 interface Sample {
@@ -82,7 +81,7 @@ const sha256 = (text: string) => `'sha256-${createHash("sha256").update(text).di
 /** Counts who listens to a pool's events. */
 const observed = (pool: WebSocketPool.WebSocketPool) => {
   const counts = { now: 0, ever: 0 }
-  const events = Stream.unwrapScoped(
+  const events = Stream.unwrap(
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -368,7 +367,7 @@ describe("monitor: what it costs", () => {
   it.effect("a page that does not read is told what is newest, and not all that it missed", () =>
     Effect.gen(function* () {
       const pull = yield* Stream.toPull(textOf(yield* respond(yield* theMonitor, "/events")))
-      const next = Effect.map(pull, (chunk) => parse(Chunk.join(chunk, "")).sample)
+      const next = Effect.map(pull, (chunk) => parse(Array.from(chunk).join("")).sample)
       assert.deepStrictEqual((yield* next).events, [])
       yield* settle
 
@@ -377,7 +376,7 @@ describe("monitor: what it costs", () => {
         yield* WebSocketPool.use((connection) => connection.discard)
         yield* settle
       }
-      const late = yield* Effect.fork(next)
+      const late = yield* Effect.forkChild(next)
       yield* TestClock.adjust("500 millis")
       const { events, latencies, stats } = yield* now(late)
       assert.strictEqual(stats.acquired, times)
@@ -398,7 +397,7 @@ describe("monitor: the end of a pool", () => {
       const pool = yield* Pool
       const { fiber, last, retries, samples } = yield* watch(WebSocketPoolMonitor.router(pool))
       yield* WebSocketPool.get // Closing waits for it.
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("500 millis")
       assert.strictEqual(last().stats.state, "closing")
       yield* TestClock.adjust("10 seconds")

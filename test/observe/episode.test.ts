@@ -1,12 +1,13 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
-import { listen, type peers, poolWith, settle } from "../support/memoryPool.js"
-import { type Line, recordLines } from "../support/telemetry.js"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow, poll, repeated } from "#support/fibers"
+import { type Line, recordLines } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
+import { listen, poolWith, type Server, settle } from "../support/memoryPool.js"
 
 const levels = (lines: ReadonlyArray<Line>) => lines.map(({ level }) => level)
 
@@ -23,12 +24,12 @@ describe("an outage", () => {
       const server = { isAway: true }
       return Effect.provide(
         scene(server, lines),
-        poolWith({ retry: Schedule.stop, ...options }, listen, () =>
+        poolWith({ retry: Schedule.recurs(0), ...options }, listen, () =>
           Effect.suspend(() => (server.isAway ? Effect.fail(503) : Effect.void))
         )
       ).pipe(Effect.provide(layer))
     })
-  type Env = WebSocketPool.WebSocketPool | Effect.Effect.Context<typeof peers>
+  type Env = WebSocketPool.WebSocketPool | Server
 
   /** Without an idle connection, so that the next `get` has to connect. */
   const reconnect = Effect.gen(function* () {
@@ -42,7 +43,7 @@ describe("an outage", () => {
   it.effect("is told when it begins and when it is over, with how long and how many attempts", () =>
     outage((server, lines) =>
       Effect.gen(function* () {
-        yield* Effect.repeatN(get, 2)
+        yield* repeated(get, 2)
         yield* TestClock.adjust("42 seconds")
         assert.deepStrictEqual(levels(lines), ["WARN"])
         assert.include(lines[0]?.message, 'Pool "server.test" could not connect to ws://server.test/path')
@@ -61,7 +62,7 @@ describe("an outage", () => {
   it.effect("is told again every five minutes while attempts fail", () =>
     outage((_, lines) =>
       Effect.gen(function* () {
-        yield* Effect.fork(Effect.repeat(get, Schedule.spaced("1 second")))
+        yield* Effect.forkChild(Effect.repeat(get, Schedule.spaced("1 second")))
         yield* TestClock.adjust("299999 millis")
         assert.lengthOf(lines, 1)
         yield* TestClock.adjust("1 millis")
@@ -160,9 +161,9 @@ describe("an outage", () => {
         const pool = yield* WebSocketPool.WebSocketPool
         const flap = Effect.suspend(() => {
           server.isAway = !server.isAway
-          return Effect.zipRight(pool.refresh, get)
+          return Effect.andThen(pool.refresh, get)
         })
-        yield* Effect.fork(Effect.repeat(flap, Schedule.spaced("1 second")))
+        yield* Effect.forkChild(Effect.repeat(flap, Schedule.spaced("1 second")))
         yield* TestClock.adjust("299 seconds")
         assert.lengthOf(lines, 2)
         yield* TestClock.adjust("5 seconds")
@@ -174,13 +175,13 @@ describe("an outage", () => {
 
 describe("exhaustion", () => {
   const exhaustion = (
-    scene: (lines: ReadonlyArray<Line>, hold: Effect.Effect<Scope.CloseableScope>) => Effect.Effect<void, unknown, Env>
+    scene: (lines: ReadonlyArray<Line>, hold: Effect.Effect<Scope.Closeable>) => Effect.Effect<void, unknown, Env>
   ) =>
     Effect.suspend(() => {
       const { layer, lines } = recordLines()
       return Effect.gen(function* () {
         const pool = yield* WebSocketPool.WebSocketPool
-        const hold = Effect.tap(Scope.make(), (scope) => Effect.orDie(Scope.extend(pool.get, scope)))
+        const hold = Effect.tap(Scope.make(), (scope) => Effect.orDie(Scope.provide(pool.get, scope)))
         yield* scene(lines, hold)
       }).pipe(Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 0 })), Effect.provide(layer))
     })
@@ -191,7 +192,7 @@ describe("exhaustion", () => {
       Effect.gen(function* () {
         yield* Effect.withSpan(hold, "transcribe")
         yield* TestClock.adjust("3 seconds")
-        yield* Effect.repeatN(get, 99)
+        yield* repeated(get, 99)
         yield* settle
         assert.deepStrictEqual(levels(lines), ["WARN"])
         for (const part of ["1 of 1 leased", "0 others waiting", "maxWaiters is 0", '"transcribe"', "held for 3s"]) {
@@ -206,7 +207,7 @@ describe("exhaustion", () => {
     exhaustion((lines, hold) =>
       Effect.gen(function* () {
         yield* hold
-        const failing = yield* Effect.fork(Effect.repeat(get, Schedule.spaced("1 second")))
+        const failing = yield* Effect.forkChild(Effect.repeat(get, Schedule.spaced("1 second")))
         yield* TestClock.adjust("299999 millis")
         assert.lengthOf(lines, 1)
         yield* TestClock.adjust("1 millis")
@@ -214,7 +215,7 @@ describe("exhaustion", () => {
           lines[1]?.message ?? "",
           /^The pool has been exhausted for 5m \(30\d failed gets\)\. The latest: Pool/
         )
-        yield* failing.interruptAsFork(failing.id())
+        interruptNow(failing)
         yield* TestClock.adjust("1 hour")
         assert.lengthOf(lines, 2)
       })
@@ -289,9 +290,9 @@ describe("exhaustion", () => {
         yield* get
         yield* Scope.close(held, Exit.void)
         yield* get
-        const closing = yield* Effect.fork(pool.close)
+        const closing = yield* Effect.forkChild(pool.close)
         yield* settle
-        assert.isNotNull(closing.unsafePoll())
+        assert.isDefined(poll(closing))
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(levels(lines), ["WARN"])
       })

@@ -1,20 +1,24 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import type { PoolEvent } from "effect-websocket-pool/PoolEvent"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Stream from "#effect/Stream"
+import { poll, repeated } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { EventHub } from "../../src/observe/eventHub.js"
 
 const dropped: PoolEvent = { _tag: "MessageDropped", pool: "pool", connectionId: "pool-1", bytes: 1 }
 const closing: PoolEvent = { _tag: "PoolClosing", pool: "pool" }
 const closed: PoolEvent = { _tag: "PoolClosed", pool: "pool" }
 
-const settle = Effect.repeatN(Effect.yieldNow(), 50)
+const settle = repeated(Effect.yieldNow, 50)
 
 const listening = Effect.gen(function* () {
   const deferred: Array<() => void> = []
   const hub = new EventHub((f) => deferred.push(f))
   const heard: Array<string> = []
-  const listener = yield* Effect.fork(Stream.runForEach(hub.stream, ({ _tag }) => Effect.sync(() => heard.push(_tag))))
+  const listener = yield* Effect.forkChild(
+    Stream.runForEach(hub.stream, ({ _tag }) => Effect.sync(() => heard.push(_tag)))
+  )
   yield* settle
   return { deferred, heard, hub, listener }
 })
@@ -44,9 +48,9 @@ describe("EventHub", () => {
       assert.deepStrictEqual(heard, ["MessageDropped", "PoolClosing"])
       deferred[0]!()
       yield* settle
-      assert.isNull(listener.unsafePoll())
+      assert.isUndefined(poll(listener))
       hub.emit(closed)
-      yield* listener
+      yield* Fiber.join(listener)
       assert.deepStrictEqual(heard, ["MessageDropped", "PoolClosing", "PoolClosed"])
     })
   )

@@ -1,6 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import { WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import { assert, describe, it } from "#support/vitest"
 import { poolWith } from "../support/memoryPool.js"
 
 /** How often a stack is taken, which is what sets its depth. */

@@ -1,14 +1,14 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as TestClock from "effect/TestClock"
 import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Config from "#effect/Config"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as TestClock from "#effect/testing/TestClock"
+import { configLayer, repeated } from "#support/fibers"
+import { recordLines, recordSpans } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import { collect, peers, poolWith, server, settle } from "../support/memoryPool.js"
-import { recordLines, recordSpans } from "../support/telemetry.js"
 
 const Pool = WebSocketPool.WebSocketPool
 
@@ -17,13 +17,13 @@ const isSuspicion = PoolEvent.is("LeaseLeakSuspected")
 const suspicionsOf = (events: ReadonlyArray<PoolEvent.PoolEvent>) => events.filter(isSuspicion)
 
 describe("leakThreshold", () => {
-  it.scoped("tells of a lease that is held longer: one warning, one event, and nothing else happens", () => {
+  it.effect("tells of a lease that is held longer: one warning, one event, and nothing else happens", () => {
     const { layer, lines } = recordLines()
     return Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
       const release = yield* Deferred.make<void>()
-      yield* Effect.fork(pool.use(() => Deferred.await(release)))
+      yield* Effect.forkChild(pool.use(() => Deferred.await(release)))
       yield* TestClock.adjust("9999 millis")
       assert.deepStrictEqual([suspicionsOf(events), lines], [[], []])
       yield* TestClock.adjust("1 millis")
@@ -51,29 +51,29 @@ describe("leakThreshold", () => {
     }).pipe(Effect.provide(poolWith({ leakThreshold: "10 seconds" })), Effect.provide(layer))
   })
 
-  it.scoped("tells nothing of leases that are given back in time, however long the pool works", () => {
+  it.effect("tells nothing of leases that are given back in time, however long the pool works", () => {
     const { layer, lines } = recordLines()
     return Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
       const lease = WebSocketPool.use(() => Effect.sleep("999 millis"))
-      yield* Effect.fork(Effect.repeatN(lease, 99))
-      yield* Effect.fork(Effect.delay(Effect.repeatN(lease, 99), "500 millis"))
+      yield* Effect.forkChild(repeated(lease, 99))
+      yield* Effect.forkChild(Effect.delay(repeated(lease, 99), "500 millis"))
       yield* TestClock.adjust("200 seconds")
       assert.strictEqual((yield* WebSocketPool.stats).released, 200)
       assert.deepStrictEqual([suspicionsOf(events), lines], [[], []])
     }).pipe(Effect.provide(poolWith({ leakThreshold: "1 second" })), Effect.provide(layer))
   })
 
-  it.scoped("tells of each of several, when its own time has come", () =>
+  it.effect("tells of each of several, when its own time has come", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
       const held = () => suspicionsOf(events).map(({ connectionId }) => connectionId.slice(-1))
-      yield* Effect.fork(pool.use(() => Effect.sleep("5 seconds"))) // 1: given back in time
+      yield* Effect.forkChild(pool.use(() => Effect.sleep("5 seconds"))) // 1: given back in time
       yield* TestClock.adjust("1 second")
-      yield* Effect.fork(pool.use(() => Effect.never)) // 2: due at 11
+      yield* Effect.forkChild(pool.use(() => Effect.never)) // 2: due at 11
       yield* TestClock.adjust("2 seconds")
-      yield* Effect.fork(pool.use(() => Effect.never)) // 3: due at 13
+      yield* Effect.forkChild(pool.use(() => Effect.never)) // 3: due at 13
       yield* TestClock.adjust("7999 millis")
       assert.deepStrictEqual(held(), [])
       yield* TestClock.adjust("1 millis")
@@ -82,7 +82,7 @@ describe("leakThreshold", () => {
       assert.deepStrictEqual(held(), ["2"])
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(held(), ["2", "3"])
-      yield* Effect.fork(pool.use(() => Effect.never)) // 1 again: due at 23
+      yield* Effect.forkChild(pool.use(() => Effect.never)) // 1 again: due at 23
       yield* TestClock.adjust("9999 millis")
       assert.deepStrictEqual(held(), ["2", "3"])
       yield* TestClock.adjust("1 millis")
@@ -90,14 +90,14 @@ describe("leakThreshold", () => {
     }).pipe(Effect.provide(poolWith({ leakThreshold: "10 seconds" })))
   )
 
-  it.scoped("tells nothing of a connection that drains, is set up, or is checked for longer", () =>
+  it.effect("tells nothing of a connection that drains, is set up, or is checked for longer", () =>
     Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
-      yield* Effect.fork(WebSocketPool.use(() => Effect.void))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.void))
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* WebSocketPool.stats).draining, 1)
       yield* TestClock.adjust("10 seconds")
-      yield* Effect.fork(WebSocketPool.use(() => Effect.void))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.void))
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual((yield* WebSocketPool.stats).released, 2)
       assert.deepStrictEqual(suspicionsOf(events), [])
@@ -113,13 +113,13 @@ describe("leakThreshold", () => {
     )
   )
 
-  it.scoped("tells of a lease whose connection has closed, as long as it is held", () =>
+  it.effect("tells of a lease whose connection has closed, as long as it is held", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
-      yield* Effect.fork(pool.use((connection) => Effect.zipRight(connection.close(), Effect.never)))
-      yield* Effect.fork(
-        pool.use((connection) => Effect.ignore(Effect.zipRight(connection.close(), connection.receive)))
+      yield* Effect.forkChild(pool.use((connection) => Effect.andThen(connection.close(), Effect.never)))
+      yield* Effect.forkChild(
+        pool.use((connection) => Effect.ignore(Effect.andThen(connection.close(), connection.receive)))
       )
       yield* settle
       yield* (yield* peers)[0]!.destroy
@@ -135,9 +135,9 @@ describe("leakThreshold", () => {
     const { layer, lines } = recordLines()
     return Effect.gen(function* () {
       const pool = yield* Pool
-      yield* Effect.fork(pool.use(() => Effect.never))
+      yield* Effect.forkChild(pool.use(() => Effect.never))
       yield* settle
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(
         lines.filter(({ message }) => message.includes("leakThreshold")),
@@ -149,16 +149,16 @@ describe("leakThreshold", () => {
   it.effect("is off by default", () => {
     const { layer, lines } = recordLines()
     return Effect.gen(function* () {
-      yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
       yield* TestClock.adjust("3 hours")
       assert.deepStrictEqual(lines, [])
     }).pipe(Effect.provide(poolWith()), Effect.provide(layer))
   })
 
-  it.scoped("comes from a Config, too", () =>
+  it.effect("comes from a Config, too", () =>
     Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
-      yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("3 seconds")))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("3 seconds")))
       yield* TestClock.adjust("1999 millis")
       assert.lengthOf(suspicionsOf(events), 0)
       yield* TestClock.adjust("1 millis")
@@ -168,11 +168,8 @@ describe("leakThreshold", () => {
       Effect.provide(
         WebSocketPool.layerConfig({
           url: Config.succeed("ws://server.test"),
-          leakThreshold: Config.duration("LEAK")
-        }).pipe(
-          Layer.provide(server()),
-          Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["LEAK", "2 seconds"]]))))
-        )
+          leakThreshold: Config.Duration("LEAK")
+        }).pipe(Layer.provide(server()), Layer.provide(configLayer({ LEAK: "2 seconds" })))
       )
     )
   )
@@ -184,7 +181,7 @@ describe("a suspicion names", () => {
     return Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
-      yield* Effect.fork(take(pool))
+      yield* Effect.forkChild(take(pool))
       yield* TestClock.adjust("1 minute")
       const [suspicion] = suspicionsOf(events)
       assert.isDefined(suspicion)
@@ -194,7 +191,7 @@ describe("a suspicion names", () => {
 
   const here = "leaks.test.ts"
 
-  it.scoped("the place where use was called", () =>
+  it.effect("the place where use was called", () =>
     Effect.gen(function* () {
       function takesAndForgets(pool: WebSocketPool.WebSocketPool) {
         return pool.use(() => Effect.never)
@@ -206,7 +203,7 @@ describe("a suspicion names", () => {
     })
   )
 
-  it.scoped("the place where get was read, in a generator, too", () =>
+  it.effect("the place where get was read, in a generator, too", () =>
     Effect.gen(function* () {
       const { suspicion } = yield* suspicionOf((pool) =>
         Effect.scoped(
@@ -222,7 +219,7 @@ describe("a suspicion names", () => {
     })
   )
 
-  it.scoped("the place where an effect was made that is run more than once", () =>
+  it.effect("the place where an effect was made that is run more than once", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
@@ -230,8 +227,8 @@ describe("a suspicion names", () => {
         return pool.use(() => Effect.never)
       }
       const once = made()
-      yield* Effect.fork(once)
-      yield* Effect.fork(once)
+      yield* Effect.forkChild(once)
+      yield* Effect.forkChild(once)
       yield* TestClock.adjust("1 minute")
       const [first, second] = suspicionsOf(events)
       assert.include(first?.place, "at made")
@@ -240,13 +237,13 @@ describe("a suspicion names", () => {
   )
 
   for (const name of ["useNew", "use"] as const) {
-    it.scoped(`it for ${name} after the connection was leased to others before`, () =>
+    it.effect(`it for ${name} after the connection was leased to others before`, () =>
       Effect.gen(function* () {
         function second(pool: WebSocketPool.WebSocketPool) {
           return pool[name](() => Effect.never)
         }
         const { suspicion } = yield* suspicionOf((pool) =>
-          Effect.zipRight(
+          Effect.andThen(
             pool.use(() => Effect.void),
             second(pool)
           )
@@ -256,13 +253,13 @@ describe("a suspicion names", () => {
     )
   }
 
-  it.scoped("the span in which it was taken, with the places where that and those above it were made", () => {
+  it.effect("the span in which it was taken, with the places where that and those above it were made", () => {
     const { layer } = recordSpans()
     return Effect.gen(function* () {
       const { line, suspicion } = yield* suspicionOf((pool) =>
         // The span has ended when the lease is told of; the lease has not.
         Effect.scoped(
-          Effect.zipRight(
+          Effect.andThen(
             pool.get.pipe(Effect.withSpan("inner"), Effect.withSpan("outer")),
             Effect.withSpan(Effect.never, "later")
           )
@@ -287,7 +284,7 @@ describe("a suspicion names", () => {
   ] as ReadonlyArray<
     readonly [string, { takesAndForgets: () => Effect.Effect<unknown, unknown, Tts | typeof Pool.Service> }]
   >) {
-    it.scoped(`the place where the accessor ${what} was called`, () =>
+    it.effect(`the place where the accessor ${what} was called`, () =>
       Effect.gen(function* () {
         const { line, suspicion } = yield* suspicionOf((pool) =>
           take.takesAndForgets().pipe(Effect.provideService(Pool, pool), Effect.provideService(Tts, pool))
@@ -304,7 +301,7 @@ describe("a suspicion names", () => {
     ["get of a tag", Tts.get],
     ["getNew of a tag", Tts.getNew]
   ] as const) {
-    it.scoped(`the place that yields the accessor ${what}`, () =>
+    it.effect(`the place that yields the accessor ${what}`, () =>
       Effect.gen(function* () {
         const { line, suspicion } = yield* suspicionOf((pool) =>
           Effect.gen(function* takesAndForgets() {
@@ -320,7 +317,7 @@ describe("a suspicion names", () => {
     )
   }
 
-  it.scoped("each place that yields the same accessor by itself", () =>
+  it.effect("each place that yields the same accessor by itself", () =>
     Effect.gen(function* () {
       const pool = yield* Pool
       const events = yield* collect(pool)
@@ -340,7 +337,7 @@ describe("a suspicion names", () => {
     }).pipe(Effect.scoped, Effect.provide(poolWith({ leakThreshold: "1 minute" })))
   )
 
-  it.scoped("its span without a tracer, too, after the place", () =>
+  it.effect("its span without a tracer, too, after the place", () =>
     Effect.gen(function* () {
       const { suspicion } = yield* suspicionOf((pool) =>
         WebSocketPool.use(() => Effect.never).pipe(Effect.withSpan("asks"), Effect.provideService(Pool, pool))
@@ -350,10 +347,10 @@ describe("a suspicion names", () => {
     })
   )
 
-  it.scoped("only the span of a get that is neither read of the service nor yielded", () =>
+  it.effect("only the span of a get that is neither read of the service nor yielded", () =>
     Effect.gen(function* () {
       const { suspicion } = yield* suspicionOf((pool) =>
-        Effect.scoped(Effect.zipRight(WebSocketPool.get.pipe(Effect.withSpan("asks")), Effect.never)).pipe(
+        Effect.scoped(Effect.andThen(WebSocketPool.get.pipe(Effect.withSpan("asks")), Effect.never)).pipe(
           Effect.provideService(Pool, pool)
         )
       )
@@ -362,10 +359,10 @@ describe("a suspicion names", () => {
     })
   )
 
-  it.scoped("nothing that it cannot know", () =>
+  it.effect("nothing that it cannot know", () =>
     Effect.gen(function* () {
       const { line, suspicion } = yield* suspicionOf((pool) =>
-        Effect.scoped(Effect.zipRight(WebSocketPool.get, Effect.never)).pipe(Effect.provideService(Pool, pool))
+        Effect.scoped(Effect.andThen(WebSocketPool.get, Effect.never)).pipe(Effect.provideService(Pool, pool))
       )
       assert.deepStrictEqual([suspicion.span, suspicion.traceId, suspicion.place], [undefined, undefined, undefined])
       assert.strictEqual(line.cause, "Error: The lease was taken")

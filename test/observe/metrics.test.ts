@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
-import * as MetricKeyType from "effect/MetricKeyType"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Metric from "#effect/Metric"
+import * as MetricKeyType from "#effect/MetricKeyType"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { metricsOf } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import { echo, listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
-import { metricsOf } from "../support/telemetry.js"
 
 const Pool = WebSocketPool.WebSocketPool
 
@@ -73,7 +73,7 @@ describe("the metrics", () => {
     return Effect.gen(function* () {
       yield* same({})
       const release = yield* Deferred.make<void>()
-      const holder = yield* Effect.fork(WebSocketPool.use(() => Deferred.await(release)))
+      const holder = yield* Effect.forkChild(WebSocketPool.use(() => Deferred.await(release)))
       yield* settle
       yield* same({ connecting: 1, waiting: 1 })
       yield* TestClock.adjust("1 second")
@@ -86,7 +86,7 @@ describe("the metrics", () => {
       yield* same({ idle: 1 })
       yield* TestClock.adjust("10 seconds")
       yield* (yield* peers)[0]!.silence
-      yield* Effect.fork(touch)
+      yield* Effect.forkChild(touch)
       yield* settle
       yield* same({ busy: 1, waiting: 1 }) // It is checked.
       yield* TestClock.adjust("1 second")
@@ -104,7 +104,7 @@ describe("the metrics", () => {
   it.effect("have histograms of waiting, holding, connecting and draining, in seconds", () => {
     const name = named()
     return Effect.gen(function* () {
-      yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("7 seconds")))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("7 seconds")))
       yield* TestClock.adjust("10 seconds")
       assert.deepInclude(metricsOf(name), {
         [`${prefix}.wait_time:count`]: 1,
@@ -148,7 +148,7 @@ describe("the metrics", () => {
   it.effect("count failed attempts, and gets that failed, by reason", () => {
     const name = named()
     return Effect.gen(function* () {
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("1 second")
       assert.deepInclude(metricsOf(name), {
         [`${prefix}.failures{reason=Handshake}`]: 2,
@@ -157,11 +157,11 @@ describe("the metrics", () => {
       })
     }).pipe(
       Effect.provide(poolWith({ name, retry: Schedule.recurs(1) }, listen, () => Effect.fail(503))),
-      Effect.zipRight(
+      Effect.andThen(
         Effect.gen(function* () {
-          yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+          yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
           yield* settle
-          yield* Effect.fork(Effect.exit(touch))
+          yield* Effect.forkChild(Effect.exit(touch))
           yield* settle
           yield* Effect.exit(touch)
           yield* TestClock.adjust("30 seconds")
@@ -215,7 +215,7 @@ describe("the metrics", () => {
     return Effect.gen(function* () {
       yield* Effect.gen(function* () {
         yield* touch
-        yield* Effect.fork(touch)
+        yield* Effect.forkChild(touch)
       }).pipe(Effect.provide(poolWith({ name, minConnections: 3 })))
       assert.deepStrictEqual(states(name), nothing)
       assert.strictEqual(metricsOf(name)[`${prefix}.closed{reason=Shutdown}`], 3)
@@ -241,11 +241,11 @@ describe("the metrics", () => {
     })
     return Effect.gen(function* () {
       const pool = yield* Pool
-      yield* Effect.fork(pool.use(() => Effect.sleep("1 minute")))
-      yield* Effect.fork(pool.use(() => Effect.sleep("1 minute")))
+      yield* Effect.forkChild(pool.use(() => Effect.sleep("1 minute")))
+      yield* Effect.forkChild(pool.use(() => Effect.sleep("1 minute")))
       yield* settle
       assert.strictEqual(states(name).busy, 2)
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("7 seconds")
       const { closing, state } = yield* pool.stats
       assert.deepStrictEqual({ closing, state }, { closing: 2, state: "closed" })

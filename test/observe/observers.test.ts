@@ -1,14 +1,14 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
-import { recordSpans } from "../support/telemetry.js"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import * as LogLevel from "#effect/LogLevel"
+import * as Scope from "#effect/Scope"
+import * as Tracer from "#effect/Tracer"
+import * as TestClock from "#effect/testing/TestClock"
+import { recordSpans } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 
 // A tracer that threw in the middle of a change of state left leases, slots, or the closing of the pool hanging for ever.
 
@@ -48,14 +48,14 @@ const works = Effect.gen(function* () {
     maxConnections: 1,
     acquireTimeout: "1 second",
     drain: { quietPeriod: "5 millis" }
-  }).pipe(Effect.provide(server), Scope.extend(scope))
+  }).pipe(Effect.provide(server), Scope.provide(scope))
   for (let round = 0; round < 2; round++) {
-    const ask = yield* Effect.fork(pool.use((c) => Effect.zipRight(c.send("hello"), c.receive)))
+    const ask = yield* Effect.forkChild(pool.use((c) => Effect.andThen(c.send("hello"), c.receive)))
     yield* TestClock.adjust("500 millis")
     assert.strictEqual(yield* ask, "hello")
     // It waits for the end of this one, and gets a connection of its own.
-    const discarding = yield* Effect.fork(pool.use((c) => Effect.zipRight(Effect.sleep("10 millis"), c.discard)))
-    const waiting = yield* Effect.fork(Effect.scoped(pool.get))
+    const discarding = yield* Effect.forkChild(pool.use((c) => Effect.andThen(Effect.sleep("10 millis"), c.discard)))
+    const waiting = yield* Effect.forkChild(Effect.scoped(pool.get))
     yield* TestClock.adjust("500 millis")
     yield* discarding
     yield* waiting
@@ -63,7 +63,7 @@ const works = Effect.gen(function* () {
   yield* TestClock.adjust("10 seconds")
   const { idle, total } = yield* pool.stats
   assert.deepStrictEqual({ idle, total }, { idle: 1, total: 1 })
-  const close = yield* Effect.fork(Scope.close(scope, Exit.void))
+  const close = yield* Effect.forkChild(Scope.close(scope, Exit.void))
   yield* TestClock.adjust("10 seconds")
   yield* close
   assert.strictEqual((yield* pool.stats).state, "closed")

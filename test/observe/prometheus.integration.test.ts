@@ -1,9 +1,16 @@
 /** The metrics as Prometheus scrapes them from the example, and the dashboard that asks for them. */
 import { readFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Logger, LogLevel, Schedule } from "effect"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import * as LogLevel from "#effect/LogLevel"
+import * as Schedule from "#effect/Schedule"
+import { assert, describe, it } from "#support/vitest"
 import { PrometheusLive, Scrape } from "../../examples/metrics.js"
 import { wsServer } from "../fixtures/servers.js"
 
@@ -40,7 +47,7 @@ let pools = 0
 
 const statsWith = (condition: (stats: WebSocketPool.PoolStats) => boolean) =>
   Effect.repeat(WebSocketPool.stats, { until: condition, schedule: Schedule.spaced("2 millis") }).pipe(
-    Effect.zipRight(WebSocketPool.stats)
+    Effect.andThen(WebSocketPool.stats)
   )
 
 /** Something of everything, and what is scraped then. */
@@ -59,7 +66,7 @@ const scenario = Effect.gen(function* () {
       drain: { quietPeriod: "5 millis" }
     })
   ).pipe(Layer.provide(Logger.minimumLogLevel(LogLevel.None)))
-  const ask = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+  const ask = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
   return yield* Effect.provide(
     Effect.gen(function* () {
       yield* ask
@@ -67,7 +74,10 @@ const scenario = Effect.gen(function* () {
       yield* Effect.exit(WebSocketPool.use(() => Effect.fail("no")))
       yield* statsWith(({ total }) => total === 0)
       const release = yield* Deferred.make<void>()
-      const holders = yield* Effect.replicateEffect(Effect.fork(WebSocketPool.use(() => Deferred.await(release))), 2)
+      const holders = yield* Effect.replicateEffect(
+        Effect.forkChild(WebSocketPool.use(() => Deferred.await(release))),
+        2
+      )
       yield* statsWith(({ busy }) => busy === 2)
       yield* Effect.exit(ask)
       yield* Effect.exit(ask)
@@ -81,7 +91,7 @@ const scenario = Effect.gen(function* () {
 })
 
 describe("the example", () => {
-  it.scopedLive("is scraped: its figures are those of stats", () =>
+  it.live("is scraped: its figures are those of stats", () =>
     Effect.gen(function* () {
       const { name: pool, samples, stats } = yield* scenario
       const value = (name: string, labels: Readonly<Record<string, string>> = {}): number => {
@@ -138,7 +148,7 @@ describe("the example", () => {
     })
   )
 
-  it.scopedLive("stops serving with its layer", () =>
+  it.live("stops serving with its layer", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.scoped(Effect.map(Layer.build(PrometheusLive(0)), Context.get(Scrape)))
       const outcome = yield* Effect.exit(Effect.tryPromise(() => fetch(url)))
@@ -198,7 +208,7 @@ describe("the dashboard", () => {
     for (const { expr } of queries) assert.include(expr, 'pool_name=~"$pool"')
   })
 
-  it.scopedLive("asks only for what is exported: every metric, every label, every value of one", () =>
+  it.live("asks only for what is exported: every metric, every label, every value of one", () =>
     Effect.gen(function* () {
       const { samples } = yield* scenario
       const series = new Map<string, Map<string, Set<string>>>()

@@ -1,22 +1,22 @@
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as HashMap from "effect/HashMap"
-import * as Layer from "effect/Layer"
-import * as List from "effect/List"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Metric from "effect/Metric"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as HashMap from "#effect/HashMap"
+import * as Layer from "#effect/Layer"
+import * as List from "#effect/List"
+import * as Logger from "#effect/Logger"
+import * as LogLevel from "#effect/LogLevel"
+import * as Metric from "#effect/Metric"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { recordSpans } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import { httpAnswer } from "../fixtures/servers.js"
 import { type Fault, faults, meet, site, turns, until } from "../support/faults.js"
-import { recordSpans } from "../support/telemetry.js"
 
 const marker = "s3cret"
 
@@ -99,7 +99,7 @@ const hides = (options: WebSocketPool.Options, transport?: NodeWebSocketTranspor
     )
     yield* turns(1)
     const error = yield* Effect.flip(
-      WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+      WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
     )
     yield* until(() => events.length > 0)
     for (const event of events) assertHidden("an event", event)
@@ -107,9 +107,9 @@ const hides = (options: WebSocketPool.Options, transport?: NodeWebSocketTranspor
   }).pipe(
     Effect.scoped,
     Effect.provide(WebSocketPool.layer(options).pipe(Layer.provide(NodeWebSocketTransport.layer(transport)))),
-    Effect.catchAll(Effect.succeed),
+    Effect.catch(Effect.succeed),
     Effect.tap((error) =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.sync(() => assertHidden("the error", error)),
         hidden
       )
@@ -125,7 +125,7 @@ it("would be seen", () => {
   assert.throws(() => assertHidden("it", withSecrets("ws://127.0.0.1/")))
 })
 
-it.scopedLive("secrets reach the server", () =>
+it.live("secrets reach the server", () =>
   Effect.gen(function* () {
     let head = ""
     const server = yield* site(
@@ -172,7 +172,7 @@ describe("nor when the server sends back", () => {
   ]
   for (const [name, answer] of echoes) {
     for (const followRedirects of [false, true]) {
-      it.scopedLive(`${name}${followRedirects ? ", redirects followed" : ""}`, () =>
+      it.live(`${name}${followRedirects ? ", redirects followed" : ""}`, () =>
         Effect.gen(function* () {
           const server = yield* site(httpAnswer((socket, head) => void socket.end(answer(head))))
           const options = { ...secretOptions(server.url), retry: Schedule.recurs(0) }

@@ -1,19 +1,19 @@
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow, repeated } from "#support/fibers"
+import { type RecordedSpan, recordLines, recordSpans } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import * as tracing from "../../examples/tracing.js"
 import { wsServer } from "../fixtures/servers.js"
 import { listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
-import { type RecordedSpan, recordLines, recordSpans } from "../support/telemetry.js"
 
 const Pool = WebSocketPool.WebSocketPool
 
@@ -35,7 +35,7 @@ describe("spans", () => {
     () => {
       const { layer, spans } = recordSpans()
       return Effect.gen(function* () {
-        const request = yield* Effect.fork(Effect.withSpan(touch, "request"))
+        const request = yield* Effect.forkChild(Effect.withSpan(touch, "request"))
         yield* TestClock.adjust("2 seconds")
         yield* now(request)
         assert.deepStrictEqual(
@@ -86,8 +86,8 @@ describe("spans", () => {
     return Effect.gen(function* () {
       yield* touch
       const before = spans.length
-      yield* Effect.repeatN(touch, 9)
-      yield* Effect.repeatN(Effect.scoped(WebSocketPool.get), 9)
+      yield* repeated(touch, 9)
+      yield* repeated(Effect.scoped(WebSocketPool.get), 9)
       assert.lengthOf(spans, before)
     }).pipe(Effect.provide(poolWith()), Effect.provide(layer))
   })
@@ -95,9 +95,9 @@ describe("spans", () => {
   it.effect("tell of a wait for what others hold, and link to where that was opened", () => {
     const { layer, spans } = recordSpans()
     return Effect.gen(function* () {
-      yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("3 seconds")))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("3 seconds")))
       yield* settle
-      yield* Effect.fork(Effect.withSpan(touch, "late"))
+      yield* Effect.forkChild(Effect.withSpan(touch, "late"))
       yield* TestClock.adjust("3 seconds")
       const [first, second] = named(spans, "WebSocketPool.acquire")
       const [connect, ...more] = named(spans, "WebSocketPool.connect")
@@ -112,9 +112,9 @@ describe("spans", () => {
     const { layer, spans } = recordSpans()
     let attempts = 0
     return Effect.gen(function* () {
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("10 seconds")
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("10 seconds")
       const [failed, opened] = named(spans, "WebSocketPool.connect")
       const attempted = (span: RecordedSpan) =>
@@ -251,9 +251,9 @@ describe("spans", () => {
         "websocket.close.code": 1000
       })
 
-      yield* Effect.fork(pool.use(() => Effect.sleep("3 seconds")))
+      yield* Effect.forkChild(pool.use(() => Effect.sleep("3 seconds")))
       yield* settle
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("10 seconds")
       const [closing] = named(spans, "WebSocketPool.close")
       const [, shut] = named(spans, "WebSocketPool.close.connection")
@@ -272,9 +272,9 @@ describe("spans", () => {
     const { layer, spans } = recordSpans()
     return Effect.gen(function* () {
       const pool = yield* Pool
-      const waiting = yield* Effect.fork(pool.use(() => Effect.void))
+      const waiting = yield* Effect.forkChild(pool.use(() => Effect.void))
       yield* TestClock.adjust("1 second")
-      yield* waiting.interruptAsFork(waiting.id())
+      interruptNow(waiting)
       yield* settle
       assert.strictEqual(named(spans, "WebSocketPool.acquire")[0]!.millis, 1000)
       assert.isNaN(named(spans, "WebSocketPool.connect")[0]!.millis)
@@ -297,7 +297,7 @@ describe("spans", () => {
     return touch.pipe(
       Effect.provide(poolWith()),
       Effect.withTracerEnabled(false),
-      Effect.zipRight(Effect.sync(() => assert.lengthOf(spans, 0))),
+      Effect.andThen(Effect.sync(() => assert.lengthOf(spans, 0))),
       Effect.provide(layer)
     )
   })
@@ -311,8 +311,8 @@ describe("the log", () => {
       yield* settle
       isAway = true
       for (const peer of yield* peers) yield* peer.destroy
-      yield* Effect.fork(Effect.exit(touch))
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("10 seconds")
       isAway = false
       yield* TestClock.adjust("20 seconds")
@@ -344,8 +344,8 @@ describe("the log", () => {
     const { layer, lines } = recordLines()
     let attempts = 0
     return Effect.gen(function* () {
-      const refresh = Effect.zipRight((yield* Pool).refresh, Effect.exit(touch))
-      yield* Effect.fork(Effect.repeat(refresh, Schedule.spaced("100 millis")))
+      const refresh = Effect.andThen((yield* Pool).refresh, Effect.exit(touch))
+      yield* Effect.forkChild(Effect.repeat(refresh, Schedule.spaced("100 millis")))
       yield* TestClock.adjust("9999 millis")
       assert.isAbove((yield* WebSocketPool.stats).connectFailures, 20)
       assert.lengthOf(lines, 2)
@@ -360,7 +360,7 @@ describe("the log", () => {
   })
 
   it.effect("tells the rest to those who debug", () => {
-    const { layer, lines } = recordLines(LogLevel.Debug)
+    const { layer, lines } = recordLines("Debug")
     return Effect.gen(function* () {
       const pool = yield* Pool
       yield* TestClock.adjust("1 second")
@@ -411,7 +411,7 @@ describe("the log", () => {
       yield* TestClock.adjust("1 hour")
     }).pipe(
       Effect.provide(poolWith()),
-      Effect.zipRight(Effect.sync(() => assert.deepStrictEqual(lines, []))),
+      Effect.andThen(Effect.sync(() => assert.deepStrictEqual(lines, []))),
       Effect.provide(layer)
     )
   })
@@ -434,7 +434,7 @@ describe("the example", () => {
 
   /** A server that takes what is exported to it, by path. */
   const collector = Effect.acquireRelease(
-    Effect.async<{ readonly url: string; readonly bodies: Map<string, Array<string>>; readonly close: () => void }>(
+    Effect.callback<{ readonly url: string; readonly bodies: Map<string, Array<string>>; readonly close: () => void }>(
       (resume) => {
         const bodies = new Map<string, Array<string>>()
         const server = createServer((request, response) => {
@@ -453,7 +453,7 @@ describe("the example", () => {
     ({ close }) => Effect.sync(close)
   )
 
-  it.scopedLive("sends the spans of a question, metrics and log lines to a collector", () =>
+  it.live("sends the spans of a question, metrics and log lines to a collector", () =>
     Effect.gen(function* () {
       const { bodies, url } = yield* collector
       const { port } = yield* wsServer((socket) => socket.on("message", (data) => socket.send(`re: ${data}`)))

@@ -1,22 +1,22 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Cause from "#effect/Cause"
+import * as Config from "#effect/Config"
+import * as ConfigError from "#effect/ConfigError"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { withConfig } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import * as defaults from "../../src/options/defaults.js"
 import { expectTag, notYet, now, peers, poolWith, Server, server, settle, url } from "../support/memoryPool.js"
 
 /** What a layer fails with. */
-const errorOf = <A>(layer: Layer.Layer<A, ConfigError.ConfigError>) =>
+const errorOf = <A>(layer: Layer.Layer<A, Config.ConfigError>) =>
   Effect.tap(Effect.flip(Effect.scoped(Layer.build(layer))), (error) => assert.isTrue(ConfigError.isConfigError(error)))
 
 /** The same for options as they may come from where there are no types. */
@@ -24,15 +24,15 @@ const errorWith = (options: Readonly<Record<string, unknown>>) =>
   errorOf(poolWith(options as Partial<WebSocketPool.Options>))
 
 /** The options that an error names. */
-const namesIn = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
+const namesIn = (error: Config.ConfigError): ReadonlyArray<string> => {
   if (error._op === "And" || error._op === "Or") return [...namesIn(error.left), ...namesIn(error.right)]
   return [error.path.join(".")]
 }
 
-const deadlineOfGet = (acquireTimeout: Duration.DurationInput, millis: number) =>
+const deadlineOfGet = (acquireTimeout: Duration.Input, millis: number) =>
   Effect.gen(function* () {
     yield* WebSocketPool.get
-    const waiter = yield* Effect.fork(Effect.flip(Effect.scoped(WebSocketPool.get)))
+    const waiter = yield* Effect.forkChild(Effect.flip(Effect.scoped(WebSocketPool.get)))
     yield* TestClock.adjust(millis - 1)
     notYet(waiter)
     yield* TestClock.adjust(1)
@@ -173,7 +173,7 @@ describe("durations", () => {
     ["a string", "5 seconds"],
     ["a tuple of seconds and nanoseconds", [4, 1_000_000_000]],
     ["a Duration", Duration.seconds(5)]
-  ] as ReadonlyArray<readonly [string, Duration.DurationInput]>) {
+  ] as ReadonlyArray<readonly [string, Duration.Input]>) {
     it.effect(`may be ${form}`, () => deadlineOfGet(input, 5_000))
   }
 
@@ -707,7 +707,7 @@ describe("a ConfigError", () => {
           ...(Config.isConfig(options)
             ? []
             : [WebSocketPool.layerConfig(given), Tts.layerConfig(given), NodeWebSocketPool.layerConfig(given)]),
-          Layer.scopedDiscard(WebSocketPool.make(given))
+          Layer.effectDiscard(WebSocketPool.make(given))
         ].map(Layer.discard)) {
           const error = yield* errorOf(Layer.provide(layer, server()))
           assert.include(String(error), shown)
@@ -726,25 +726,22 @@ describe("a ConfigError", () => {
 })
 
 describe("layerConfig", () => {
-  const withConfig = (entries: Readonly<Record<string, string>>) =>
-    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(entries))))
-
   it.effect("takes a Config in place of each value, hooks as Config.succeed, drain and headers nested", () => {
     const log: Array<string> = []
     const layer = WebSocketPool.layerConfig({
-      url: Config.redacted("WS_URL"),
-      name: Config.string("WS_NAME"),
-      headers: { authorization: Config.redacted("WS_TOKEN"), "x-none": undefined },
-      protocols: Config.array(Config.string(), "WS_PROTOCOLS"),
+      url: Config.Redacted("WS_URL"),
+      name: Config.String("WS_NAME"),
+      headers: { authorization: Config.Redacted("WS_TOKEN"), "x-none": undefined },
+      protocols: Config.array(Config.String(), "WS_PROTOCOLS"),
       minConnections: undefined,
-      maxConnections: Config.integer("WS_MAX"),
-      acquireTimeout: Config.duration("WS_ACQUIRE"),
-      retry: Config.succeed(Schedule.stop),
+      maxConnections: Config.Int("WS_MAX"),
+      acquireTimeout: Config.Duration("WS_ACQUIRE"),
+      retry: Config.succeed(Schedule.recurs(0)),
       onConnect: Config.succeed(() => Effect.sync(() => void log.push("onConnect"))),
       onRelease: Config.succeed(() => Effect.sync(() => void log.push("onRelease"))),
       discardOn: Config.succeed((exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit)),
       drain: {
-        quietPeriod: Config.duration("WS_QUIET"),
+        quietPeriod: Config.Duration("WS_QUIET"),
         timeout: undefined,
         condition: Config.succeed((message: unknown) => message === "harmless")
       },
@@ -763,7 +760,7 @@ describe("layerConfig", () => {
       assert.deepStrictEqual({ ...handshake?.headers }, { authorization: "token" })
 
       yield* pool.get
-      const waiter = yield* Effect.fork(Effect.flip(Effect.scoped(pool.get)))
+      const waiter = yield* Effect.forkChild(Effect.flip(Effect.scoped(pool.get)))
       yield* TestClock.adjust("6999 millis")
       notYet(waiter)
       yield* TestClock.adjust("1 millis")
@@ -803,7 +800,7 @@ describe("layerConfig", () => {
 
   it.effect("fails with the ConfigError of what is missing", () =>
     Effect.gen(function* () {
-      const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig({ url: Config.string("WS_URL") }), server()))
+      const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig({ url: Config.String("WS_URL") }), server()))
       assert.isTrue(ConfigError.isMissingData(error))
       assert.include(String(error), "WS_URL")
     }).pipe(withConfig({}))
@@ -813,7 +810,7 @@ describe("layerConfig", () => {
     Effect.gen(function* () {
       const error = yield* errorOf(
         Layer.provide(
-          WebSocketPool.layerConfig({ url: Config.string("WS_URL"), maxConnections: Config.integer("WS_MAX") }),
+          WebSocketPool.layerConfig({ url: Config.String("WS_URL"), maxConnections: Config.Int("WS_MAX") }),
           server()
         )
       )
@@ -829,12 +826,12 @@ describe("layerConfig", () => {
       const error = yield* errorOf(
         Layer.provide(
           Tts.layerConfig({
-            url: Config.string("WS_URL"),
-            minConnections: Config.integer("WS_MIN"),
-            maxConnections: Config.integer("WS_MAX"),
-            pingInterval: Config.duration("WS_PING"),
+            url: Config.String("WS_URL"),
+            minConnections: Config.Int("WS_MIN"),
+            maxConnections: Config.Int("WS_MAX"),
+            pingInterval: Config.Duration("WS_PING"),
             maxWaiters: Config.succeed(-1),
-            drain: { quietPeriod: Config.duration("WS_QUIET"), timeout: Config.succeed(-1) }
+            drain: { quietPeriod: Config.Duration("WS_QUIET"), timeout: Config.succeed(-1) }
           }),
           server()
         )
@@ -850,7 +847,7 @@ describe("layerConfig", () => {
     Effect.gen(function* () {
       const error = yield* errorOf(
         Layer.provide(
-          WebSocketPool.layerConfig({ url: Config.string("WS_URL"), maxWaiters: Config.succeed(-1) }),
+          WebSocketPool.layerConfig({ url: Config.String("WS_URL"), maxWaiters: Config.succeed(-1) }),
           server()
         )
       )
@@ -864,7 +861,7 @@ describe("layerConfig", () => {
         Layer.provide(
           WebSocketPool.layerConfig({
             url: Config.succeed(url),
-            maxConnection: Config.integer("WS_MAX"),
+            maxConnection: Config.Int("WS_MAX"),
             drain: { quietPeriod: Config.succeed(1), timeouts: Config.succeed(2) }
           } as WebSocketPool.OptionsConfig),
           server()
@@ -917,10 +914,10 @@ describe("layerConfig", () => {
   it.effect("does not show a URL or a header that cannot be read", () =>
     Effect.gen(function* () {
       const bad = {
-        url: Config.url("WS_URL"),
-        headers: { authorization: Config.literal("known")("WS_TOKEN") }
+        url: Config.URL("WS_URL"),
+        headers: { authorization: Config.Literal("known")("WS_TOKEN") }
       }
-      for (const options of [bad, Config.all({ url: Config.url("WS_URL") })]) {
+      for (const options of [bad, Config.all({ url: Config.URL("WS_URL") })]) {
         const error = yield* errorOf(Layer.provide(WebSocketPool.layerConfig(options), server()))
         assert.include(String(error), "WS_URL")
         assert.notInclude(String(error), "secret")
@@ -950,11 +947,11 @@ describe("layerConfig", () => {
       yield* Tts.get
       assert.strictEqual((yield* Tts.stats).busy, 1)
       const { close } = yield* Tts
-      yield* Effect.forkDaemon(close)
+      yield* Effect.forkDetach(close)
       assert.isTrue(PoolError.isPoolError(yield* Effect.flip(Effect.scoped(Tts.getNew))))
     }).pipe(
       Effect.scoped,
-      Effect.provide(Layer.provide(Tts.layerConfig({ url: Config.string("WS_URL") }), server())),
+      Effect.provide(Layer.provide(Tts.layerConfig({ url: Config.String("WS_URL") }), server())),
       withConfig({ WS_URL: url })
     )
   })

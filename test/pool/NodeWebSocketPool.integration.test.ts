@@ -1,26 +1,25 @@
 import { spawn } from "node:child_process"
 import type { IncomingMessage } from "node:http"
-import { assert, describe, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
-import * as HashMap from "effect/HashMap"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
 import type { ServerOptions, WebSocket } from "ws"
+import * as Config from "#effect/Config"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Either from "#effect/Either"
+import * as Fiber from "#effect/Fiber"
+import * as HashMap from "#effect/HashMap"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import * as LogLevel from "#effect/LogLevel"
+import * as Option from "#effect/Option"
+import * as Random from "#effect/Random"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { seeded, withConfig } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { type Listening, type OnConnection, tls, wsServer, wssServer } from "../fixtures/servers.js"
 import { say, silent, site, turns, until, untilStats } from "../support/faults.js"
 
@@ -67,19 +66,19 @@ const picky = (statuses: ReadonlyArray<number>) => {
 }
 
 describe("messages", () => {
-  it.scopedLive("come back as they went: text, binary, empty", () =>
+  it.live("come back as they went: text, binary, empty", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(echo)
       const messages = ["Grüße 👋", "", new Uint8Array([0, 255, 1]), new Uint8Array(0), "x".repeat(100_000)]
       const replies = yield* WebSocketPool.use((connection) =>
-        Effect.forEach(messages, (message) => Effect.zipRight(connection.send(message), connection.receive))
+        Effect.forEach(messages, (message) => Effect.andThen(connection.send(message), connection.receive))
       ).pipe(withPool({ url: urlOf(server) }))
       assert.deepStrictEqual(replies, messages)
       for (const reply of replies) assert.isFalse(Buffer.isBuffer(reply))
     })
   )
 
-  it.scopedLive("are put together from fragments", () =>
+  it.live("are put together from fragments", () =>
     Effect.gen(function* () {
       const server = yield* wsServer((peer) => {
         for (const data of ["a", "b", "c"]) peer.send(data, { fin: data === "c" })
@@ -88,11 +87,11 @@ describe("messages", () => {
       const messages = yield* WebSocketPool.use((connection) =>
         Stream.runCollect(Stream.take(connection.messages, 2))
       ).pipe(withPool({ url: urlOf(server) }))
-      assert.deepStrictEqual(Chunk.toArray(messages), ["abc", new Uint8Array([1, 2, 3])])
+      assert.deepStrictEqual(Array.from(messages), ["abc", new Uint8Array([1, 2, 3])])
     })
   )
 
-  it.scopedLive("may have 16 MiB, and one byte more closes with 1009", () =>
+  it.live("may have 16 MiB, and one byte more closes with 1009", () =>
     Effect.gen(function* () {
       const codes: Array<number> = []
       const server = yield* wsServer((peer, request) => {
@@ -102,12 +101,12 @@ describe("messages", () => {
       const largest = new Uint8Array(16 * MiB).map((_, index) => index % 251)
       yield* Effect.gen(function* () {
         const reply = yield* WebSocketPool.use((connection) =>
-          Effect.zipRight(connection.send(largest), connection.receive)
+          Effect.andThen(connection.send(largest), connection.receive)
         )
         assert.strictEqual(Buffer.compare(Buffer.from(reply as Uint8Array), largest), 0)
         const error = yield* Effect.flip(
           WebSocketPool.use((connection) =>
-            Effect.zipRight(connection.send(new Uint8Array(16 * MiB + 1)), connection.receive)
+            Effect.andThen(connection.send(new Uint8Array(16 * MiB + 1)), connection.receive)
           )
         )
         assert.deepInclude(error, { _tag: "ConnectionClosedError", code: 1009, initiator: "Local" })
@@ -117,7 +116,7 @@ describe("messages", () => {
     })
   )
 
-  it.scopedLive("are bounded by maxPayload after they have been inflated", () =>
+  it.live("are bounded by maxPayload after they have been inflated", () =>
     Effect.gen(function* () {
       let written = 0
       const server = yield* wsServer(
@@ -146,7 +145,7 @@ describe("messages", () => {
 })
 
 describe("the handshake", () => {
-  it.scopedLive("negotiates a subprotocol", () =>
+  it.live("negotiates a subprotocol", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(echo, { handleProtocols: (offered) => [...offered].at(-1) ?? false })
       const protocol = yield* WebSocketPool.use((connection) => Effect.succeed(connection.protocol)).pipe(
@@ -156,7 +155,7 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("fails, and is not tried again, when the server takes no subprotocol", () =>
+  it.live("fails, and is not tried again, when the server takes no subprotocol", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(echo, { handleProtocols: () => false })
       const error = yield* Effect.flip(connected.pipe(withPool({ url: urlOf(server), protocols: "chat.v1" })))
@@ -165,7 +164,7 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("computes headers and url anew for each attempt", () =>
+  it.live("computes headers and url anew for each attempt", () =>
     Effect.gen(function* () {
       const { requests, url } = yield* picky([503, 429])
       let attempts = 0
@@ -186,7 +185,7 @@ describe("the handshake", () => {
   )
 
   for (const status of [401, 404]) {
-    it.scopedLive(`that is refused with ${status} is not tried again`, () =>
+    it.live(`that is refused with ${status} is not tried again`, () =>
       Effect.gen(function* () {
         const { requests, url } = yield* picky([status, status])
         const error = yield* Effect.flip(connected.pipe(withPool({ url })))
@@ -197,7 +196,7 @@ describe("the handshake", () => {
     )
   }
 
-  it.scopedLive("that is refused with 429 once is tried again, by default", () =>
+  it.live("that is refused with 429 once is tried again, by default", () =>
     Effect.gen(function* () {
       const { requests, url } = yield* picky([429])
       yield* Effect.gen(function* () {
@@ -214,7 +213,7 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("that is refused with 503 is tried three times again, by default", () =>
+  it.live("that is refused with 503 is tried three times again, by default", () =>
     Effect.gen(function* () {
       const { requests, url } = yield* picky(Array<number>(10).fill(503))
       const error = yield* Effect.flip(connected.pipe(withPool({ url })))
@@ -223,7 +222,7 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("does not wait for ever for a silent port", () =>
+  it.live("does not wait for ever for a silent port", () =>
     Effect.gen(function* () {
       const server = yield* site(silent)
       const error = yield* Effect.flip(
@@ -234,7 +233,7 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("fails at once at a port that refuses", () =>
+  it.live("fails at once at a port that refuses", () =>
     Effect.gen(function* () {
       const server = yield* site()
       yield* server.stop
@@ -244,12 +243,12 @@ describe("the handshake", () => {
     })
   )
 
-  it.scopedLive("trusts a private authority, and no other", () =>
+  it.live("trusts a private authority, and no other", () =>
     Effect.gen(function* () {
       const server = yield* wssServer(echo)
       const url = urlOf(server, "wss")
       const reply = yield* WebSocketPool.use((connection) =>
-        Effect.zipRight(connection.send("secret"), connection.receive)
+        Effect.andThen(connection.send("secret"), connection.receive)
       ).pipe(withTransport({ url }, { ca: tls.ca }))
       assert.strictEqual(reply, "secret")
       for (const transport of [{ ca: tls.otherCa }, {}]) {
@@ -262,7 +261,7 @@ describe("the handshake", () => {
 })
 
 describe("maxConnections", () => {
-  it.scopedLive("is never exceeded at the server, whatever the holders do", () =>
+  it.live("is never exceeded at the server, whatever the holders do", () =>
     Effect.gen(function* () {
       const server = yield* site()
       const maxConnections = 6
@@ -286,7 +285,7 @@ describe("maxConnections", () => {
               if ((fiber * 20 + request) % 97 === 0) yield* pool.refresh
             }
           })
-        const watcher = yield* Effect.fork(
+        const watcher = yield* Effect.forkChild(
           Effect.forever(
             Effect.tap(Effect.zipLeft(pool.stats, turns(1)), (stats) =>
               Effect.sync(() => {
@@ -318,7 +317,7 @@ describe("maxConnections", () => {
 })
 
 describe("replies", () => {
-  it.scopedLive("belong to their requests, though others are interrupted at any moment", () =>
+  it.live("belong to their requests, though others are interrupted at any moment", () =>
     Effect.gen(function* () {
       let late = 0
       const server = yield* wsServer((peer) => {
@@ -337,7 +336,7 @@ describe("replies", () => {
             for (let request = 0; request < 60; request++) {
               const text = `${fiber}.${request}`
               const exchange = WebSocketPool.use((connection) =>
-                Effect.zipRight(connection.send(text), connection.receive)
+                Effect.andThen(connection.send(text), connection.receive)
               )
               const patience = yield* Random.nextIntBetween(0, 25)
               const outcome = yield* Effect.timeoutOption(exchange, patience)
@@ -365,7 +364,7 @@ describe("replies", () => {
       assert.strictEqual(stats.acquired, stats.released)
       assert.strictEqual(stats.waiting, 0)
       yield* until(() => server.sockets.size === 0)
-    }).pipe(Effect.withRandom(Random.make("replies")))
+    }).pipe(seeded("replies"))
   )
 })
 
@@ -383,7 +382,7 @@ describe("drain", () => {
     })
   }
 
-  it.scopedLive("keeps a connection, and drops what comes late", () =>
+  it.live("keeps a connection, and drops what comes late", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(chatty)
       yield* Effect.gen(function* () {
@@ -405,7 +404,7 @@ describe("drain", () => {
     })
   )
 
-  it.scopedLive("does not take a program that was held up for a line that was quiet", () =>
+  it.live("does not take a program that was held up for a line that was quiet", () =>
     Effect.gen(function* () {
       const peers: Array<WebSocket> = []
       const server = yield* wsServer((peer, request) => {
@@ -435,7 +434,7 @@ describe("drain", () => {
     })
   )
 
-  it.scopedLive("when off, costs the connection", () =>
+  it.live("when off, costs the connection", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(chatty)
       yield* Effect.gen(function* () {
@@ -453,7 +452,7 @@ describe("drain", () => {
 })
 
 describe("an unread message", () => {
-  it.scopedLive("never reaches the next lease: without drain it costs the connection", () =>
+  it.live("never reaches the next lease: without drain it costs the connection", () =>
     Effect.gen(function* () {
       const server = yield* wsServer((peer) => {
         peer.on("message", (data: Buffer) => {
@@ -480,12 +479,12 @@ describe("an unread message", () => {
 
 describe("layerConfig", () => {
   const config = {
-    url: Config.redacted("URL"),
-    headers: { authorization: Config.redacted("TOKEN"), "x-plain": Config.string("PLAIN") },
-    maxConnections: Config.integer("MAX"),
+    url: Config.Redacted("URL"),
+    headers: { authorization: Config.Redacted("TOKEN"), "x-plain": Config.String("PLAIN") },
+    maxConnections: Config.Int("MAX"),
     minConnections: undefined,
-    acquireTimeout: Config.duration("TIMEOUT"),
-    drain: { quietPeriod: Config.duration("QUIET") },
+    acquireTimeout: Config.Duration("TIMEOUT"),
+    drain: { quietPeriod: Config.Duration("QUIET") },
     onConnect: Config.succeed((connection: { readonly send: (text: string) => Effect.Effect<void, unknown> }) =>
       connection.send("logged in")
     )
@@ -494,14 +493,11 @@ describe("layerConfig", () => {
   const provided =
     (values: Record<string, string>) =>
     <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      effect.pipe(
-        Effect.provide(NodeWebSocketPool.layerConfig(config)),
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values))))
-      )
+      effect.pipe(Effect.provide(NodeWebSocketPool.layerConfig(config)), withConfig(values))
 
   const values = { TOKEN: "Bearer 123", PLAIN: "yes", MAX: "3", TIMEOUT: "2 seconds", QUIET: "0 millis" }
 
-  it.scopedLive("takes its options from the ConfigProvider", () =>
+  it.live("takes its options from the ConfigProvider", () =>
     Effect.gen(function* () {
       const requests: Array<IncomingMessage> = []
       const messages: Array<string> = []
@@ -509,7 +505,7 @@ describe("layerConfig", () => {
         requests.push(request)
         peer.on("message", (data: Buffer) => messages.push(data.toString()))
       })
-      const stats = yield* Effect.zipRight(connected, WebSocketPool.stats).pipe(
+      const stats = yield* Effect.andThen(connected, WebSocketPool.stats).pipe(
         provided({ ...values, URL: urlOf(server) })
       )
       assert.deepInclude(stats, { maxConnections: 3, minConnections: 0, acquired: 1 })
@@ -552,7 +548,7 @@ describe("closing", () => {
     return connection
   })
 
-  it.scopedLive("waits for nobody when Effect.scoped is inside of Effect.provide", () =>
+  it.live("waits for nobody when Effect.scoped is inside of Effect.provide", () =>
     Effect.gen(function* () {
       const codes: Array<number> = []
       const server = yield* wsServer((peer, request) => {
@@ -573,7 +569,7 @@ describe("closing", () => {
     })
   )
 
-  it.scopedLive("takes all of shutdownTimeout, and warns, when it is the other way round", () =>
+  it.live("takes all of shutdownTimeout, and warns, when it is the other way round", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(echo)
       const { layer, lines } = logged()
@@ -596,12 +592,12 @@ describe("closing", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.scopedLive("fails those who wait, and gives up what is being opened", () =>
+  it.live("fails those who wait, and gives up what is being opened", () =>
     Effect.gen(function* () {
       const server = yield* site(silent)
       const { fiber } = yield* Effect.gen(function* () {
         const pool = yield* WebSocketPool.WebSocketPool
-        const fiber = yield* Effect.forkDaemon(Effect.either(Effect.scoped(pool.get)))
+        const fiber = yield* Effect.forkDetach(Effect.result(Effect.scoped(pool.get)))
         yield* until(() => server.sockets.size === 1)
         return { fiber }
       }).pipe(withPool({ url: server.url, name: "mine" }))
@@ -611,7 +607,7 @@ describe("closing", () => {
     })
   )
 
-  it.scopedLive("leaves nothing that keeps the process alive", () =>
+  it.live("leaves nothing that keeps the process alive", () =>
     Effect.gen(function* () {
       const server = yield* site()
       const mute = yield* site(silent)
@@ -620,7 +616,7 @@ describe("closing", () => {
         import { WebSocketPool } from "effect-websocket-pool"
         import { NodeWebSocketPool } from "effect-websocket-pool/node"
 
-        const exchange = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+        const exchange = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
         const options = { url: process.argv.at(-2), minConnections: 3, drain: { quietPeriod: "1 hour" }, connectionTTL: "1 hour" }
         const silent = { url: process.argv.at(-1), minConnections: 2, retry: Schedule.forever, acquireTimeout: "50 millis" }
         const report = await Effect.runPromise(
@@ -644,7 +640,7 @@ describe("closing", () => {
       for (const stream of [child.stdout, child.stderr])
         stream.on("data", (chunk: Buffer) => output.push(String(chunk)))
       const ended = yield* Deferred.make<number | null>()
-      child.on("close", (code) => Deferred.unsafeDone(ended, Effect.succeed(code)))
+      child.on("close", (code) => Deferred.doneUnsafe(ended, Effect.succeed(code)))
       const code = yield* Deferred.await(ended)
       assert.deepStrictEqual([code, output.join("")], [0, "hello,ConnectionUnavailableError"])
       assert.isAtLeast(server.accepted(), 3)

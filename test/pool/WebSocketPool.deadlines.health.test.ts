@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as TestClock from "#effect/testing/TestClock"
+import { randomly } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { collect, greet, notYet, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
 /** Leases so many connections at once and gives them back. */
@@ -22,7 +22,7 @@ const never = Duration.infinity
 /** Nothing pings, and nothing is closed for being idle. */
 const quiet = { pingInterval: never, idleTimeout: never, validateAfterIdle: never }
 
-const withJitter = (at: number) => Effect.withRandom(Random.fixed([at]))
+const withJitter = (at: number) => randomly([at])
 
 describe("idleTimeout", () => {
   it.effect("closes a connection that was idle for 60 seconds, and not before", () =>
@@ -135,11 +135,7 @@ describe("connectionTTL", () => {
       assert.strictEqual((yield* WebSocketPool.stats).total, 1)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* WebSocketPool.stats).total, 0)
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(poolWith({ ...quiet, connectionTTL: "100 seconds" })),
-      Effect.withRandom(Random.fixed([0, 0.5, 1]))
-    )
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ ...quiet, connectionTTL: "100 seconds" })), randomly([0, 0.5, 1]))
   )
 
   it.effect("closes a leased connection at its release", () =>
@@ -163,7 +159,7 @@ describe("connectionTTL", () => {
 
   it.effect("reuses a connection given back just before", () =>
     Effect.gen(function* () {
-      yield* Effect.scoped(Effect.zipRight(WebSocketPool.get, TestClock.adjust("99999 millis")))
+      yield* Effect.scoped(Effect.andThen(WebSocketPool.get, TestClock.adjust("99999 millis")))
       assert.strictEqual((yield* WebSocketPool.stats).idle, 1)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ ...quiet, connectionTTL: "100 seconds" })), withJitter(0))
   )
@@ -262,7 +258,7 @@ describe("pingInterval", () => {
       yield* TestClock.adjust(100)
       const connection = yield* WebSocketPool.get
       // Somebody gives up at 30 seconds.
-      yield* Effect.fork(WebSocketPool.get)
+      yield* Effect.forkChild(WebSocketPool.get)
       const heardAt = Effect.map(connection.info, ({ lastActivityAt }) => lastActivityAt)
       yield* TestClock.setTime(30_099)
       assert.strictEqual(yield* heardAt, 100)
@@ -278,7 +274,7 @@ describe("pingInterval", () => {
       yield* TestClock.adjust("20 seconds")
       yield* connection.send("anybody there?")
       yield* TestClock.setTime(39_999)
-      const reading = yield* Effect.fork(Effect.flip(connection.receive))
+      const reading = yield* Effect.forkChild(Effect.flip(connection.receive))
       yield* settle
       notYet(reading)
       yield* TestClock.setTime(40_000)
@@ -315,17 +311,19 @@ describe("pingInterval", () => {
     ["1 second", "60 seconds"],
     ["5 seconds", never]
   ] as const) {
-    it.effect(`of ${Duration.format(pingInterval)} holds with a pingTimeout of ${Duration.format(pingTimeout)}`, () =>
-      Effect.gen(function* () {
-        const connection = yield* WebSocketPool.get
-        const every = Duration.toMillis(pingInterval)
-        for (const at of [every, 2 * every, 3 * every]) {
-          yield* TestClock.setTime(at - 1)
-          assert.strictEqual((yield* connection.info).lastActivityAt, at - every)
-          yield* TestClock.setTime(at)
-          assert.strictEqual((yield* connection.info).lastActivityAt, at)
-        }
-      }).pipe(Effect.scoped, Effect.provide(poolWith({ pingInterval, pingTimeout })))
+    it.effect(
+      `of ${pingInterval} holds with a pingTimeout of ${pingTimeout === never ? "infinity" : pingTimeout}`,
+      () =>
+        Effect.gen(function* () {
+          const connection = yield* WebSocketPool.get
+          const every = Duration.toMillis(pingInterval)
+          for (const at of [every, 2 * every, 3 * every]) {
+            yield* TestClock.setTime(at - 1)
+            assert.strictEqual((yield* connection.info).lastActivityAt, at - every)
+            yield* TestClock.setTime(at)
+            assert.strictEqual((yield* connection.info).lastActivityAt, at)
+          }
+        }).pipe(Effect.scoped, Effect.provide(poolWith({ pingInterval, pingTimeout })))
     )
   }
 
@@ -348,7 +346,7 @@ describe("pingTimeout", () => {
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* (yield* peers)[0]!.silence
-      const reading = yield* Effect.fork(Effect.flip(connection.receive))
+      const reading = yield* Effect.forkChild(Effect.flip(connection.receive))
       yield* TestClock.adjust("39999 millis")
       notYet(reading)
       yield* TestClock.adjust("1 millis")
@@ -361,7 +359,7 @@ describe("pingTimeout", () => {
       const connection = yield* WebSocketPool.get
       yield* TestClock.adjust("3 seconds")
       yield* (yield* peers)[0]!.silence
-      const ping = yield* Effect.fork(Effect.flip(connection.ping))
+      const ping = yield* Effect.forkChild(Effect.flip(connection.ping))
       yield* TestClock.adjust("9999 millis")
       notYet(ping)
       yield* TestClock.adjust("1 millis")
@@ -374,7 +372,7 @@ describe("pingTimeout", () => {
       const connection = yield* WebSocketPool.get
       yield* (yield* peers)[0]!.silence
       yield* connection.send("1")
-      const send = yield* Effect.fork(Effect.flip(connection.send("2")))
+      const send = yield* Effect.forkChild(Effect.flip(connection.send("2")))
       yield* TestClock.adjust("39999 millis")
       notYet(send)
       yield* TestClock.adjust("1 millis")
@@ -386,7 +384,7 @@ describe("pingTimeout", () => {
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* connection.send("1")
-      const send = yield* Effect.fork(connection.send("2"))
+      const send = yield* Effect.forkChild(connection.send("2"))
       yield* TestClock.adjust("10 minutes")
       notYet(send)
       assert.strictEqual((yield* connection.info).state, "busy")
@@ -397,7 +395,7 @@ describe("pingTimeout", () => {
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* (yield* peers)[0]!.silence
-      const ping = yield* Effect.fork(connection.ping)
+      const ping = yield* Effect.forkChild(connection.ping)
       yield* TestClock.adjust("10 minutes")
       notYet(ping)
       assert.strictEqual((yield* connection.info).state, "busy")
@@ -637,7 +635,7 @@ describe("healthCheck", () => {
       Effect.scoped,
       Effect.provide(
         poolWith(
-          { healthCheck: (connection) => Effect.zipRight(connection.send("are you there?"), connection.receive) },
+          { healthCheck: (connection) => Effect.andThen(connection.send("are you there?"), connection.receive) },
           (peer) => Effect.forever(Effect.flatMap(peer.receive, () => peer.send("yes")))
         )
       )

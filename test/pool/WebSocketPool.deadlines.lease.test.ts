@@ -1,12 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { collect, echo, expectTag, greet, notYet, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
 const never = Duration.infinity
@@ -87,7 +87,7 @@ describe("onRelease", () => {
 
   it.effect("that ends in time makes the connection idle again, and does not hold the release up", () =>
     Effect.gen(function* () {
-      const id = yield* now(yield* Effect.tap(Effect.fork(touch), settle))
+      const id = yield* now(yield* Effect.tap(Effect.forkChild(touch), settle))
       yield* TestClock.adjust("1998 millis")
       assert.deepStrictEqual(yield* states, { ...none, draining: 1, total: 1 })
       yield* TestClock.adjust("1 millis")
@@ -204,7 +204,7 @@ describe("drain.quietPeriod", () => {
 
 describe("drain.timeout", () => {
   const talk = (peer: { readonly send: (message: string) => Effect.Effect<void, unknown> }) =>
-    Effect.forever(Effect.zipRight(Effect.sleep("90 millis"), peer.send("more")))
+    Effect.forever(Effect.andThen(Effect.sleep("90 millis"), peer.send("more")))
 
   it.effect("closes a connection that was not quiet within 10 seconds, and not before", () =>
     Effect.gen(function* () {
@@ -350,7 +350,7 @@ describe("discardOn", () => {
       yield* Effect.exit(WebSocketPool.use(() => Effect.die("no")))
       yield* settle
       assert.deepStrictEqual(yield* discarded, { closed: 2, discarded: 2 })
-      const fiber = yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+      const fiber = yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
       yield* settle
       yield* Fiber.interrupt(fiber)
       yield* settle
@@ -365,7 +365,7 @@ describe("discardOn", () => {
         [Exit.fail("no"), 1]
       ] as const) {
         const scope = yield* Scope.make()
-        yield* Scope.extend(WebSocketPool.get, scope)
+        yield* Scope.provide(WebSocketPool.get, scope)
         yield* Scope.close(scope, exit)
         yield* settle
         assert.deepStrictEqual(yield* discarded, { closed: count, discarded: count })
@@ -406,10 +406,10 @@ describe("receiveBuffer", () => {
   const flood = (message: string) => {
     const sent = { messages: 0 }
     const handler = (peer: { readonly send: (message: string) => Effect.Effect<void, unknown> }) =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.sleep("1 second"),
         Effect.forever(
-          Effect.zipRight(
+          Effect.andThen(
             peer.send(message),
             Effect.sync(() => void sent.messages++)
           )
@@ -468,8 +468,8 @@ describe("sendBuffer", () => {
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* connection.send("x".repeat(100))
-      const second = yield* Effect.fork(connection.send("y".repeat(100)))
-      const third = yield* Effect.fork(connection.send("z"))
+      const second = yield* Effect.forkChild(connection.send("y".repeat(100)))
+      const third = yield* Effect.forkChild(connection.send("z"))
       yield* TestClock.adjust("1 minute")
       yield* now(second)
       notYet(third)
@@ -484,10 +484,10 @@ describe("sendBuffer", () => {
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* connection.send(new Uint8Array(1024 * 1024))
-      const past = yield* Effect.fork(connection.send("one more"))
+      const past = yield* Effect.forkChild(connection.send("one more"))
       yield* settle
       yield* now(past)
-      const waiting = yield* Effect.fork(connection.send("another"))
+      const waiting = yield* Effect.forkChild(connection.send("another"))
       yield* settle
       notYet(waiting)
     }).pipe(Effect.scoped, Effect.provide(poolWith({}, () => Effect.never)))
@@ -506,10 +506,10 @@ describe("maxPayload", () => {
           const events = yield* collect(yield* pool)
           const connection = yield* WebSocketPool.get
           const peer = yield* firstPeer
-          const largest = yield* Effect.fork(peer.send(new Uint8Array(limit)))
+          const largest = yield* Effect.forkChild(peer.send(new Uint8Array(limit)))
           assert.strictEqual((yield* connection.receive).length, limit)
           yield* Fiber.join(largest)
-          yield* Effect.fork(peer.send(new Uint8Array(limit + 1)))
+          yield* Effect.forkChild(peer.send(new Uint8Array(limit + 1)))
           const error = yield* Effect.flip(connection.receive)
           expectTag(error, "ConnectionClosedError")
           assert.deepInclude(error, { code: 1009, initiator: "Local" })
@@ -533,8 +533,8 @@ describe("shutdownTimeout", () => {
     Effect.gen(function* () {
       const { close } = yield* pool
       const connection = yield* WebSocketPool.get
-      const closing = yield* Effect.fork(close)
-      const reading = yield* Effect.fork(Effect.flip(connection.receive))
+      const closing = yield* Effect.forkChild(close)
+      const reading = yield* Effect.forkChild(Effect.flip(connection.receive))
       yield* TestClock.adjust("4999 millis")
       notYet(closing)
       notYet(reading)
@@ -551,9 +551,9 @@ describe("shutdownTimeout", () => {
   it.effect("is not waited out when the leases are given back before", () =>
     Effect.gen(function* () {
       const { close } = yield* pool
-      const holder = yield* Effect.fork(WebSocketPool.use(() => Effect.sleep("1 second")))
+      const holder = yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("1 second")))
       yield* settle
-      const closing = yield* Effect.fork(close)
+      const closing = yield* Effect.forkChild(close)
       yield* TestClock.adjust("999 millis")
       notYet(closing)
       yield* TestClock.adjust("1 millis")
@@ -566,7 +566,7 @@ describe("shutdownTimeout", () => {
     Effect.gen(function* () {
       const { close } = yield* pool
       const connection = yield* WebSocketPool.get
-      const closing = yield* Effect.fork(close)
+      const closing = yield* Effect.forkChild(close)
       yield* settle
       yield* now(closing)
       assert.strictEqual((yield* connection.info).state, "closed")
@@ -579,7 +579,7 @@ describe("shutdownTimeout", () => {
       const closing = yield* Effect.scoped(
         Effect.gen(function* () {
           const connection = yield* WebSocketPool.get
-          const closing = yield* Effect.forkDaemon(close)
+          const closing = yield* Effect.forkDetach(close)
           yield* TestClock.adjust("1 hour")
           notYet(closing)
           assert.strictEqual((yield* connection.info).state, "busy")
@@ -600,7 +600,7 @@ describe("closeTimeout", () => {
       const connection = yield* WebSocketPool.get
       yield* silence
       yield* connection.close(4000, "bye")
-      const reading = yield* Effect.fork(Effect.flip(connection.receive))
+      const reading = yield* Effect.forkChild(Effect.flip(connection.receive))
       yield* TestClock.adjust("1999 millis")
       notYet(reading)
       assert.strictEqual((yield* connection.info).state, "closing")
@@ -612,7 +612,7 @@ describe("closeTimeout", () => {
 
   it.effect("keeps the place of a closing connection taken until then", () =>
     Effect.gen(function* () {
-      yield* WebSocketPool.use((connection) => Effect.zipRight(silence, connection.discard))
+      yield* WebSocketPool.use((connection) => Effect.andThen(silence, connection.discard))
       const get = yield* Effect.forkScoped(WebSocketPool.get)
       yield* TestClock.adjust("1999 millis")
       notYet(get)
@@ -627,7 +627,7 @@ describe("closeTimeout", () => {
       const { close } = yield* pool
       yield* WebSocketPool.get
       yield* silence
-      const closing = yield* Effect.fork(close)
+      const closing = yield* Effect.forkChild(close)
       yield* TestClock.adjust("6999 millis")
       notYet(closing)
       yield* TestClock.adjust("1 millis")
@@ -650,7 +650,7 @@ describe("closeTimeout", () => {
       // Such a pool never ends either, so its scope is left open.
       const context = yield* Layer.buildWithScope(poolWith({ closeTimeout: never }), yield* Scope.make())
       yield* Effect.gen(function* () {
-        yield* WebSocketPool.use((connection) => Effect.zipRight(silence, connection.discard))
+        yield* WebSocketPool.use((connection) => Effect.andThen(silence, connection.discard))
         yield* TestClock.adjust("365 days")
         assert.deepStrictEqual(yield* states, { ...none, closing: 1, total: 1 })
       }).pipe(Effect.provide(context))

@@ -1,14 +1,15 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { type PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import { limited } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { randomly, spacedWhile } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import {
   type Accept,
   expectTag,
@@ -26,12 +27,12 @@ import {
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect)
 
 /** What a `get` fails with. */
-const failing = Effect.fork(Effect.flip(Effect.scoped(WebSocketPool.get)))
+const failing = Effect.forkChild(Effect.flip(Effect.scoped(WebSocketPool.get)))
 
-const noRetry = { retry: Schedule.stop }
+const noRetry = { retry: Schedule.recurs(0) }
 
 /** Makes jitter say what it says in the middle of its range, or anywhere else. */
-const withJitter = (at: number) => Effect.withRandom(Random.fixed([at]))
+const withJitter = (at: number) => randomly([at])
 
 const handshakes = Effect.map(Server, ({ handshakes }) => handshakes.length)
 
@@ -96,7 +97,7 @@ describe("acquireTimeout", () => {
     let accepted = 0
     return Effect.gen(function* () {
       const release = yield* Deferred.make<void>()
-      yield* fork(WebSocketPool.use((connection) => Effect.zipRight(connection.discard, Deferred.await(release))))
+      yield* fork(WebSocketPool.use((connection) => Effect.andThen(connection.discard, Deferred.await(release))))
       yield* settle
       const waiter = yield* failing
 
@@ -201,7 +202,7 @@ describe("maxWaiters", () => {
     Effect.gen(function* () {
       yield* WebSocketPool.get
       for (const get of [WebSocketPool.get, WebSocketPool.getNew]) {
-        const error = yield* now(yield* Effect.tap(Effect.fork(Effect.flip(Effect.scoped(get))), settle))
+        const error = yield* now(yield* Effect.tap(Effect.forkChild(Effect.flip(Effect.scoped(get))), settle))
         expectTag(error, "PoolExhaustedError")
         assert.strictEqual(error.reason, "TooManyWaiters")
       }
@@ -235,7 +236,7 @@ describe("connectTimeout", () => {
     ["an onConnect that cannot be interrupted", [{ onConnect: () => Effect.uninterruptible(Effect.never) }]],
     [
       "an onConnect whose server has fallen silent",
-      [{ onConnect: (connection) => connection.receive }, (peer) => Effect.zipRight(peer.silence, Effect.never)]
+      [{ onConnect: (connection) => connection.receive }, (peer) => Effect.andThen(peer.silence, Effect.never)]
     ]
   ]
 
@@ -256,7 +257,7 @@ describe("connectTimeout", () => {
     )
   }
 
-  const inSteps = (each: Duration.DurationInput) =>
+  const inSteps = (each: Duration.Input) =>
     poolWith(
       {
         ...noRetry,
@@ -303,13 +304,7 @@ describe("connectTimeout", () => {
       assert.strictEqual(error.attempts, 2)
     }).pipe(
       Effect.scoped,
-      Effect.provide(
-        poolWith(
-          { retry: Schedule.intersect(Schedule.spaced("1 second"), Schedule.recurs(1)) },
-          listen,
-          () => Effect.never
-        )
-      )
+      Effect.provide(poolWith({ retry: limited(1)(Schedule.spaced("1 second")) }, listen, () => Effect.never))
     )
   )
 
@@ -391,10 +386,7 @@ describe("retry", () => {
       Effect.provide(
         poolWith(
           {
-            retry: Schedule.zipLeft(
-              Schedule.spaced("2 seconds"),
-              Schedule.recurWhile((error: PoolError.ConnectionUnavailableError) => error.attempts < 3)
-            )
+            retry: spacedWhile("2 seconds", (error: PoolError.ConnectionUnavailableError) => error.attempts < 3)
           },
           listen,
           refuse(500)
@@ -526,11 +518,7 @@ describe("retry", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(
-          poolWith(
-            { minConnections: 1, retry: Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(1)) },
-            listen,
-            refuse(503)
-          )
+          poolWith({ minConnections: 1, retry: limited(1)(Schedule.spaced("10 millis")) }, listen, refuse(503))
         ),
         withJitter(0.5)
       )
@@ -539,7 +527,7 @@ describe("retry", () => {
   it.effect("leaves no pause of a background opening above 10 seconds, wherever the jitter falls", () => {
     const times: Array<number> = []
     const refuse = () =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.map(Clock.currentTimeMillis, (time) => times.push(time)),
         Effect.fail(503)
       )

@@ -1,9 +1,10 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as ConfigError from "effect/ConfigError"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as TestClock from "effect/TestClock"
 import { type PoolError, WebSocketPool } from "effect-websocket-pool"
+import type * as Config from "#effect/Config"
+import * as ConfigError from "#effect/ConfigError"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { expectTag, notYet, now, peers, type Server, server, settle, url } from "../support/memoryPool.js"
 
 class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
@@ -21,12 +22,12 @@ interface Accessors<Self> {
 const suite = <Self>(
   what: string,
   { close, ready, refresh, resize, stats }: Accessors<Self>,
-  layer: Layer.Layer<Self | Server, ConfigError.ConfigError>
+  layer: Layer.Layer<Self | Server, Config.ConfigError>
 ) =>
   describe(what, () => {
     it.effect("waits by ready until minConnections are open", () =>
       Effect.gen(function* () {
-        const waiting = yield* Effect.fork(ready)
+        const waiting = yield* Effect.forkChild(ready)
         notYet(waiting)
         yield* settle
         yield* now(waiting)
@@ -58,7 +59,7 @@ const suite = <Self>(
     it.effect("shuts down by close", () =>
       Effect.gen(function* () {
         yield* settle
-        const closing = yield* Effect.fork(close)
+        const closing = yield* Effect.forkChild(close)
         yield* TestClock.adjust("3 seconds")
         yield* now(closing)
         assert.strictEqual((yield* stats).state, "closed")

@@ -2,8 +2,8 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
-import { assert, describe, it } from "@effect/vitest"
 import { WebSocketServer } from "ws"
+import { assert, describe, it } from "#support/vitest"
 
 describe("a program that ends right after send", () => {
   // Messages of one turn are written at its end, which such a program does not live to see.

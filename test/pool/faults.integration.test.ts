@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import { PoolError, type PoolEvent, type WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import { assert, describe, it } from "#support/vitest"
 import { type Fault, faults, meet, type Report } from "../support/faults.js"
 
 type FaultName = keyof typeof faults

@@ -1,28 +1,28 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import type { PoolError, WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Random from "#effect/Random"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll, seeded } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { closes, isRunning, lease, makeServer, type Server, scenario, settle, yields } from "../support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Options = Partial<WebSocketPool.Options>
 
 /** Asserts that an interruption takes effect at once. */
-const interrupted = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<void> =>
+const interrupted = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* settle
     assert.isTrue(isRunning(fiber), "it waits")
-    yield* Fiber.interruptFork(fiber)
+    yield* Effect.forkDetach(Fiber.interrupt(fiber))
     yield* settle
-    const exit = fiber.unsafePoll()
-    assert.isTrue(exit !== null && Exit.isInterrupted(exit), "it was interrupted at once")
+    const exit = poll(fiber)
+    assert.isTrue(exit !== undefined && Exit.hasInterrupts(exit), "it was interrupted at once")
   })
 
 const now = (pool: Pool) =>
@@ -53,8 +53,8 @@ for (const [name, acquire] of ways) {
       return scenario(server, { maxConnections: 1 }, (pool) =>
         Effect.gen(function* () {
           const first = yield* lease(pool)
-          const waiter = yield* Effect.fork(acquire(pool))
-          const other = yield* Effect.fork(pool.use(() => Effect.succeed("other")))
+          const waiter = yield* Effect.forkChild(acquire(pool))
+          const other = yield* Effect.forkChild(pool.use(() => Effect.succeed("other")))
           yield* interrupted(waiter)
           assert.deepStrictEqual(yield* now(pool), { ...none, busy: 1, total: 1, waiting: 1 })
           yield* first.release
@@ -67,11 +67,11 @@ for (const [name, acquire] of ways) {
 
     for (const kind of ["interruptible", "uninterruptible"] as const) {
       it.effect(`while connecting, in an ${kind} handshake, which then serves the next`, () => {
-        const gate = Deferred.unsafeMake<void>(FiberId.none)
+        const gate = Deferred.makeUnsafe<void>()
         const server = makeServer({ accept: () => kinds[kind](Deferred.await(gate)) })
         return scenario(server, {}, (pool) =>
           Effect.gen(function* () {
-            const waiter = yield* Effect.fork(acquire(pool))
+            const waiter = yield* Effect.forkChild(acquire(pool))
             yield* interrupted(waiter)
             assert.deepStrictEqual(yield* now(pool), { ...none, connecting: 1, total: 1 })
             yield* Deferred.succeed(gate, void 0)
@@ -87,7 +87,7 @@ for (const [name, acquire] of ways) {
         const server = makeServer({ accept: () => kinds[kind](Effect.never) })
         return scenario(server, { connectTimeout: "10 seconds", maxConnections: 1 }, (pool) =>
           Effect.gen(function* () {
-            const waiter = yield* Effect.fork(acquire(pool))
+            const waiter = yield* Effect.forkChild(acquire(pool))
             yield* interrupted(waiter)
             yield* TestClock.adjust("9999 millis")
             assert.deepStrictEqual(yield* now(pool), { ...none, connecting: 1, total: 1 })
@@ -109,7 +109,7 @@ for (const [name, acquire] of ways) {
           const server = makeServer()
           return scenario(server, { ...options, connectTimeout: "10 seconds" }, (pool) =>
             Effect.gen(function* () {
-              const waiter = yield* Effect.fork(acquire(pool))
+              const waiter = yield* Effect.forkChild(acquire(pool))
               yield* interrupted(waiter)
               assert.deepStrictEqual(yield* now(pool), { ...none, connecting: 1, total: 1 })
               yield* TestClock.adjust("10 seconds")
@@ -134,7 +134,7 @@ for (const [name, acquire] of ways) {
       })
       return scenario(server, { retry: Schedule.spaced("1 second") }, (pool) =>
         Effect.gen(function* () {
-          const waiter = yield* Effect.fork(acquire(pool))
+          const waiter = yield* Effect.forkChild(acquire(pool))
           yield* settle
           yield* TestClock.adjust("2500 millis")
           assert.strictEqual(attempts, 3)
@@ -154,7 +154,7 @@ for (const [name, acquire] of ways) {
           yield* pool.use(() => Effect.void)
           assert.deepStrictEqual(yield* now(pool), { ...none, draining: 1, total: 1 })
           if (name === "get" || name === "use") {
-            const waiter = yield* Effect.fork(acquire(pool))
+            const waiter = yield* Effect.forkChild(acquire(pool))
             yield* interrupted(waiter)
             yield* TestClock.adjust("5 seconds")
             yield* settle
@@ -162,7 +162,7 @@ for (const [name, acquire] of ways) {
           } else {
             // It does not wait for the draining one, but for its socket to be gone.
             yield* (yield* server.peer(0)).silence
-            const waiter = yield* Effect.fork(acquire(pool))
+            const waiter = yield* Effect.forkChild(acquire(pool))
             yield* interrupted(waiter)
             yield* TestClock.adjust("2 seconds")
             yield* settle
@@ -178,8 +178,8 @@ for (const [name, acquire] of ways) {
         return scenario(server, { maxConnections: 1 }, (pool) =>
           Effect.gen(function* () {
             const first = yield* lease(pool)
-            const waiter = yield* Effect.fork(acquire(pool))
-            const last = yield* Effect.fork(pool.use(() => Effect.succeed("last")))
+            const waiter = yield* Effect.forkChild(acquire(pool))
+            const last = yield* Effect.forkChild(pool.use(() => Effect.succeed("last")))
             yield* settle
             yield* first.release
             yield* yields(lag)
@@ -198,9 +198,9 @@ for (const [name, acquire] of ways) {
 
       it.effect(`${lag} instants after it began to connect`, () => {
         const server = makeServer({ onPeer: (peer) => peer.send("hello") })
-        return scenario(server, { maxConnections: 1, onConnect: () => Effect.yieldNow() }, (pool) =>
+        return scenario(server, { maxConnections: 1, onConnect: () => Effect.yieldNow }, (pool) =>
           Effect.gen(function* () {
-            const waiter = yield* Effect.fork(acquire(pool))
+            const waiter = yield* Effect.forkChild(acquire(pool))
             yield* yields(lag)
             yield* Fiber.interrupt(waiter)
             yield* settle
@@ -229,7 +229,7 @@ describe("validation can be interrupted", () => {
           yield* pool.use(() => Effect.void)
           yield* (yield* server.peer(0)).silence
           yield* TestClock.adjust("6 seconds")
-          const waiter = yield* Effect.fork(Effect.scoped(pool.get))
+          const waiter = yield* Effect.forkChild(Effect.scoped(pool.get))
           yield* interrupted(waiter)
           assert.deepStrictEqual(yield* now(pool), { ...none, busy: 1, total: 1 })
           yield* TestClock.adjust("999 millis")
@@ -247,7 +247,7 @@ describe("validation can be interrupted", () => {
   }
 
   it.effect("and one that succeeds afterwards leaves the connection idle", () => {
-    const gate = Deferred.unsafeMake<void>(FiberId.none)
+    const gate = Deferred.makeUnsafe<void>()
     const server = makeServer()
     return scenario(
       server,
@@ -256,7 +256,7 @@ describe("validation can be interrupted", () => {
         Effect.gen(function* () {
           yield* pool.use(() => Effect.void)
           yield* TestClock.adjust("6 seconds")
-          const waiter = yield* Effect.fork(Effect.scoped(pool.get))
+          const waiter = yield* Effect.forkChild(Effect.scoped(pool.get))
           yield* interrupted(waiter)
           yield* Deferred.succeed(gate, void 0)
           yield* settle
@@ -277,7 +277,7 @@ describe("releasing", () => {
           Effect.gen(function* () {
             yield* pool.use(() => Effect.void)
             assert.deepStrictEqual(yield* now(pool), { ...none, draining: 1, total: 1 })
-            const waiter = yield* Effect.fork(Effect.scoped(pool.get))
+            const waiter = yield* Effect.forkChild(Effect.scoped(pool.get))
             yield* interrupted(waiter)
             yield* TestClock.adjust("1999 millis")
             assert.strictEqual((yield* now(pool)).draining, 1)
@@ -294,8 +294,8 @@ describe("releasing", () => {
     return scenario(server, { discardOn: () => false, maxConnections: 2 }, (pool) =>
       Effect.gen(function* () {
         const holders = [
-          yield* Effect.fork(pool.use(() => Effect.never)),
-          yield* Effect.fork(Effect.scoped(Effect.zipRight(pool.get, Effect.never)))
+          yield* Effect.forkChild(pool.use(() => Effect.never)),
+          yield* Effect.forkChild(Effect.scoped(Effect.andThen(pool.get, Effect.never)))
         ]
         yield* settle
         assert.strictEqual((yield* now(pool)).busy, 2)
@@ -312,7 +312,7 @@ describe("operations can be interrupted", () => {
   > = [
     ["receive", (connection) => connection.receive],
     ["receiveChunk", (connection) => connection.receiveChunk],
-    ["a blocked send", (connection) => Effect.zipRight(connection.send("first"), connection.send("second"))],
+    ["a blocked send", (connection) => Effect.andThen(connection.send("first"), connection.send("second"))],
     ["ping", (connection) => connection.ping]
   ]
   for (const [name, operation] of operations) {
@@ -323,7 +323,7 @@ describe("operations can be interrupted", () => {
           const { connection, release } = yield* lease(pool)
           const peer = yield* server.peer(0)
           yield* peer.silence
-          const fiber = yield* Effect.fork(operation(connection))
+          const fiber = yield* Effect.forkChild(operation(connection))
           yield* interrupted(fiber)
           assert.strictEqual((yield* connection.info).state, "busy")
           assert.isAtMost((yield* connection.info).messagesSent, 1)
@@ -337,11 +337,11 @@ describe("operations can be interrupted", () => {
 
 describe("ready and close can be interrupted", () => {
   it.effect("ready, while the pool goes on", () => {
-    const gate = Deferred.unsafeMake<void>(FiberId.none)
+    const gate = Deferred.makeUnsafe<void>()
     const server = makeServer({ accept: () => Deferred.await(gate) })
     return scenario(server, { minConnections: 2 }, (pool) =>
       Effect.gen(function* () {
-        const ready = yield* Effect.fork(pool.ready)
+        const ready = yield* Effect.forkChild(pool.ready)
         yield* interrupted(ready)
         yield* Deferred.succeed(gate, void 0)
         yield* settle
@@ -356,7 +356,7 @@ describe("ready and close can be interrupted", () => {
     return scenario(server, { shutdownTimeout: "5 seconds" }, (pool) =>
       Effect.gen(function* () {
         const { release } = yield* lease(pool)
-        const closing = yield* Effect.fork(pool.close)
+        const closing = yield* Effect.forkChild(pool.close)
         yield* interrupted(closing)
         assert.strictEqual((yield* pool.stats).state, "closing")
         yield* release
@@ -376,8 +376,8 @@ describe("a long random run of interruptions", () => {
           Effect.gen(function* () {
             const [, acquire] = ways[n % ways.length]!
             const busy = yield* Random.nextIntBetween(0, 6)
-            const fiber = yield* Effect.fork(
-              n % 3 === 0 ? acquire(pool) : pool.use((c) => Effect.zipRight(c.send("x"), yields(busy)))
+            const fiber = yield* Effect.forkChild(
+              n % 3 === 0 ? acquire(pool) : pool.use((c) => Effect.andThen(c.send("x"), yields(busy)))
             )
             yield* yields(yield* Random.nextIntBetween(0, 12))
             yield* Fiber.interrupt(fiber)
@@ -398,10 +398,10 @@ describe("a long random run of interruptions", () => {
         assert.strictEqual(acquired, released)
         assert.strictEqual(opened - closed, idle)
         // And it still works, even if the server goes on refusing now and then: that is tried again in its time.
-        const use = yield* Effect.fork(pool.use((connection) => connection.send("y")))
+        const use = yield* Effect.forkChild(pool.use((connection) => connection.send("y")))
         yield* TestClock.adjust("1 minute")
         yield* Fiber.join(use)
-      }).pipe(Effect.withRandom(Random.make("interruptions")))
+      }).pipe(seeded("interruptions"))
     )
 
   it.effect("leaves nothing, without hooks", () => storm(makeServer(), { maxConnections: 4 }))
@@ -410,8 +410,8 @@ describe("a long random run of interruptions", () => {
     storm(makeServer({ accept: () => yields(2) }), {
       maxConnections: 4,
       discardOn: () => false,
-      onConnect: () => Effect.yieldNow(),
-      onRelease: () => Effect.yieldNow(),
+      onConnect: () => Effect.yieldNow,
+      onRelease: () => Effect.yieldNow,
       drain: { quietPeriod: "1 millis" }
     })
   )
@@ -439,11 +439,11 @@ describe("a server that closes at once whatever is opened", () => {
       let accepted = 0
       const server = makeServer({
         accept: () => Effect.suspend(() => (accepted++ > 50 ? Effect.never : Effect.void)),
-        onPeer: (peer) => Effect.zipRight(yields(lag), peer.close(4000))
+        onPeer: (peer) => Effect.andThen(yields(lag), peer.close(4000))
       })
       return scenario(server, {}, (pool) =>
         Effect.gen(function* () {
-          const get = yield* Effect.fork(Effect.either(Effect.scoped(pool.get)))
+          const get = yield* Effect.forkChild(Effect.result(Effect.scoped(pool.get)))
           yield* settle
           assert.isAtMost(server.peers.length, 3)
           yield* TestClock.adjust("20 seconds")
@@ -464,10 +464,10 @@ describe("a server that closes at once whatever is opened", () => {
       onPeer: (peer) => peer.silence
     })
     const onConnect = (connection: WebSocketConnection.WebSocketConnection) =>
-      Effect.zipRight(Effect.sleep("1 millis"), connection.close(4000))
+      Effect.andThen(Effect.sleep("1 millis"), connection.close(4000))
     return scenario(server, { onConnect, retry: Schedule.recurs(1) }, (pool) =>
       Effect.gen(function* () {
-        const get = yield* Effect.fork(Effect.flip(Effect.scoped(pool.get)))
+        const get = yield* Effect.forkChild(Effect.flip(Effect.scoped(pool.get)))
         yield* settle
         yield* TestClock.adjust("10 seconds")
         yield* settle

@@ -1,14 +1,14 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Random from "#effect/Random"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { isRunning, lease, makeServer, scenario, settle, yields } from "../support/wire.js"
 
 type Connection = WebSocketConnection.WebSocketConnection
@@ -26,14 +26,14 @@ const reasons = (events: ReadonlyArray<PoolEvent.PoolEvent>) =>
   events.flatMap((event) => (event._tag === "ConnectionClosed" ? [event.reason] : []))
 
 /** Answers each message after a time. */
-const slow = (delay: Duration.DurationInput) =>
+const slow = (delay: Duration.Input) =>
   makeServer({
     onMessage: (peer, message) =>
-      Effect.forkDaemon(Effect.zipRight(Effect.sleep(delay), Effect.ignore(peer.send(`re: ${message}`))))
+      Effect.forkDetach(Effect.andThen(Effect.sleep(delay), Effect.ignore(peer.send(`re: ${message}`))))
   })
 
 const request = (connection: Connection, message: string) =>
-  Effect.zipRight(connection.send(message), connection.receive)
+  Effect.andThen(connection.send(message), connection.receive)
 
 describe("a message that arrives late", () => {
   for (const [name, drain] of [
@@ -51,7 +51,7 @@ describe("a message that arrives late", () => {
           yield* first.release
           yield* TestClock.adjust("1 second")
           const connection = yield* pool.get
-          const receiving = yield* Effect.fork(connection.receive)
+          const receiving = yield* Effect.forkChild(connection.receive)
           yield* settle
           assert.isTrue(isRunning(receiving))
           assert.strictEqual((yield* pool.stats).messagesDropped, 1)
@@ -77,7 +77,7 @@ describe("a message that arrives late", () => {
           assert.strictEqual((yield* pool.stats).idle, 1)
           yield* (yield* server.peer(0)).send("late")
           const connection = yield* pool.get
-          const receiving = yield* Effect.fork(connection.receive)
+          const receiving = yield* Effect.forkChild(connection.receive)
           yield* settle
           assert.isTrue(isRunning(receiving))
           assert.strictEqual((yield* pool.stats).messagesDropped, 1)
@@ -95,13 +95,13 @@ describe("a message that arrives late", () => {
             const first = yield* lease(pool)
             const got: Array<unknown> = []
             const receive = (connection: Connection) => Effect.map(connection.receive, (message) => got.push(message))
-            const waiter = yield* Effect.fork(
+            const waiter = yield* Effect.forkChild(
               how === "use" ? pool.use(receive) : Effect.scoped(Effect.flatMap(pool.get, receive))
             )
             yield* settle
             const peer = yield* server.peer(0)
             // No other fiber runs between these two.
-            yield* Effect.zipRight(first.release, peer.send("late"))
+            yield* Effect.andThen(first.release, peer.send("late"))
             yield* settle
             yield* TestClock.adjust("1 second")
             yield* settle
@@ -124,10 +124,10 @@ describe("a message that arrives late", () => {
       Effect.gen(function* () {
         const first = yield* lease(pool)
         const order: Array<string> = []
-        const waiter = (name: string) => Effect.fork(pool.use(() => Effect.sync(() => order.push(name))))
+        const waiter = (name: string) => Effect.forkChild(pool.use(() => Effect.sync(() => order.push(name))))
         const fibers = [yield* waiter("a"), yield* waiter("b"), yield* waiter("c")]
         yield* settle
-        yield* Effect.zipRight(first.release, (yield* server.peer(0)).send("late"))
+        yield* Effect.andThen(first.release, (yield* server.peer(0)).send("late"))
         yield* settle
         yield* Effect.forEach(fibers, Fiber.join)
         assert.deepStrictEqual(order, ["a", "b", "c"])
@@ -143,7 +143,7 @@ describe("a message that arrives late", () => {
         const first = yield* lease(pool)
         const peer = yield* server.peer(0)
         yield* first.release
-        const next = yield* Effect.fork(lease(pool))
+        const next = yield* Effect.forkChild(lease(pool))
         yield* TestClock.adjust("900 millis")
         yield* peer.send("late")
         yield* TestClock.adjust("999 millis")
@@ -168,7 +168,7 @@ describe("a message that arrives late", () => {
         const first = yield* lease(pool)
         const peer = yield* server.peer(0)
         yield* Effect.forkScoped(
-          Effect.ignore(Effect.forever(Effect.zipRight(Effect.sleep("500 millis"), peer.send("x"))))
+          Effect.ignore(Effect.forever(Effect.andThen(Effect.sleep("500 millis"), peer.send("x"))))
         )
         yield* first.release
         yield* TestClock.adjust("2999 millis")
@@ -219,14 +219,14 @@ describe("a message that arrives late", () => {
     const server = slow("2 seconds")
     return scenario(server, {}, (pool) =>
       Effect.gen(function* () {
-        const failed = yield* Effect.fork(
+        const failed = yield* Effect.forkChild(
           Effect.exit(pool.use((connection) => Effect.timeout(request(connection, "a"), "1 second")))
         )
         yield* settle
         yield* TestClock.adjust("1 second")
         assert.isTrue(Exit.isFailure(yield* Fiber.join(failed)))
         assert.strictEqual((yield* pool.stats).discarded, 1)
-        const next = yield* Effect.fork(pool.use((connection) => request(connection, "b")))
+        const next = yield* Effect.forkChild(pool.use((connection) => request(connection, "b")))
         yield* settle
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(yield* Fiber.join(next), "re: b")
@@ -238,7 +238,7 @@ describe("a message that arrives late", () => {
     const server = slow("2 seconds")
     return scenario(server, {}, (pool) =>
       Effect.gen(function* () {
-        const first = yield* Effect.fork(
+        const first = yield* Effect.forkChild(
           pool.use((connection) => Effect.timeoutOption(request(connection, "a"), "1 second"))
         )
         yield* settle
@@ -249,7 +249,7 @@ describe("a message that arrives late", () => {
         yield* settle
         const { messagesDropped, total } = yield* pool.stats
         assert.deepStrictEqual({ messagesDropped, total }, { messagesDropped: 1, total: 0 })
-        const next = yield* Effect.fork(pool.use((connection) => request(connection, "b")))
+        const next = yield* Effect.forkChild(pool.use((connection) => request(connection, "b")))
         yield* settle
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(yield* Fiber.join(next), "re: b")
@@ -261,13 +261,13 @@ describe("a message that arrives late", () => {
     const server = slow("2 seconds")
     return scenario(server, { maxConnections: 1, drain: { quietPeriod: "1500 millis" } }, (pool) =>
       Effect.gen(function* () {
-        const first = yield* Effect.fork(
+        const first = yield* Effect.forkChild(
           pool.use((connection) => Effect.timeoutOption(request(connection, "a"), "1 second"))
         )
         yield* settle
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* Fiber.join(first), Option.none())
-        const next = yield* Effect.fork(pool.use((connection) => request(connection, "b")))
+        const next = yield* Effect.forkChild(pool.use((connection) => request(connection, "b")))
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(yield* Fiber.join(next), "re: b")
         assert.strictEqual((yield* pool.stats).opened, 1)
@@ -278,9 +278,9 @@ describe("a message that arrives late", () => {
   it.effect("is never the next holder's in a long random run, whoever discards what it has not heard", () => {
     const server = makeServer({
       onMessage: (peer, message) =>
-        Effect.forkDaemon(
+        Effect.forkDetach(
           Effect.flatMap(Random.nextIntBetween(0, 12), (n) =>
-            Effect.zipRight(yields(n), Effect.ignore(peer.send(message)))
+            Effect.andThen(yields(n), Effect.ignore(peer.send(message)))
           )
         )
     })
@@ -358,7 +358,7 @@ describe("a message that arrives late", () => {
 describe("a greeting", () => {
   const greeter = () =>
     makeServer({
-      onPeer: (peer) => Effect.zipRight(peer.send("hello"), peer.send("world")),
+      onPeer: (peer) => Effect.andThen(peer.send("hello"), peer.send("world")),
       onMessage: (peer, message) => peer.send(`re: ${message}`)
     })
 
@@ -438,8 +438,8 @@ describe("a greeting", () => {
     const server = greeter()
     return scenario(server, {}, (pool) =>
       Effect.gen(function* () {
-        const waiter = yield* Effect.fork(Effect.scoped(pool.get))
-        yield* Effect.yieldNow()
+        const waiter = yield* Effect.forkChild(Effect.scoped(pool.get))
+        yield* Effect.yieldNow
         yield* Fiber.interrupt(waiter)
         yield* settle
         const { acquired, total } = yield* pool.stats
@@ -490,7 +490,7 @@ describe("hooks' handles", () => {
         closeTimeout: "2 seconds",
         onRelease: (connection) =>
           Effect.uninterruptible(
-            Effect.zipRight(
+            Effect.andThen(
               Effect.sleep("5 seconds"),
               Effect.map(Effect.flip(connection.send("late")), (error) => (late = error._tag))
             )
@@ -517,7 +517,7 @@ describe("hooks' handles", () => {
     const server = makeServer()
     const log: Array<string> = []
     const scoped = (name: string) => () =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.addFinalizer(() => Effect.sync(() => log.push(`${name} ends`))),
         Effect.sync(() => log.push(name))
       )
@@ -560,7 +560,7 @@ describe("discardOn", () => {
           Exit.failCause(Cause.interrupt(yield* Effect.fiberId))
         ]
         for (const exit of exits) {
-          yield* Effect.exit(pool.use((connection) => Effect.zipRight(note(connection), exit)))
+          yield* Effect.exit(pool.use((connection) => Effect.andThen(note(connection), exit)))
           const { connection, end } = yield* lease(pool)
           yield* note(connection)
           yield* end(exit)
@@ -637,7 +637,7 @@ describe("getNew", () => {
         yield* TestClock.adjust("1 second")
         yield* a.release
         yield* (yield* server.peer(1)).silence
-        const fresh = yield* Effect.fork(lease(pool, "getNew"))
+        const fresh = yield* Effect.forkChild(lease(pool, "getNew"))
         yield* settle
         const { closing, idle, total } = yield* pool.stats
         assert.deepStrictEqual({ closing, idle, total }, { closing: 1, idle: 1, total: 2 })
@@ -679,7 +679,7 @@ describe("getNew", () => {
         const first = yield* lease(pool)
         const order: Array<string> = []
         const waiter = (name: string, how: "use" | "useNew") =>
-          Effect.fork(pool[how]((connection) => Effect.sync(() => order.push(`${name} ${connection.id}`))))
+          Effect.forkChild(pool[how]((connection) => Effect.sync(() => order.push(`${name} ${connection.id}`))))
         const fibers = [
           yield* waiter("a", "use"),
           yield* waiter("b", "useNew"),
@@ -710,7 +710,7 @@ describe("getNew", () => {
         const client = Effect.gen(function* () {
           const how = (yield* Random.nextBoolean) ? "use" : "useNew"
           const pause = yield* Random.nextIntBetween(0, 8)
-          const fiber = yield* Effect.fork(pool[how](() => yields(pause)))
+          const fiber = yield* Effect.forkChild(pool[how](() => yields(pause)))
           if ((yield* Random.nextIntBetween(0, 4)) === 0) {
             yield* yields(yield* Random.nextIntBetween(0, 10))
             yield* Fiber.interrupt(fiber)
@@ -733,8 +733,8 @@ describe("getNew", () => {
     return scenario(server, { maxConnections: 1 }, (pool) =>
       Effect.gen(function* () {
         const first = yield* lease(pool)
-        const fresh = yield* Effect.fork(Effect.scoped(pool.getNew))
-        const next = yield* Effect.fork(pool.use(Effect.succeed))
+        const fresh = yield* Effect.forkChild(Effect.scoped(pool.getNew))
+        const next = yield* Effect.forkChild(pool.use(Effect.succeed))
         yield* settle
         yield* Fiber.interrupt(fresh)
         yield* first.release

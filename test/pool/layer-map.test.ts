@@ -1,7 +1,16 @@
 /** A pool per key, with Effect's `LayerMap`: what the recipe "Many endpoints" says. */
-import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, HashMap, Layer, Logger, RcMap, Scope, TestClock } from "effect"
+
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
+import * as ConfigProvider from "#effect/ConfigProvider"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as HashMap from "#effect/HashMap"
+import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
+import * as RcMap from "#effect/RcMap"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { assert, describe, it } from "#support/vitest"
 import { ask, Regions } from "../../examples/layer-map.js"
 import { echo, type Handler, notYet, now, Server, server, settle } from "../support/memoryPool.js"
 
@@ -48,10 +57,10 @@ describe("a pool per key", () => {
   )
 
   it.effect("is one for all who ask for it at the same time", () =>
-    withRegions((peer) => Effect.zipRight(Effect.sleep("1 second"), echo(peer)))(
+    withRegions((peer) => Effect.andThen(Effect.sleep("1 second"), echo(peer)))(
       Effect.gen(function* () {
         const statsOf = Effect.provide(WebSocketPool.stats, Regions.get("EU"))
-        const asking = yield* Effect.fork(
+        const asking = yield* Effect.forkChild(
           Effect.forEach(["a", "b", "c"], (question) => ask("EU", question), { concurrency: "unbounded" })
         )
         yield* settle
@@ -82,9 +91,9 @@ describe("a pool per key", () => {
   it.effect("is kept open by a lease, however long that is held inside of provide", () =>
     withRegions()(
       Effect.gen(function* () {
-        const holding = yield* Effect.fork(
+        const holding = yield* Effect.forkChild(
           WebSocketPool.use((connection) =>
-            Effect.zipRight(Effect.sleep("1 hour"), Effect.zipRight(connection.send("still there"), connection.receive))
+            Effect.andThen(Effect.sleep("1 hour"), Effect.andThen(connection.send("still there"), connection.receive))
           ).pipe(Effect.provide(Regions.get("EU")))
         )
         yield* TestClock.adjust("1 hour")
@@ -103,7 +112,7 @@ describe("a pool per key", () => {
         yield* TestClock.adjust("4999 millis")
         yield* connection.send("fine")
         assert.strictEqual(yield* connection.receive, "fine")
-        const receiving = yield* Effect.fork(Effect.flip(connection.receive))
+        const receiving = yield* Effect.forkChild(Effect.flip(connection.receive))
         yield* settle
         notYet(receiving)
         yield* TestClock.adjust("1 millis")
@@ -119,8 +128,8 @@ describe("a pool per key", () => {
     withRegions()(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const context = yield* Scope.extend(Layer.build(Regions.get("EU")), scope)
-        const connection = yield* Effect.provide(Scope.extend(WebSocketPool.get, scope), context)
+        const context = yield* Scope.provide(Layer.build(Regions.get("EU")), scope)
+        const connection = yield* Effect.provide(Scope.provide(WebSocketPool.get, scope), context)
         yield* TestClock.adjust("1 hour")
         yield* connection.send("fine")
         assert.strictEqual(yield* connection.receive, "fine")
@@ -136,7 +145,7 @@ describe("a pool per key", () => {
       Effect.gen(function* () {
         yield* Effect.provide(WebSocketPool.get, Regions.get("EU"))
         yield* TestClock.adjust("5 minutes")
-        const asking = yield* Effect.fork(ask("EU", "now"))
+        const asking = yield* Effect.forkChild(ask("EU", "now"))
         yield* settle
         assert.strictEqual(yield* now(asking), "now")
         // For these five seconds there are the sockets of both.
@@ -173,8 +182,8 @@ describe("log lines of a pool", () => {
       const annotate = Effect.annotateLogs("request", "1")
       const provide = Effect.provide(Regions.get("EU"))
       const scope = yield* Scope.make()
-      const get = Scope.extend(WebSocketPool.get, scope)
-      const closing = yield* Effect.fork(
+      const get = Scope.provide(WebSocketPool.get, scope)
+      const closing = yield* Effect.forkChild(
         withMap(where === "around provide" ? annotate(provide(get)) : provide(annotate(get))).pipe(
           Effect.provide(Logger.replace(Logger.defaultLogger, logger))
         )
@@ -196,7 +205,7 @@ describe("a key that does not work", () => {
   it.effect("is told by get and use, as ever, and is tried anew each time: no failure to connect is kept", () => {
     let isUp = false
     return Effect.gen(function* () {
-      const asking = yield* Effect.fork(Effect.flip(ask("EU", "one")))
+      const asking = yield* Effect.forkChild(Effect.flip(ask("EU", "one")))
       yield* TestClock.adjust("5 seconds")
       const error = yield* now(asking)
       assert.instanceOf(error, PoolError.ConnectionUnavailableError)
@@ -228,7 +237,7 @@ describe("a key that does not work", () => {
 describe("closing the map", () => {
   it.effect("closes every pool", () =>
     Effect.gen(function* () {
-      yield* withMap(Effect.zipRight(ask("EU", "one"), ask("US", "two")))
+      yield* withMap(Effect.andThen(ask("EU", "one"), ask("US", "two")))
       assert.deepStrictEqual(yield* codes, [1001, 1001])
     }).pipe(Effect.provide(server(echo)), Effect.withConfigProvider(config))
   )
@@ -236,8 +245,8 @@ describe("closing the map", () => {
   it.effect("takes shutdownTimeout for each pool with a lease out, since LayerMap closes one after the other", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const get = (region: string) => Scope.extend(Effect.provide(WebSocketPool.get, Regions.get(region)), scope)
-      const closing = yield* Effect.fork(withMap(Effect.zipRight(get("EU"), get("US"))))
+      const get = (region: string) => Scope.provide(Effect.provide(WebSocketPool.get, Regions.get(region)), scope)
+      const closing = yield* Effect.forkChild(withMap(Effect.andThen(get("EU"), get("US"))))
       yield* settle
       notYet(closing)
       yield* TestClock.adjust("5 seconds")
@@ -255,10 +264,10 @@ describe("closing the map", () => {
   it.effect("waits for a pool that is closing already", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const closing = yield* Effect.fork(
+      const closing = yield* Effect.forkChild(
         withMap(
-          Effect.zipRight(
-            Scope.extend(Effect.provide(WebSocketPool.get, Regions.get("EU")), scope),
+          Effect.andThen(
+            Scope.provide(Effect.provide(WebSocketPool.get, Regions.get("EU")), scope),
             Effect.sleep("302 seconds")
           )
         )

@@ -1,7 +1,14 @@
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Exit, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Redacted from "#effect/Redacted"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll, repeated } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 
 type Handler = (peer: WebSocketTransport.MemoryPeer) => Effect.Effect<unknown, unknown>
 
@@ -12,9 +19,9 @@ const echo: Handler = (peer) => Effect.forever(Effect.flatMap(peer.receive, peer
 
 describe("a server that ends a connection right after the handshake", () => {
   for (let turns = 0; turns < 6; turns++) {
-    const later = Effect.repeatN(Effect.yieldNow(), turns)
+    const later = repeated(Effect.yieldNow, turns)
 
-    it.scoped(`is heard to its end, ${turns} turns later: its messages were lost, and the get was tried again`, () =>
+    it.effect(`is heard to its end, ${turns} turns later: its messages were lost, and the get was tried again`, () =>
       Effect.gen(function* () {
         const connection = yield* WebSocketPool.get
         assert.strictEqual(yield* connection.receive, "a")
@@ -26,9 +33,9 @@ describe("a server that ends a connection right after the handshake", () => {
         Effect.provide(
           poolOn((peer) =>
             later.pipe(
-              Effect.zipRight(peer.send("a")),
-              Effect.zipRight(peer.send("b")),
-              Effect.zipRight(peer.close(4000, "bye"))
+              Effect.andThen(peer.send("a")),
+              Effect.andThen(peer.send("b")),
+              Effect.andThen(peer.close(4000, "bye"))
             )
           )
         )
@@ -36,14 +43,14 @@ describe("a server that ends a connection right after the handshake", () => {
     )
   }
 
-  it.scoped("ends the stream of messages cleanly with its handler", () =>
+  it.effect("ends the stream of messages cleanly with its handler", () =>
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
-      assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(connection.messages)), ["a"])
+      assert.deepStrictEqual(Array.from(yield* Stream.runCollect(connection.messages)), ["a"])
     }).pipe(Effect.scoped, Effect.provide(poolOn((peer) => peer.send("a"))))
   )
 
-  it.scoped("shows 1011 when its handler fails, and 1009 when its greeting is too large", () =>
+  it.effect("shows 1011 when its handler fails, and 1009 when its greeting is too large", () =>
     Effect.gen(function* () {
       const codeOf = (handler: Handler, options?: Partial<WebSocketPool.Options>) =>
         WebSocketPool.use((connection) => Effect.flip(connection.receive)).pipe(
@@ -51,26 +58,26 @@ describe("a server that ends a connection right after the handshake", () => {
           Effect.provide(poolOn(handler, options))
         )
       assert.deepStrictEqual(yield* codeOf(() => Effect.fail("no")), [1011, "Remote"])
-      const large: Handler = (peer) => Effect.zipRight(peer.send("x".repeat(11)), Effect.never)
+      const large: Handler = (peer) => Effect.andThen(peer.send("x".repeat(11)), Effect.never)
       assert.deepStrictEqual(yield* codeOf(large, { maxPayload: 10 }), [1009, "Local"])
     })
   )
 })
 
 describe("layerMemory", () => {
-  it.scoped("serves a pool that outlives the layer it was made with: it refused every later connect", () =>
+  it.effect("serves a pool that outlives the layer it was made with: it refused every later connect", () =>
     Effect.gen(function* () {
       const pool = yield* WebSocketPool.make({ url: "ws://host" }).pipe(
         Effect.provide(WebSocketTransport.layerMemory(echo))
       )
-      const reply = yield* pool.use((connection) => Effect.zipRight(connection.send("a"), connection.receive))
+      const reply = yield* pool.use((connection) => Effect.andThen(connection.send("a"), connection.receive))
       assert.strictEqual(reply, "a")
     })
   )
 })
 
 describe("secrets", () => {
-  it.scoped("are not shown by printing a pool or a connection: every URL and header was", () =>
+  it.effect("are not shown by printing a pool or a connection: every URL and header was", () =>
     Effect.gen(function* () {
       const pool = yield* WebSocketPool.WebSocketPool
       const connection = yield* pool.get
@@ -102,17 +109,17 @@ describe("ping", () => {
     const peers: Array<WebSocketTransport.MemoryPeer> = []
     const handler: Handler = (peer) => {
       peers.push(peer)
-      return Effect.zipRight(peer.send("x".repeat(4000)), Effect.never)
+      return Effect.andThen(peer.send("x".repeat(4000)), Effect.never)
     }
     return Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* TestClock.adjust(1)
-      const ping = yield* Effect.fork(Effect.flip(connection.ping))
+      const ping = yield* Effect.forkChild(Effect.flip(connection.ping))
       yield* TestClock.adjust(1)
       yield* peers[0]!.silence
       yield* connection.receive
       yield* TestClock.adjust("9999 millis")
-      assert.isNull(ping.unsafePoll())
+      assert.isUndefined(poll(ping))
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(ping))._tag, "ConnectionClosedError")
     }).pipe(Effect.scoped, Effect.provide(poolOn(handler, { receiveBuffer: 1024, pingInterval: "1 hour" })))

@@ -1,16 +1,4 @@
 import type * as Socket from "@effect/platform/Socket"
-import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import type * as Chunk from "effect/Chunk"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
 import {
   PoolError,
   PoolEvent,
@@ -21,12 +9,23 @@ import {
   WebSocketTransport
 } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
+import type * as Chunk from "#effect/Chunk"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Layer from "#effect/Layer"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
+import { assert, describe, expectTypeOf, it } from "#support/vitest"
 
-class A extends Context.Tag("A")<A, "a">() {}
-class B extends Context.Tag("B")<B, "b">() {}
-class C extends Context.Tag("C")<C, "c">() {}
-class D extends Context.Tag("D")<D, "d">() {}
-class F extends Context.Tag("F")<F, "f">() {}
+class A extends Context.Service<A, "a">()("A") {}
+class B extends Context.Service<B, "b">()("B") {}
+class C extends Context.Service<C, "c">()("C") {}
+class D extends Context.Service<D, "d">()("D") {}
+class F extends Context.Service<F, "f">()("F") {}
 class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
 
 type Connection = WebSocketConnection.WebSocketConnection
@@ -41,7 +40,7 @@ const url = "ws://server.test"
 const needs =
   <S extends A | B | C | D | F, V>(tag: Context.Tag<S, V>) =>
   (_: Connection): Effect.Effect<V, "no", S | Scope.Scope> =>
-    Effect.zipRight(
+    Effect.andThen(
       Effect.addFinalizer(() => Effect.void),
       tag
     )
@@ -271,7 +270,7 @@ describe("WebSocketPool", () => {
     expectTypeOf<Pool["ready"]>().toEqualTypeOf<
       Effect.Effect<void, PoolError.ConnectionUnavailableError | PoolError.PoolClosedError>
     >()
-    expectTypeOf<ReturnType<Pool["resize"]>>().toEqualTypeOf<Effect.Effect<void, ConfigError.ConfigError>>()
+    expectTypeOf<ReturnType<Pool["resize"]>>().toEqualTypeOf<Effect.Effect<void, Config.ConfigError>>()
     expectTypeOf<{ readonly minConnections?: number; readonly maxConnections?: number }>().toExtend<
       Parameters<Pool["resize"]>[0]
     >()
@@ -291,7 +290,7 @@ describe("WebSocketPool", () => {
       Effect.Effect<void, PoolError.ConnectionUnavailableError | PoolError.PoolClosedError, Pool>
     >()
     expectTypeOf(WebSocketPool.resize({ minConnections: 1, maxConnections: undefined })).toEqualTypeOf<
-      Effect.Effect<void, ConfigError.ConfigError, Pool>
+      Effect.Effect<void, Config.ConfigError, Pool>
     >()
     expectTypeOf(WebSocketPool.refresh).toEqualTypeOf<Effect.Effect<void, never, Pool>>()
     expectTypeOf(WebSocketPool.close).toEqualTypeOf<Effect.Effect<void, never, Pool>>()
@@ -299,27 +298,27 @@ describe("WebSocketPool", () => {
 
   it("adds what each option requires, without its Scope, and no error but ConfigError", () => {
     expectTypeOf(WebSocketPool.make({ url })).toEqualTypeOf<
-      Effect.Effect<Pool, ConfigError.ConfigError, Scope.Scope | Transport>
+      Effect.Effect<Pool, Config.ConfigError, Scope.Scope | Transport>
     >()
-    expectTypeOf(WebSocketPool.layer({ url })).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError, Transport>>()
+    expectTypeOf(WebSocketPool.layer({ url })).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport>>()
     expectTypeOf(WebSocketPool.make(hooks)).toEqualTypeOf<
-      Effect.Effect<Pool, ConfigError.ConfigError, Scope.Scope | Transport | A | B | C | D | F>
+      Effect.Effect<Pool, Config.ConfigError, Scope.Scope | Transport | A | B | C | D | F>
     >()
     expectTypeOf(WebSocketPool.layer(hooks)).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, Transport | A | B | C | D | F>
+      Layer.Layer<Pool, Config.ConfigError, Transport | A | B | C | D | F>
     >()
     expectTypeOf(WebSocketPool.layer({ url, onConnect: hooks.onConnect })).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, Transport | C>
+      Layer.Layer<Pool, Config.ConfigError, Transport | C>
     >()
     expectTypeOf(WebSocketPool.layer({ url, healthCheck: hooks.healthCheck })).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, Transport | D>
+      Layer.Layer<Pool, Config.ConfigError, Transport | D>
     >()
     expectTypeOf(
-      WebSocketPool.layer({ url, onRelease: (connection) => Effect.zipRight(F, connection.send("reset")) })
-    ).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError, Transport | F>>()
+      WebSocketPool.layer({ url, onRelease: (connection) => Effect.andThen(F, connection.send("reset")) })
+    ).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport | F>>()
     expectTypeOf(
       WebSocketPool.layer({ url: Effect.fail("no" as const), headers: Effect.fail("neither" as const) })
-    ).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError, Transport>>()
+    ).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport>>()
   })
 
   it("takes every option in every form that the contract names", () => {
@@ -350,7 +349,7 @@ describe("WebSocketPool", () => {
       shutdownTimeout: "5 seconds",
       closeTimeout: "2 seconds"
     }
-    expectTypeOf(WebSocketPool.layer(options)).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError, Transport>>()
+    expectTypeOf(WebSocketPool.layer(options)).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport>>()
     WebSocketPool.layer({ url: Redacted.make(url) })
     WebSocketPool.layer({ url: Effect.succeed(new URL(url)), drain: { quietPeriod: 0 } })
     // @ts-expect-error url is required
@@ -360,25 +359,23 @@ describe("WebSocketPool", () => {
   })
 
   it("takes each option from Config, hooks as Config.succeed, undefined keys as if they were not there", () => {
-    expectTypeOf(WebSocketPool.layerConfig({ url: Config.string("URL") })).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, Transport>
+    expectTypeOf(WebSocketPool.layerConfig({ url: Config.String("URL") })).toEqualTypeOf<
+      Layer.Layer<Pool, Config.ConfigError, Transport>
     >()
     const layer = WebSocketPool.layerConfig({
-      url: Config.redacted("URL"),
-      maxConnections: Config.integer("MAX"),
-      acquireTimeout: Config.duration("ACQUIRE"),
-      drain: { quietPeriod: Config.duration("QUIET") },
-      headers: { authorization: Config.redacted("TOKEN") },
+      url: Config.Redacted("URL"),
+      maxConnections: Config.Int("MAX"),
+      acquireTimeout: Config.Duration("ACQUIRE"),
+      drain: { quietPeriod: Config.Duration("QUIET") },
+      headers: { authorization: Config.Redacted("TOKEN") },
       name: undefined,
       onConnect: Config.succeed(hooks.onConnect),
       healthCheck: Config.succeed(hooks.healthCheck),
       onRelease: undefined
     })
-    expectTypeOf(layer).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError, Transport | C | D>>()
-    const wrapped: Config.Config.Wrap<WebSocketPool.Options> = { url: Config.string("URL") }
-    expectTypeOf(WebSocketPool.layerConfig(wrapped)).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, Transport>
-    >()
+    expectTypeOf(layer).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport | C | D>>()
+    const wrapped: Config.Config.Wrap<WebSocketPool.Options> = { url: Config.String("URL") }
+    expectTypeOf(WebSocketPool.layerConfig(wrapped)).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport>>()
   })
 })
 
@@ -396,16 +393,14 @@ describe("WebSocketPool.Tag", () => {
       Effect.Effect<void, PoolError.ConnectionUnavailableError | PoolError.PoolClosedError, Tts>
     >()
     expectTypeOf(Tts.resize({ minConnections: 1, maxConnections: undefined })).toEqualTypeOf<
-      Effect.Effect<void, ConfigError.ConfigError, Tts>
+      Effect.Effect<void, Config.ConfigError, Tts>
     >()
     expectTypeOf(Tts.refresh).toEqualTypeOf<Effect.Effect<void, never, Tts>>()
     expectTypeOf(Tts.close).toEqualTypeOf<Effect.Effect<void, never, Tts>>()
     expectTypeOf(Effect.map(Tts, (pool) => pool)).toEqualTypeOf<Effect.Effect<Pool, never, Tts>>()
-    expectTypeOf(Tts.layer(hooks)).toEqualTypeOf<
-      Layer.Layer<Tts, ConfigError.ConfigError, Transport | A | B | C | D | F>
-    >()
-    expectTypeOf(Tts.layerConfig({ url: Config.string("URL") })).toEqualTypeOf<
-      Layer.Layer<Tts, ConfigError.ConfigError, Transport>
+    expectTypeOf(Tts.layer(hooks)).toEqualTypeOf<Layer.Layer<Tts, Config.ConfigError, Transport | A | B | C | D | F>>()
+    expectTypeOf(Tts.layerConfig({ url: Config.String("URL") })).toEqualTypeOf<
+      Layer.Layer<Tts, Config.ConfigError, Transport>
     >()
     assert.strictEqual(Tts.key, "Tts")
   })
@@ -417,7 +412,7 @@ describe("WebSocketTransport", () => {
     type Peer = WebSocketTransport.MemoryPeer
     expectTypeOf(
       WebSocketTransport.layerMemory((peer: Peer) =>
-        Effect.zipRight(
+        Effect.andThen(
           Effect.addFinalizer(() => A),
           peer.receive
         )
@@ -439,12 +434,12 @@ describe("WebSocketTransport", () => {
 
 describe("the Node entry", () => {
   it("provides the transport", () => {
-    expectTypeOf(NodeWebSocketPool.layer({ url })).toEqualTypeOf<Layer.Layer<Pool, ConfigError.ConfigError>>()
+    expectTypeOf(NodeWebSocketPool.layer({ url })).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError>>()
     expectTypeOf(NodeWebSocketPool.layer(hooks)).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError, A | B | C | D | F>
+      Layer.Layer<Pool, Config.ConfigError, A | B | C | D | F>
     >()
-    expectTypeOf(NodeWebSocketPool.layerConfig({ url: Config.string("URL") })).toEqualTypeOf<
-      Layer.Layer<Pool, ConfigError.ConfigError>
+    expectTypeOf(NodeWebSocketPool.layerConfig({ url: Config.String("URL") })).toEqualTypeOf<
+      Layer.Layer<Pool, Config.ConfigError>
     >()
     expectTypeOf(NodeWebSocketTransport.layer()).toEqualTypeOf<Layer.Layer<Transport>>()
     expectTypeOf(

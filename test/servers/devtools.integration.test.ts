@@ -1,14 +1,20 @@
 /** Chromium, through its DevTools protocol. */
-import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+
 import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { assert, describe, layer } from "#support/vitest"
 import * as example from "../../examples/servers/devtools.js"
 import { type Browser as BrowserShape, chromium } from "./support/chromium.js"
 import { runExample, statsWhen } from "./support/pool.js"
 import * as Process from "./support/process.js"
 
-class Browser extends Context.Tag("test/Browser")<Browser, BrowserShape>() {}
+class Browser extends Context.Service<Browser, BrowserShape>()("test/Browser") {}
 
 const isMissing = Process.find("chromium") === undefined
 
@@ -33,8 +39,8 @@ const pages = (address: string) =>
   })
 
 describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chromium"), { timeout: 60_000 }, () => {
-  layer(Layer.scoped(Browser, chromium), { excludeTestServices: true, timeout: "30 seconds" })((it) => {
-    it.scoped("the example runs as it is", () =>
+  layer(Layer.effect(Browser, chromium), { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+    it.effect("the example runs as it is", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         const { stderr, stdout } = yield* runExample("devtools.ts", address)
@@ -43,7 +49,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("one tab serves visit after visit, and what pages say in between reaches nobody", () =>
+    it.effect("one tab serves visit after visit, and what pages say in between reaches nobody", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         yield* Effect.gen(function* () {
@@ -67,7 +73,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("events that come while a tab is idle are dropped, too", () =>
+    it.effect("events that come while a tab is idle are dropped, too", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         yield* Effect.gen(function* () {
@@ -101,22 +107,22 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
             Stream.filter(PoolEvent.is("ConnectionClosed")),
             Stream.runHead,
             Effect.flatten,
-            Effect.fork
+            Effect.forkChild
           )
-          yield* Effect.yieldNow()
+          yield* Effect.yieldNow
           yield* lease
           return (yield* Fiber.join(closing)).reason
         }).pipe(Effect.provide(NodeWebSocketPool.layer({ ...options, onRelease: undefined, ...choose(options) })))
       })
 
-    it.scoped("without drain, an event between two leases closes the tab", () =>
+    it.effect("without drain, an event between two leases closes the tab", () =>
       Effect.gen(function* () {
         const ticking = example.visit(page(`<script>setInterval(() => console.log("more"), 20)</script>`))
         assert.strictEqual(yield* closedAfter(ticking, () => ({ drain: undefined })), "Dirty")
       })
     )
 
-    it.scoped("with drain, an answer that nobody waits for still closes the tab", () =>
+    it.effect("with drain, an answer that nobody waits for still closes the tab", () =>
       Effect.gen(function* () {
         const asking = WebSocketPool.use((connection) =>
           connection.send(JSON.stringify({ id: 1e9, method: "Target.getTargets" }))
@@ -125,7 +131,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("a picture larger than receiveBuffer arrives whole", () =>
+    it.effect("a picture larger than receiveBuffer arrives whole", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         const { screenshot } = yield* Effect.provide(example.visit(noise), example.layer(address))
@@ -133,7 +139,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("a picture larger than maxPayload costs its tab, and the next visit gets another", () =>
+    it.effect("a picture larger than maxPayload costs its tab, and the next visit gets another", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         yield* Effect.gen(function* () {
@@ -146,7 +152,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("many visits share a few tabs, and each gets its own page", () =>
+    it.effect("many visits share a few tabs, and each gets its own page", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         yield* Effect.gen(function* () {
@@ -163,7 +169,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("a page that cannot be opened is an error of its own", () =>
+    it.effect("a page that cannot be opened is an error of its own", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         const error = yield* Effect.flip(Effect.provide(example.visit("nonsense:"), example.layer(address)))
@@ -171,26 +177,26 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
       })
     )
 
-    it.scoped("closing the pool closes its tabs", () =>
+    it.effect("closing the pool closes its tabs", () =>
       Effect.gen(function* () {
         const { address } = yield* Browser
         const before = yield* Effect.repeat(pages(address), { until: (count) => count <= 1 })
         const during = yield* example
           .visit(titled("open"))
-          .pipe(Effect.zipRight(pages(address)), Effect.provide(example.layer(address)))
+          .pipe(Effect.andThen(pages(address)), Effect.provide(example.layer(address)))
         assert.strictEqual(during, before + 1)
         yield* Effect.repeat(Effect.delay(pages(address), "10 millis"), { until: (count) => count === before })
       })
     )
 
-    it.scoped("a browser that is killed and started again is found at its new URL", () =>
+    it.effect("a browser that is killed and started again is found at its new URL", () =>
       Effect.gen(function* () {
         const browser = yield* Browser
         yield* Effect.gen(function* () {
           yield* example.visit(titled("before"))
           yield* browser.kill
           yield* statsWhen(({ closed }) => closed === 1)
-          const visiting = yield* Effect.fork(example.visit(titled("after")))
+          const visiting = yield* Effect.forkChild(example.visit(titled("after")))
           yield* statsWhen(({ connectFailures }) => connectFailures >= 2)
           yield* browser.restart
           assert.strictEqual((yield* Fiber.join(visiting)).title, "after")

@@ -1,8 +1,13 @@
 /** A GraphQL server of `graphql-ws`. */
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Redacted, Schedule, Stream } from "effect"
+
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
 import * as example from "../../examples/servers/graphql.js"
 import { graphql } from "./support/graphql.js"
 import { runExample, statsWhen } from "./support/pool.js"
@@ -11,7 +16,7 @@ const until = (condition: () => boolean) =>
   Effect.repeat(Effect.sync(condition).pipe(Effect.delay("5 millis")), { until: (is) => is })
 
 describe("graphql-ws", { timeout: 60_000 }, () => {
-  it.scopedLive("the example runs as it is", () =>
+  it.live("the example runs as it is", () =>
     Effect.gen(function* () {
       const { url } = yield* graphql()
       const { stderr, stdout } = yield* runExample("graphql.ts", url)
@@ -25,7 +30,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("one connection, greeted once, serves query after query", () =>
+  it.live("one connection, greeted once, serves query after query", () =>
     Effect.gen(function* () {
       const { url } = yield* graphql("secret")
       yield* Effect.gen(function* () {
@@ -34,7 +39,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
         const countdown = yield* example
           .execute("subscription ($from: Int!) { countdown(from: $from) }", { from: 2 })
           .pipe(Stream.runCollect)
-        assert.deepStrictEqual(Chunk.toReadonlyArray(countdown), [{ countdown: 2 }, { countdown: 1 }])
+        assert.deepStrictEqual(Array.from(countdown), [{ countdown: 2 }, { countdown: 1 }])
         assert.strictEqual(
           yield* WebSocketPool.use((connection) => Effect.succeed(connection.protocol)),
           "graphql-transport-ws"
@@ -45,7 +50,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("a wrong token is a failed setup, closed by the server with 4403", () =>
+  it.live("a wrong token is a failed setup, closed by the server with 4403", () =>
     Effect.gen(function* () {
       const { url } = yield* graphql("secret")
       const error = yield* example
@@ -63,7 +68,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("an operation that fails is an error, and its connection is used again", () =>
+  it.live("an operation that fails is an error, and its connection is used again", () =>
     Effect.gen(function* () {
       const { url } = yield* graphql()
       yield* Effect.gen(function* () {
@@ -78,13 +83,13 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("a subscription of which enough was seen is cancelled, and its connection used again", () =>
+  it.live("a subscription of which enough was seen is cancelled, and its connection used again", () =>
     Effect.gen(function* () {
       const { ticking, url } = yield* graphql()
       yield* Effect.gen(function* () {
         for (let i = 0; i < 3; i++) {
           const ticks = yield* example.execute("subscription { ticks }").pipe(Stream.take(3), Stream.runCollect)
-          assert.deepStrictEqual(Chunk.toReadonlyArray(ticks), [{ ticks: 1 }, { ticks: 2 }, { ticks: 3 }])
+          assert.deepStrictEqual(Array.from(ticks), [{ ticks: 1 }, { ticks: 2 }, { ticks: 3 }])
           assert.deepStrictEqual(yield* example.query("{ hello }"), { hello: "Hello, World!" })
         }
         yield* until(() => ticking() === 0)
@@ -94,11 +99,11 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("a subscription that is interrupted is cancelled, and its connection used again", () =>
+  it.live("a subscription that is interrupted is cancelled, and its connection used again", () =>
     Effect.gen(function* () {
       const { ticking, url } = yield* graphql()
       yield* Effect.gen(function* () {
-        const subscriber = yield* Effect.fork(Stream.runDrain(example.execute("subscription { ticks }")))
+        const subscriber = yield* Effect.forkChild(Stream.runDrain(example.execute("subscription { ticks }")))
         yield* until(() => ticking() === 1)
         yield* Fiber.interrupt(subscriber)
         yield* until(() => ticking() === 0)
@@ -109,11 +114,11 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("with the default discardOn, the connection of an interrupted subscription is closed", () =>
+  it.live("with the default discardOn, the connection of an interrupted subscription is closed", () =>
     Effect.gen(function* () {
       const { ticking, url } = yield* graphql()
       yield* Effect.gen(function* () {
-        const subscriber = yield* Effect.fork(Stream.runDrain(example.execute("subscription { ticks }")))
+        const subscriber = yield* Effect.forkChild(Stream.runDrain(example.execute("subscription { ticks }")))
         yield* until(() => ticking() === 1)
         yield* Fiber.interrupt(subscriber)
         yield* until(() => ticking() === 0)
@@ -124,11 +129,11 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("the answer to a query that was given up reaches nobody", () =>
+  it.live("the answer to a query that was given up reaches nobody", () =>
     Effect.gen(function* () {
       const { answerLater, url, waiting } = yield* graphql()
       yield* Effect.gen(function* () {
-        const asking = yield* Effect.fork(example.query("{ later }"))
+        const asking = yield* Effect.forkChild(example.query("{ later }"))
         yield* until(() => waiting() === 1)
         yield* Fiber.interrupt(asking)
         answerLater()
@@ -138,11 +143,11 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("a ping of the server is answered in a lease, and dropped while idle", () =>
+  it.live("a ping of the server is answered in a lease, and dropped while idle", () =>
     Effect.gen(function* () {
       const { answerLater, ping, pongs, url, waiting } = yield* graphql()
       yield* Effect.gen(function* () {
-        const asking = yield* Effect.fork(example.query("{ later }"))
+        const asking = yield* Effect.forkChild(example.query("{ later }"))
         yield* until(() => waiting() === 1)
         ping()
         yield* until(() => pongs() === 1)
@@ -159,7 +164,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("an idle connection is checked with the protocol's own ping", () =>
+  it.live("an idle connection is checked with the protocol's own ping", () =>
     Effect.gen(function* () {
       const { pings, url } = yield* graphql()
       yield* Effect.gen(function* () {
@@ -171,7 +176,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
     })
   )
 
-  it.scopedLive("a server that closes all its connections is reached again", () =>
+  it.live("a server that closes all its connections is reached again", () =>
     Effect.gen(function* () {
       const { sockets, url } = yield* graphql()
       yield* Effect.gen(function* () {

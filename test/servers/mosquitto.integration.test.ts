@@ -1,9 +1,14 @@
 /** Mosquitto, an MQTT broker, through its listener for WebSockets. */
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Deferred, Effect, Fiber, Schedule, Stream } from "effect"
+
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import mqtt from "mqtt-packet"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
 import * as example from "../../examples/servers/mosquitto.js"
 import { wsServer } from "../fixtures/servers.js"
 import { mosquitto } from "./support/mosquitto.js"
@@ -16,14 +21,14 @@ describe.skipIf(isMissing)(
   Process.title("Mosquitto", "mosquitto", "mosquitto"),
   { concurrent: true, timeout: 60_000 },
   () => {
-    it.scopedLive("the example runs as it is", () =>
+    it.live("the example runs as it is", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         assert.deepStrictEqual(yield* runExample("mosquitto.ts", url), { stdout: "Hello, World!\n", stderr: "" })
       })
     )
 
-    it.scopedLive("one session serves lease after lease, in binary messages of the subprotocol mqtt", () =>
+    it.live("one session serves lease after lease, in binary messages of the subprotocol mqtt", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         yield* Effect.gen(function* () {
@@ -38,7 +43,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a packet that the broker sends in many pieces arrives whole", () =>
+    it.live("a packet that the broker sends in many pieces arrives whole", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         const payload = "0123456789".repeat(2000)
@@ -49,7 +54,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("two hundred publishers share four sessions", () =>
+    it.live("two hundred publishers share four sessions", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         yield* Effect.gen(function* () {
@@ -62,7 +67,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("what a subscriber receives is nobody else's, and neither is the connection", () =>
+    it.live("what a subscriber receives is nobody else's, and neither is the connection", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         yield* Effect.gen(function* () {
@@ -72,12 +77,12 @@ describe.skipIf(isMissing)(
             Stream.tap(() => Deferred.succeed(isSubscribed, undefined)),
             Stream.take(3),
             Stream.runCollect,
-            Effect.fork
+            Effect.forkChild
           )
           yield* Deferred.await(isSubscribed)
           yield* example.publish("news", "second")
           yield* example.publish("news", "third")
-          assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(subscriber)), ["first", "second", "third"])
+          assert.deepStrictEqual(Array.from(yield* Fiber.join(subscriber)), ["first", "second", "third"])
           const { discarded } = yield* statsWhen(({ closed }) => closed === 1)
           assert.strictEqual(discarded, 1)
           assert.strictEqual(yield* example.retained("news"), "first")
@@ -85,7 +90,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("PINGREQ keeps a session alive, idle or leased, and a WebSocket ping does not", () =>
+    it.live("PINGREQ keeps a session alive, idle or leased, and a WebSocket ping does not", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
         const keepAlive = 1
@@ -95,15 +100,13 @@ describe.skipIf(isMissing)(
           yield* example.publish("news", "first", true)
           const subscriber = yield* example
             .subscription("news", keepAlive)
-            .pipe(Stream.take(2), Stream.runCollect, Effect.fork)
+            .pipe(Stream.take(2), Stream.runCollect, Effect.forkChild)
           yield* statsWhen(({ busy }) => busy === 1)
           yield* example.publish("topic", "payload")
           yield* statsWhen(({ busy, idle }) => busy === 1 && idle === 1)
 
           // They come later, and are cut all the same.
-          const idle = example
-            .publish("topic", "payload")
-            .pipe(Effect.zipRight(statsWhen(({ closed }) => closed === 1)))
+          const idle = example.publish("topic", "payload").pipe(Effect.andThen(statsWhen(({ closed }) => closed === 1)))
           const leased = Effect.flip(WebSocketPool.use((connection) => connection.receive))
           yield* Effect.all([Effect.provide(idle, pinging), Effect.provide(leased, pinging)], { concurrency: 2 })
 
@@ -113,12 +116,12 @@ describe.skipIf(isMissing)(
             { closed: 0, healthCheckFailures: 0, opened: 2 }
           )
           yield* example.publish("news", "second")
-          assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(subscriber)), ["first", "second"])
+          assert.deepStrictEqual(Array.from(yield* Fiber.join(subscriber)), ["first", "second"])
         }).pipe(Effect.provide(NodeWebSocketPool.layer(checked)))
       })
     )
 
-    it.scopedLive("a broker that is killed and started again is found again", () =>
+    it.live("a broker that is killed and started again is found again", () =>
       Effect.gen(function* () {
         const broker = yield* mosquitto()
         const retry = Schedule.spaced("20 millis")
@@ -127,7 +130,7 @@ describe.skipIf(isMissing)(
           yield* broker.kill
           yield* statsWhen(({ closed }) => closed === 1)
 
-          const publishing = yield* Effect.fork(example.publish("topic", "after", true))
+          const publishing = yield* Effect.forkChild(example.publish("topic", "after", true))
           yield* statsWhen(({ connectFailures }) => connectFailures >= 2)
           yield* broker.restart
           yield* Fiber.join(publishing)
@@ -138,7 +141,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a broker that is gone is a ConnectionUnavailableError", () =>
+    it.live("a broker that is gone is a ConnectionUnavailableError", () =>
       Effect.gen(function* () {
         const broker = yield* mosquitto()
         yield* broker.kill
@@ -154,7 +157,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a session that the broker refuses is a failed setup", () =>
+    it.live("a session that the broker refuses is a failed setup", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto({ allowAnonymous: false })
         const error = yield* example
@@ -173,7 +176,7 @@ describe.skipIf(isMissing)(
 )
 
 describe("MQTT", () => {
-  it.scopedLive.each([{ size: 1 }, { size: 7 }, { size: Number.POSITIVE_INFINITY }])(
+  it.live.each([{ size: 1 }, { size: 7 }, { size: Number.POSITIVE_INFINITY }])(
     "packets are found in messages of $size bytes",
     ({ size }) =>
       Effect.gen(function* () {
@@ -198,7 +201,7 @@ describe("MQTT", () => {
         yield* Effect.gen(function* () {
           assert.strictEqual(yield* example.retained("topic"), "one")
           const both = yield* example.subscription("topic").pipe(Stream.take(2), Stream.runCollect)
-          assert.deepStrictEqual(Chunk.toReadonlyArray(both), ["one", "two"])
+          assert.deepStrictEqual(Array.from(both), ["one", "two"])
         }).pipe(Effect.provide(example.layer(`ws://127.0.0.1:${port}`)))
       })
   )

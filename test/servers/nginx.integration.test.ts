@@ -1,8 +1,12 @@
 /** nginx as a proxy with a short idle timeout, in front of an echo server. */
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, Stream } from "effect"
+
 import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
 import * as example from "../../examples/servers/nginx.js"
 import { nginx } from "./support/nginx.js"
 import { runExample, statsWhen } from "./support/pool.js"
@@ -16,9 +20,9 @@ const closings = Effect.gen(function* () {
   yield* WebSocketPool.events.pipe(
     Stream.filter(PoolEvent.is("ConnectionClosed")),
     Stream.runForEach(({ reason }) => Effect.sync(() => reasons.push(reason))),
-    Effect.fork
+    Effect.forkChild
   )
-  yield* Effect.yieldNow()
+  yield* Effect.yieldNow
   return reasons
 })
 
@@ -28,7 +32,7 @@ describe.skipIf(isMissing)(
   Process.title("nginx", "nginx", "nginx-light"),
   { concurrent: true, timeout: 60_000 },
   () => {
-    it.scopedLive("the example runs as it is, and its connection survives the proxy's timeout", () =>
+    it.live("the example runs as it is, and its connection survives the proxy's timeout", () =>
       Effect.gen(function* () {
         const { url } = yield* nginx(2)
         assert.deepStrictEqual(yield* runExample("nginx.ts", url, "2"), {
@@ -38,7 +42,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("cuts a connection that is pinged too seldom, and the next lease gets a new one", () =>
+    it.live("cuts a connection that is pinged too seldom, and the next lease gets a new one", () =>
       Effect.gen(function* () {
         const { url } = yield* nginx(1)
         yield* Effect.gen(function* () {
@@ -53,7 +57,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("tells the holder of a lease that it was cut", () =>
+    it.live("tells the holder of a lease that it was cut", () =>
       Effect.gen(function* () {
         const { url } = yield* nginx(1)
         const error = yield* WebSocketPool.use((connection) => connection.receive).pipe(
@@ -66,7 +70,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("does not cut one that is pinged in time, even if it is leased and silent", () =>
+    it.live("does not cut one that is pinged in time, even if it is leased and silent", () =>
       Effect.gen(function* () {
         const proxy = yield* nginx(2)
         yield* WebSocketPool.use((connection) =>
@@ -83,7 +87,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("validation sees through the proxy whether the server behind it answers", () =>
+    it.live("validation sees through the proxy whether the server behind it answers", () =>
       Effect.gen(function* () {
         const { upstream, url } = yield* nginx(60)
         yield* Effect.gen(function* () {
@@ -108,7 +112,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a server that is away is a refused handshake with 502", () =>
+    it.live("a server that is away is a refused handshake with 502", () =>
       Effect.gen(function* () {
         const { upstream, url } = yield* nginx(60)
         yield* upstream.stop
@@ -127,14 +131,14 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("who asks while the server is away is answered when it is back", () =>
+    it.live("who asks while the server is away is answered when it is back", () =>
       Effect.gen(function* () {
         const { upstream, url } = yield* nginx(60)
         yield* Effect.gen(function* () {
           yield* example.ask("before")
           yield* upstream.stop
           yield* statsWhen(({ closed }) => closed === 1)
-          const asking = yield* Effect.fork(example.ask("during"))
+          const asking = yield* Effect.forkChild(example.ask("during"))
           yield* statsWhen(({ connectFailures }) => connectFailures >= 2)
           yield* upstream.start
           assert.strictEqual((yield* Fiber.join(asking)).answer, "during")
@@ -142,7 +146,7 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a reload cuts what its old workers hold, and new connections come through", () =>
+    it.live("a reload cuts what its old workers hold, and new connections come through", () =>
       Effect.gen(function* () {
         const proxy = yield* nginx(60)
         yield* Effect.gen(function* () {
@@ -158,14 +162,14 @@ describe.skipIf(isMissing)(
       })
     )
 
-    it.scopedLive("a proxy that is killed and started again is found again", () =>
+    it.live("a proxy that is killed and started again is found again", () =>
       Effect.gen(function* () {
         const proxy = yield* nginx(60)
         yield* Effect.gen(function* () {
           yield* example.ask("before")
           yield* proxy.kill
           yield* statsWhen(({ closed }) => closed === 1)
-          const asking = yield* Effect.fork(example.ask("during"))
+          const asking = yield* Effect.forkChild(example.ask("during"))
           yield* statsWhen(({ connectFailures }) => connectFailures >= 2)
           yield* proxy.restart
           assert.strictEqual((yield* Fiber.join(asking)).answer, "during")

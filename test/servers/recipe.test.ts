@@ -1,6 +1,6 @@
 /** What docs/recipes/real-servers.md shows is what is run here. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#support/vitest"
 
 const root = new URL("../../", import.meta.url)
 const read = (file: string): string => readFileSync(new URL(file, root), "utf8")

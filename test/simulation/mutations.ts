@@ -149,7 +149,7 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "lose a message when receive is interrupted",
     file: "connection/link.ts",
     from: "return take",
-    to: "return Effect.zipLeft(take, Effect.yieldNow())"
+    to: "return Effect.zipLeft(take, Effect.yieldNow)"
   },
   {
     name: "lend what has passed its check, though it is ending",
@@ -160,8 +160,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lose a canceller until the wait has begun",
     file: "core/cancellable.ts",
-    from: "Cause.isInterrupted(cause) ? cancel()",
-    to: "Cause.isInterrupted(cause) && wake !== undefined ? cancel()"
+    from: "Cause.hasInterrupts(cause) ? cancel()",
+    to: "Cause.hasInterrupts(cause) && wake !== undefined ? cancel()"
   },
   {
     name: "try again before Retry-After has passed",
@@ -199,7 +199,7 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "free a place before its item is finalised",
     file: "core/resourcePool.ts",
     from: "Scope.close(scope, exit)",
-    to: "Effect.forkDaemon(Scope.close(scope, exit))"
+    to: "Effect.forkDetach(Scope.close(scope, exit))"
   },
   {
     name: "keep what a failed creation had acquired",
@@ -211,7 +211,7 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "finalise what a failed creation had acquired before its failure is told",
     file: "core/resourcePool.ts",
     from: "this.pool.failed(slot, Effect.failCause(exit.cause), false)",
-    to: "const tell = Effect.sync(() => this.pool.failed(slot, Effect.failCause(exit.cause)))\nif (exit) return Effect.zipRight(Scope.close(scope, exit), tell)"
+    to: "const tell = Effect.sync(() => this.pool.failed(slot, Effect.failCause(exit.cause)))\nif (exit) return Effect.andThen(Scope.close(scope, exit), tell)"
   },
   {
     name: "start a spare creation in the name of who was given an item",
@@ -222,8 +222,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lose a place to a finaliser that dies",
     file: "core/resourcePool.ts",
-    from: "Effect.catchAllCause(Scope.close(scope, exit)",
-    to: "Effect.tapErrorCause(Scope.close(scope, exit)"
+    from: "Effect.catchCause(Scope.close(scope, exit)",
+    to: "Effect.tapCause(Scope.close(scope, exit)"
   },
   {
     name: "wait for creations in flight when the pool closes",

@@ -1,5 +1,11 @@
-import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Logger, LogLevel, Scope } from "effect"
 import { PoolError, ResourcePool } from "effect-websocket-pool"
+import * as Cause from "#effect/Cause"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import * as Scope from "#effect/Scope"
+import { defectsOf, failuresOf, interruptNow, liveFibers, poll, quietly, repeated } from "#support/fibers"
 import { type Item, Model, type User } from "./resourceModel.js"
 import type { Deed, Finalising, Making, Program, Setting, Step } from "./resourceProgram.js"
 import { Violation, World } from "./world.js"
@@ -28,7 +34,7 @@ type Pool = ResourcePool.ResourcePool<Item, NotMade>
 interface Lease {
   readonly user: User
   readonly stop: Deferred.Deferred<void>
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 class Simulation {
@@ -44,7 +50,7 @@ class Simulation {
   asleep = 0
   pool!: Pool
   readonly scope = Effect.runSync(Scope.make())
-  closing: Fiber.RuntimeFiber<void> | undefined
+  closing: Fiber.Fiber<void> | undefined
 
   constructor(readonly setting: Setting) {
     this.world = new World(setting.seed, setting.yields)
@@ -62,10 +68,10 @@ class Simulation {
     const item = this.model.begins(this.makings.shift() ?? "instant")
     const make = item.how === "stubborn" ? this.sleep(this.world.int(3000)) : restore(this.make(item))
     return Effect.addFinalizer(() => this.finalise(item)).pipe(
-      Effect.zipRight(make),
+      Effect.andThen(make),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          const isInterrupted = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+          const isInterrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
           this.model.ends(item, Exit.isSuccess(exit) ? "made" : isInterrupted ? "interrupted" : "failed")
         })
       ),
@@ -86,11 +92,11 @@ class Simulation {
       case "fails":
         return Effect.fail(new NotMade(item))
       case "failsLate":
-        return Effect.zipRight(late, Effect.fail(new NotMade(item)))
+        return Effect.andThen(late, Effect.fail(new NotMade(item)))
       case "dies":
         return Effect.die(new NotMade(item))
       case "diesLate":
-        return Effect.zipRight(late, Effect.die(new NotMade(item)))
+        return Effect.andThen(late, Effect.die(new NotMade(item)))
       case "interrupts":
         return Effect.interrupt
     }
@@ -115,11 +121,11 @@ class Simulation {
       case "dies":
         return Effect.die(asTold)
       case "diesLate":
-        return Effect.zipRight(late, Effect.die(asTold))
+        return Effect.andThen(late, Effect.die(asTold))
     }
   }
 
-  readonly hang = Effect.async<void>((resume) => {
+  readonly hang = Effect.callback<void>((resume) => {
     const thaw = () => resume(Effect.void)
     this.hanging.add(thaw)
     return Effect.sync(() => this.hanging.delete(thaw))
@@ -152,7 +158,7 @@ class Simulation {
         const spoil = spoils ? this.invalidate(item) : Effect.void
         const wait = millis === undefined ? Deferred.await(stop) : this.sleep(millis)
         const ends = { succeed: Effect.void, fail: Effect.fail(asTold), die: Effect.die(asTold) }
-        return restore(Effect.zipRight(Effect.zipRight(spoil, wait), ends[end])).pipe(
+        return restore(Effect.andThen(Effect.andThen(spoil, wait), ends[end])).pipe(
           Effect.ensuring(Effect.sync(() => this.model.letsGo(user, item)))
         )
       })
@@ -160,7 +166,7 @@ class Simulation {
 
   lease(step: Extract<Deed, { step: "lease" }>): void {
     const expected = this.model.next
-    const lease: Lease = { user: this.model.asks(), stop: Deferred.unsafeMake(FiberId.none), fiber: undefined }
+    const lease: Lease = { user: this.model.asks(), stop: Deferred.makeUnsafe(), fiber: undefined }
     const hold = this.hold(lease, step)
     const leased =
       step.mode === "get"
@@ -189,7 +195,7 @@ class Simulation {
       this.model.over(user, "ended")
       return
     }
-    const [reason, more] = [...Cause.failures(exit.cause), ...Cause.defects(exit.cause)]
+    const [reason, more] = [...failuresOf(exit.cause), ...defectsOf(exit.cause)]
     if (more !== undefined) this.fail(`${user.token} failed twice: ${Cause.pretty(exit.cause)}`)
     if (reason instanceof NotMade) this.model.over(user, "failed", reason.item)
     else if (reason instanceof PoolError.PoolClosedError) this.model.over(user, "closed")
@@ -202,9 +208,9 @@ class Simulation {
     const interrupt = Effect.sync(() => {
       if (lease?.fiber === undefined) return
       this.model.interrupts(lease.user)
-      lease.fiber.unsafeInterruptAsFork(FiberId.none)
+      interruptNow(lease.fiber)
     })
-    this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), turns), interrupt))
+    this.world.fork(Effect.andThen(repeated(Effect.yieldNow, turns), interrupt))
   }
 
   invalidate(item: Item): Effect.Effect<void> {
@@ -231,7 +237,7 @@ class Simulation {
         const lease = pick(this.those("holding"), deed.who)
         if (lease === undefined) return
         if (deed.how === "interrupt") this.interrupt(lease, 0)
-        else Deferred.unsafeDone(lease.stop, Effect.void)
+        else Deferred.doneUnsafe(lease.stop, Effect.void)
         return
       }
       case "cancel":
@@ -278,7 +284,7 @@ class Simulation {
         this.finalisings = Array.from({ length: step.times }, () => step.how)
         return
       case "relief":
-        for (const { stop } of this.those("holding")) Deferred.unsafeDone(stop, Effect.void)
+        for (const { stop } of this.those("holding")) Deferred.doneUnsafe(stop, Effect.void)
         return
       case "thaw":
         this.thaw()
@@ -303,7 +309,7 @@ class Simulation {
   // Checks
 
   get isClosed(): boolean {
-    return this.closing !== undefined && this.closing.unsafePoll() !== null
+    return this.closing !== undefined && poll(this.closing) !== undefined
   }
 
   check(): void {
@@ -330,8 +336,8 @@ class Simulation {
           })
     this.world.fork(
       make.pipe(
-        Scope.extend(this.scope),
-        Logger.withMinimumLogLevel(LogLevel.None),
+        Scope.provide(this.scope),
+        quietly,
         Effect.tap((pool) =>
           Effect.sync(() => {
             this.pool = pool
@@ -346,7 +352,7 @@ class Simulation {
     this.close()
     this.world.settle()
     for (const lease of this.leases) {
-      Deferred.unsafeDone(lease.stop, Effect.void)
+      Deferred.doneUnsafe(lease.stop, Effect.void)
       this.interrupt(lease, 0)
     }
     this.world.advance(longest)
@@ -380,9 +386,13 @@ const plain: Extract<Deed, { step: "lease" }> = {
 const pick = <A>(from: ReadonlyArray<A>, which: number): A | undefined => from[which % Math.max(from.length, 1)]
 
 /** Runs a program against the real pool. Throws a `Violation` where a promise is broken. */
-export const simulate = ({ setting, steps }: Program): Tally => {
-  const before = Array.from(Effect.runSync(Fiber.roots)).length
-  const simulation = new Simulation(setting)
+export const simulate = (program: Program): Tally => {
+  const simulation = new Simulation(program.setting)
+  return simulation.world.run(() => play(simulation, program))
+}
+
+const play = (simulation: Simulation, { steps }: Program): Tally => {
+  const before = liveFibers()
   const { model, world } = simulation
   world.onSettled = () => simulation.check()
   simulation.start()
@@ -392,7 +402,7 @@ export const simulate = ({ setting, steps }: Program): Tally => {
     world.settle()
   }
   simulation.finish()
-  const after = Array.from(Effect.runSync(Fiber.roots)).length
+  const after = liveFibers()
   if (after > before) simulation.fail(`${after - before} fibers are left`)
   return { leases: model.leases, items: model.started, seconds: world.now / 1000 }
 }

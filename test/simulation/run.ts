@@ -1,21 +1,15 @@
-import {
-  Cause,
-  Chunk,
-  type Context,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  FiberId,
-  Layer,
-  Logger,
-  LogLevel,
-  Option,
-  Scope,
-  Stream
-} from "effect"
 import { PoolError, type PoolEvent, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import type { WebSocketConnection } from "effect-websocket-pool/WebSocketConnection"
+import type * as Cause from "#effect/Cause"
+import type * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { defectsOf, failuresOf, interruptNow, liveFibers, poll, quietly, repeated } from "#support/fibers"
 import type { Act, Mood, Program, Setting, Step, Wish } from "./program.js"
 import { Violation, World } from "./world.js"
 
@@ -39,7 +33,7 @@ interface Peer {
 interface User {
   readonly token: number
   readonly mode: string
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 class Simulation {
@@ -126,8 +120,8 @@ class Simulation {
     this.peers.push(entry)
     const greet = this.world.chance(0.3) ? peer.send(this.text("greeting", "-")) : Effect.void
     const slam = this.mood === "slams" ? peer.close(4000, "not today") : Effect.void
-    return Effect.zipRight(
-      Effect.zipRight(greet, slam),
+    return Effect.andThen(
+      Effect.andThen(greet, slam),
       Effect.forever(Effect.flatMap(peer.receive, (message) => this.answer(peer, String(message))))
     ).pipe(
       Effect.ensuring(
@@ -148,13 +142,13 @@ class Simulation {
       case "echo":
         return reply("reply")
       case "twice":
-        return Effect.zipRight(reply("reply"), reply("again"))
+        return Effect.andThen(reply("reply"), reply("again"))
       case "late":
         return Effect.asVoid(
           Effect.forkScoped(Effect.ignore(Effect.delay(reply("late"), Duration.millis(this.world.int(3000)))))
         )
       case "flood":
-        return Effect.asVoid(Effect.forkScoped(Effect.ignore(Effect.repeatN(reply("flood"), 20))))
+        return Effect.asVoid(Effect.forkScoped(Effect.ignore(repeated(reply("flood"), 20))))
       case "close":
         return peer.close(1000, "bye")
       case "fail":
@@ -266,7 +260,7 @@ class Simulation {
     const message = (wish: Wish, bytes = 0) => `${user.token}|${wish}|${"x".repeat(bytes)}`
     switch (act.do) {
       case "request":
-        return Effect.zipRight(
+        return Effect.andThen(
           patiently(connection.send(message(act.wish)), act.patience),
           patiently(this.receive(connection, user, since), act.patience)
         )
@@ -322,7 +316,7 @@ class Simulation {
         if (count > 1 && step.mode.endsWith("New")) this.fail(`${step.mode} got ${id}, which is not new`)
         const since = this.arrived
         const acts = Effect.forEach(step.acts, (act) => this.act(connection, user, since, act), { discard: true })
-        return restore(Effect.zipRight(acts, step.end === "fail" ? Effect.fail("as told") : Effect.void)).pipe(
+        return restore(Effect.andThen(acts, step.end === "fail" ? Effect.fail("as told") : Effect.void)).pipe(
           Effect.onExit((exit) =>
             Effect.sync(() => {
               const discarded = step.acts.some((act) => act.do === "discard") && Exit.isSuccess(exit)
@@ -375,12 +369,10 @@ class Simulation {
 
   /** A holder may fail and be interrupted; it must not die, and pools fail with their own errors only. */
   judge(cause: Cause.Cause<unknown>): void {
-    const defect = Chunk.head(Cause.defects(cause))
-    if (Option.isSome(defect)) {
-      this.violation ??=
-        defect.value instanceof Violation ? defect.value : new Violation(`an operation died: ${String(defect.value)}`)
+    for (const defect of defectsOf(cause)) {
+      this.violation ??= defect instanceof Violation ? defect : new Violation(`an operation died: ${String(defect)}`)
     }
-    for (const error of Cause.failures(cause)) {
+    for (const error of failuresOf(cause)) {
       if (error !== "as told" && !PoolError.isPoolError(error)) {
         this.violation ??= new Violation(`an operation failed with ${String(error)}`)
       }
@@ -390,8 +382,8 @@ class Simulation {
   // Steps and checks
 
   interruptLater(user: User | undefined, turns: number): void {
-    const interrupt = Effect.sync(() => user?.fiber?.unsafeInterruptAsFork(FiberId.none))
-    this.world.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), turns), interrupt))
+    const interrupt = Effect.sync(() => interruptNow(user?.fiber))
+    this.world.fork(Effect.andThen(repeated(Effect.yieldNow, turns), interrupt))
   }
 
   step(step: Step): void {
@@ -401,7 +393,7 @@ class Simulation {
         return
       case "interrupt": {
         const user = pick(this.users, step.who)
-        if (user?.fiber !== undefined) this.world.fork(Fiber.interruptFork(user.fiber))
+        if (user?.fiber !== undefined) this.world.fork(Effect.forkDetach(Fiber.interrupt(user.fiber)))
         return
       }
       case "cross": {
@@ -412,7 +404,7 @@ class Simulation {
         this.world.settle()
         const first = pick(Array.from(this.holders.values()), step.who)
         const second = pick(this.line.slice(0, 2), step.other)
-        first?.fiber?.unsafeInterruptAsFork(FiberId.none)
+        interruptNow(first?.fiber)
         this.interruptLater(second, step.turns)
         return
       }
@@ -534,7 +526,7 @@ class Simulation {
     if (event._tag === "ConnectFailed" || event._tag === "PoolClosing") this.isTroubled = true
     if (event._tag === "ConnectionClosed") {
       const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
-      if (!isRenewal || Duration.lessThan(event.age, 1_100)) this.isTroubled = true
+      if (!isRenewal || Duration.toMillis(event.age) < 1_100) this.isTroubled = true
     }
     this.counts.set(event._tag, (this.counts.get(event._tag) ?? 0) + 1)
   }
@@ -620,17 +612,20 @@ const optionsOf = (setting: Setting, hook: WebSocketPool.Options["onRelease"]): 
 })
 
 /** Runs a program against the real pool. Throws a `Violation` where a promise is broken. */
-export const simulate = ({ setting, steps }: Program): Tally => {
-  const simulation = new Simulation(setting)
+export const simulate = (program: Program): Tally => {
+  const simulation = new Simulation(program.setting)
+  return simulation.world.run(() => play(simulation, program))
+}
+
+const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   const { world } = simulation
-  const before = Array.from(Effect.runSync(Fiber.roots)).length
-  const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) => Logger.withMinimumLogLevel(effect, LogLevel.None)
+  const before = liveFibers()
 
   const wireScope = Effect.runSync(Scope.make())
   const poolScope = Effect.runSync(Scope.make())
   let wire: Context.Context<WebSocketTransport.WebSocketTransport> | undefined
   world.fork(
-    quiet(Layer.buildWithScope(simulation.transport, wireScope)).pipe(
+    quietly(Layer.buildWithScope(simulation.transport, wireScope)).pipe(
       Effect.tap((context) =>
         Effect.sync(() => {
           wire = context
@@ -640,8 +635,8 @@ export const simulate = ({ setting, steps }: Program): Tally => {
   )
   world.settle()
   const made = world.fork(
-    quiet(WebSocketPool.make(options(simulation))).pipe(
-      Scope.extend(poolScope),
+    quietly(WebSocketPool.make(options(simulation))).pipe(
+      Scope.provide(poolScope),
       Effect.provide(wire!),
       Effect.tap((pool) =>
         Effect.sync(() => {
@@ -673,7 +668,7 @@ export const simulate = ({ setting, steps }: Program): Tally => {
 
   // The end: the pool is gone in time, whatever the others do.
   const closing = world.fork(
-    Effect.zipRight(
+    Effect.andThen(
       Scope.close(poolScope, Exit.void),
       Effect.sync(() => {
         if (simulation.alive > 0)
@@ -683,18 +678,19 @@ export const simulate = ({ setting, steps }: Program): Tally => {
   )
   world.settle()
   const isEmpty = simulation.stats().total === 0
-  if (isEmpty && closing.unsafePoll() === null) simulation.fail("empty, and not closed at once")
+  if (isEmpty && poll(closing) === undefined) simulation.fail("empty, and not closed at once")
   // Durations are whole nanoseconds, sums of jittered ones are not.
   world.advance(shutdownTimeout + closeTimeout + 0.001)
   if (simulation.violation !== undefined) throw simulation.violation
-  if (closing.unsafePoll() === null) simulation.fail(`not closed in time: ${show(simulation.stats())}`)
+  if (poll(closing) === undefined) simulation.fail(`not closed in time: ${show(simulation.stats())}`)
   if (simulation.alive > 0) simulation.fail(`${simulation.alive} sockets are left`)
   simulation.check()
   const last = simulation.stats()
   if (last.total !== 0 || last.state !== "closed") simulation.fail(`not empty after closing: ${show(last)}`)
   if (last.opened !== last.closed) simulation.fail(`opened and closed differ: ${show(last)}`)
 
-  for (const { fiber } of [...simulation.users]) if (fiber !== undefined) world.fork(Fiber.interruptFork(fiber))
+  for (const { fiber } of [...simulation.users])
+    if (fiber !== undefined) world.fork(Effect.forkDetach(Fiber.interrupt(fiber)))
   world.advance(0)
   if (simulation.violation !== undefined) throw simulation.violation
   if (simulation.users.length > 0) simulation.fail(`${simulation.users.length} holders cannot be interrupted`)
@@ -715,7 +711,7 @@ export const simulate = ({ setting, steps }: Program): Tally => {
   // Effect's own `timeout`, with which holders wait, may leave a sleeper behind when fibers yield within it.
   const isExact = setting.yields === 0
   if (isExact && world.sleeping > 0) simulation.fail(`${world.sleeping} timers are left`)
-  const after = Array.from(Effect.runSync(Fiber.roots)).length
+  const after = liveFibers()
   if (isExact && after > before) simulation.fail(`${after - before} fibers are left`)
   return {
     leases: simulation.leases,

@@ -1,5 +1,7 @@
-import { type Clock, Duration, Effect, type Fiber, Random, type Scheduler } from "effect"
-import { ClockTypeId } from "effect/Clock"
+import type * as Clock from "#effect/Clock"
+import type * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import { clockOf, forkStepwise, type Steps, seeded, withClock, withoutMicrotasks } from "#support/fibers"
 
 /** A run that breaks a promise ends with this. */
 export class Violation extends Error {
@@ -48,30 +50,30 @@ export class World {
     private readonly yields: number
   ) {
     this.random = generator(seed)
-    this.randomService = Random.make(seed)
+    this.randomly = seeded(seed)
   }
 
-  private readonly randomService: Random.Random
+  private readonly randomly: ReturnType<typeof seeded>
 
-  private readonly scheduler: Scheduler.Scheduler = {
-    scheduleTask: (task) => {
+  private readonly steps: Steps = {
+    schedule: (task) => {
       this.tasks.push(task)
     },
-    shouldYield: () => (this.yields > 0 && this.random() < this.yields ? 0 : false)
+    mayYield: () => this.yields > 0 && this.random() < this.yields
   }
 
-  private readonly clock: Clock.Clock = {
-    [ClockTypeId]: ClockTypeId,
-    unsafeCurrentTimeMillis: () => this.now,
-    unsafeCurrentTimeNanos: () => BigInt(Math.floor(this.now * 1e6)),
-    currentTimeMillis: Effect.sync(() => this.now),
-    currentTimeNanos: Effect.sync(() => BigInt(Math.floor(this.now * 1e6))),
-    sleep: (duration) =>
-      Effect.async((resume) => {
-        const sleep = { at: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        this.sleeps.add(sleep)
-        return Effect.sync(() => this.sleeps.delete(sleep))
-      })
+  private readonly clock: Clock.Clock = clockOf(
+    () => this.now,
+    (millis, wake) => {
+      const sleep = { at: this.now + millis, wake }
+      this.sleeps.add(sleep)
+      return () => this.sleeps.delete(sleep)
+    }
+  )
+
+  /** Calls a function in which everything of this world happens. */
+  run<A>(f: () => A): A {
+    return withoutMicrotasks(this.steps.schedule, f)
   }
 
   /** Who sleeps. */
@@ -79,10 +81,8 @@ export class World {
     return this.sleeps.size
   }
 
-  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
-    return Effect.runFork(effect.pipe(Effect.withClock(this.clock), Effect.withRandom(this.randomService)), {
-      scheduler: this.scheduler
-    })
+  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return forkStepwise(withClock(this.randomly(effect), this.clock), this.steps)
   }
 
   /** Runs until every fiber waits. */

@@ -5,21 +5,20 @@
 import { createServer as createHttpServer } from "node:http"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
-import * as Chunk from "effect/Chunk"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { type PoolError, type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
 import { type WebSocket, WebSocketServer } from "ws"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { repeated } from "#support/fibers"
 import { acceptance, frame, httpAnswer, tls, upgraded } from "../fixtures/servers.js"
 
 type Pool = WebSocketPool.WebSocketPool
@@ -27,7 +26,7 @@ type Connection = WebSocketConnection.WebSocketConnection
 
 /** Waits for what is bound to happen; the test's own timeout ends it otherwise. */
 export const until = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     const timer = setInterval(() => {
       if (!condition()) return
       clearInterval(timer)
@@ -51,8 +50,8 @@ export const untilStats = (
 
 /** Lets everything that is ready to happen on the event loop happen. */
 export const turns = (n: number): Effect.Effect<void> =>
-  Effect.repeatN(
-    Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))),
+  repeated(
+    Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))),
     n
   )
 
@@ -97,7 +96,7 @@ interface Line {
 }
 
 const listening = (server: Server, port: number): Effect.Effect<number> =>
-  Effect.async<number>((resume) => {
+  Effect.callback<number>((resume) => {
     const tryAgain = () => void server.listen(port, "127.0.0.1")
     // While the port was free, the system may have lent it to an outgoing connection of another test.
     const onError = () => void setTimeout(tryAgain, 10)
@@ -147,9 +146,9 @@ const makeSite = (
     const reset = Effect.sync(() => {
       for (const socket of sockets) socket.resetAndDestroy()
     })
-    const stop = Effect.zipRight(
+    const stop = Effect.andThen(
       reset,
-      Effect.async<void>((resume) => {
+      Effect.callback<void>((resume) => {
         if (server.listening) server.close(() => resume(Effect.void))
         else resume(Effect.void)
       })
@@ -229,7 +228,7 @@ export const proxy = (behaviour?: Behaviour): Effect.Effect<Site, never, Scope.S
       far.pipe(near)
     }
     const front = yield* makeSite("ws", tunnel, tunnel, lines)
-    return { ...front, heal: behind.heal, thaw: Effect.zipRight(front.thaw, behind.thaw) }
+    return { ...front, heal: behind.heal, thaw: Effect.andThen(front.thaw, behind.thaw) }
   })
 
 /**
@@ -411,13 +410,13 @@ const pings = { pingInterval: "50 millis", pingTimeout: "400 millis" } satisfies
 const ask =
   (message: string) =>
   (connection: Connection): Effect.Effect<string, PoolError.ConnectionError> =>
-    Effect.zipRight(connection.send(message), Effect.map(connection.receive, String))
+    Effect.andThen(connection.send(message), Effect.map(connection.receive, String))
 
 /** A healthy line. */
 export const say = (pool: Pool, text: string): Effect.Effect<string, PoolError.PoolError> =>
   pool.use((connection) =>
     Effect.flatMap(ask(text)(connection), (reply) =>
-      reply === text ? Effect.succeed(connection.id) : Effect.dieMessage(`Expected ${text}, got ${reply}`)
+      reply === text ? Effect.succeed(connection.id) : Effect.die(new Error(`Expected ${text}, got ${reply}`))
     )
   )
 
@@ -460,7 +459,7 @@ export const faults = {
 
   refusedPort: connecting("the port refuses", silent, {
     meet: (pool, site) =>
-      Effect.zipRight(
+      Effect.andThen(
         site.stop,
         pool.use(() => Effect.succeed("connected"))
       )
@@ -472,7 +471,7 @@ export const faults = {
     options: { connectTimeout: "500 millis" },
     meet: (pool) =>
       Effect.gen(function* () {
-        const outcome = yield* Effect.either(pool.use(() => Effect.succeed("connected")))
+        const outcome = yield* Effect.exit(pool.use(() => Effect.succeed("connected")))
         yield* untilStats(pool, (stats) => stats.connecting === 0)
         return yield* outcome
       })
@@ -546,7 +545,7 @@ export const faults = {
     {
       deadlines: { closeTimeout: "200 millis" },
       meet: (pool) =>
-        pool.use((connection) => Effect.zipRight(connection.close(1000, "bye"), Effect.map(connection.receive, String)))
+        pool.use((connection) => Effect.andThen(connection.close(1000, "bye"), Effect.map(connection.receive, String)))
     }
   ),
   blackHoleWaiting: {
@@ -555,7 +554,7 @@ export const faults = {
     deadlines: pings,
     meet: (pool, site) =>
       pool.use((connection) =>
-        ask("hello")(connection).pipe(Effect.zipRight(site.freeze), Effect.zipRight(receive(connection)))
+        ask("hello")(connection).pipe(Effect.andThen(site.freeze), Effect.andThen(receive(connection)))
       )
   },
   blackHoleReceiving: {
@@ -578,7 +577,7 @@ export const faults = {
     name: "a black hole while a lease sends",
     site: proxy(),
     deadlines: pings,
-    meet: (pool, site) => pool.use((connection) => Effect.zipRight(site.freeze, sendForEver(connection)))
+    meet: (pool, site) => pool.use((connection) => Effect.andThen(site.freeze, sendForEver(connection)))
   },
   blackHoleIdle: {
     name: "a black hole while idle",
@@ -620,7 +619,7 @@ export const faults = {
           Effect.gen(function* () {
             yield* ask("hello")(connection)
             yield* site.freeze
-            const outcome = yield* Effect.either(pool.use(() => Effect.succeed("leased")))
+            const outcome = yield* Effect.exit(pool.use(() => Effect.succeed("leased")))
             yield* site.thaw
             return outcome
           })
@@ -632,7 +631,7 @@ export const faults = {
     name: "a server that stops reading",
     site: site(),
     deadlines: pings,
-    meet: (pool) => pool.use((connection) => Effect.zipRight(ask("/stop")(connection), sendForEver(connection)))
+    meet: (pool) => pool.use((connection) => Effect.andThen(ask("/stop")(connection), sendForEver(connection)))
   },
   readsAgain: {
     name: "a server that stops reading, and reads again",
@@ -644,8 +643,8 @@ export const faults = {
           const messages = 256
           yield* ask("/stop")(connection)
           let sent = 0
-          const sender = yield* Effect.fork(
-            Effect.repeatN(
+          const sender = yield* Effect.forkChild(
+            repeated(
               Effect.tap(
                 Effect.suspend(() => connection.send(new Uint8Array(bytesPerMessage))),
                 () => {
@@ -659,7 +658,7 @@ export const faults = {
           const sentWhileStopped = sent
           yield* site.thaw
           let echoed = 0
-          yield* Effect.repeatN(
+          yield* repeated(
             Effect.tap(connection.receive, (message) => {
               echoed += message.length
             }),
@@ -722,7 +721,7 @@ export const faults = {
           yield* turns(100)
           if (received() !== paused || paused === floodSize) return "it goes on reading"
           for (let next = 0; next < floodSize; ) {
-            for (const message of Chunk.toReadonlyArray(yield* connection.receiveChunk)) {
+            for (const message of Array.from(yield* connection.receiveChunk)) {
               if (message !== String(next++)) return `got ${message}`
             }
           }
@@ -763,7 +762,7 @@ export const faults = {
         const { connectFailures } = yield* pool.stats
         yield* site.stop
         yield* untilStats(pool, (stats) => stats.idle === 0)
-        const outcome = yield* Effect.either(pool.use(ask("hello")))
+        const outcome = yield* Effect.exit(pool.use(ask("hello")))
         // It keeps on trying.
         yield* untilStats(pool, (stats) => stats.connectFailures >= connectFailures + 6)
         return yield* outcome
@@ -780,15 +779,18 @@ export const faults = {
         const work = (fiber: number) =>
           Effect.gen(function* () {
             for (let request = 0; request < 4; ) {
-              const outcome = yield* Effect.either(say(pool, `${fiber}.${request}`))
-              if (Either.isLeft(outcome)) errors.push(outcome.left)
-              else {
-                request += 1
-                replies += 1
-              }
+              yield* Effect.match(say(pool, `${fiber}.${request}`), {
+                onFailure: (error) => {
+                  errors.push(error)
+                },
+                onSuccess: () => {
+                  request += 1
+                  replies += 1
+                }
+              })
             }
           })
-        const workers = yield* Effect.fork(
+        const workers = yield* Effect.forkChild(
           Effect.forEach(
             Array.from({ length: 500 }, (_, index) => index),
             work,
@@ -860,12 +862,15 @@ export const meet = (fault: Fault, more?: (site: Site) => PoolOptions): Effect.E
       const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const pool = Context.get(yield* Effect.orDie(Layer.buildWithScope(layer, scope)), WebSocketPool.WebSocketPool)
       const events: Array<PoolEvent.PoolEvent> = []
-      const listener = yield* Effect.fork(
+      const listener = yield* Effect.forkChild(
         Stream.runForEach(pool.events, (event) => Effect.sync(() => void events.push(event)))
       )
       yield* turns(1)
 
-      const outcome = Either.merge(yield* Effect.either(Effect.scoped(fault.meet(pool, site))))
+      const outcome = yield* Effect.match(Effect.scoped(fault.meet(pool, site)), {
+        onFailure: (error) => error,
+        onSuccess: (value) => value
+      })
       const before = new Set(events.flatMap((event) => (event._tag === "ConnectionOpened" ? [event.connectionId] : [])))
 
       yield* site.heal

@@ -1,6 +1,6 @@
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { WebSocketTransport } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 
 type Message = WebSocketTransport.Message
 
@@ -107,7 +107,7 @@ export const makeTransport = (behaviour: Behaviour = {}) => {
           sockets.push(socket)
           events.onOpen(socket)
         })
-        return Effect.zipRight(behaviour.connect?.(request, index) ?? Effect.void, open)
+        return Effect.andThen(behaviour.connect?.(request, index) ?? Effect.void, open)
       })
   }
   return {

@@ -1,13 +1,14 @@
-import { assert } from "@effect/vitest"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { type PoolError, type PoolEvent, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import type * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert } from "#support/vitest"
 
 /** The server's end of a connection, and what came through it. */
 export interface Peer extends WebSocketTransport.MemoryPeer {
@@ -18,7 +19,7 @@ export interface Peer extends WebSocketTransport.MemoryPeer {
 }
 
 /** What the server sees. */
-export class Server extends Context.Tag("test/Server")<
+export class Server extends Context.Service<
   Server,
   {
     /** Every connection there has been, in order. */
@@ -26,7 +27,7 @@ export class Server extends Context.Tag("test/Server")<
     /** Every handshake there has been, refused ones included. */
     readonly handshakes: ReadonlyArray<WebSocketTransport.MemoryHandshake>
   }
->() {}
+>()("test/Server") {}
 
 export type Handler = (peer: Peer) => Effect.Effect<unknown, unknown, Scope.Scope>
 
@@ -42,7 +43,7 @@ export const echo: Handler = (peer) => Effect.forever(Effect.flatMap(peer.receiv
 export const greet =
   (...messages: ReadonlyArray<WebSocketTransport.Message>): Handler =>
   (peer) =>
-    Effect.zipRight(
+    Effect.andThen(
       Effect.forEach(messages, (message) => peer.send(message)),
       listen(peer)
     )
@@ -53,13 +54,14 @@ const record = (peer: WebSocketTransport.MemoryPeer): Peer => {
     ...peer,
     received,
     ended: undefined as PoolError.ConnectionClosedError | undefined,
-    receive: Effect.tapBoth(peer.receive, {
-      onFailure: (error) =>
+    receive: peer.receive.pipe(
+      Effect.tapError((error) =>
         Effect.sync(() => {
           recorded.ended = error
-        }),
-      onSuccess: (message) => Effect.sync(() => received.push(message))
-    })
+        })
+      ),
+      Effect.tap((message) => Effect.sync(() => received.push(message)))
+    )
   }
   return recorded
 }
@@ -71,7 +73,7 @@ export const server = (
   handler: Handler = listen,
   accept: Accept = () => Effect.void
 ): Layer.Layer<Server | WebSocketTransport.WebSocketTransport> =>
-  Layer.unwrapEffect(
+  Layer.unwrap(
     Effect.sync(() => {
       const peers: Array<Peer> = []
       const handshakes: Array<WebSocketTransport.MemoryHandshake> = []
@@ -97,11 +99,11 @@ export type Options = WebSocketPool.Options<Scope.Scope, Scope.Scope, Scope.Scop
 /** Lets the time go on while the pool shuts down, so that no test has to wait for what a silent server leaves open. */
 const goingOn = <A, E, R>(pool: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
   Layer.suspend(() => {
-    let time: Fiber.Fiber<void> = Fiber.void
-    const join = Layer.scopedDiscard(Effect.addFinalizer(() => Fiber.join(time)))
-    const goOn = Layer.scopedDiscard(
+    let time: Fiber.Fiber<void> | undefined
+    const join = Layer.effectDiscard(Effect.addFinalizer(() => (time === undefined ? Effect.void : Fiber.join(time))))
+    const goOn = Layer.effectDiscard(
       Effect.addFinalizer(() =>
-        Effect.map(Effect.forkDaemon(TestClock.adjust("1 minute")), (fiber) => {
+        Effect.map(Effect.forkDetach(TestClock.adjust("1 minute")), (fiber) => {
           time = fiber
         })
       )
@@ -114,7 +116,7 @@ export const poolWith = (
   options: Partial<Options> = {},
   handler: Handler = listen,
   accept?: Accept
-): Layer.Layer<WebSocketPool.WebSocketPool | Server, ConfigError.ConfigError> =>
+): Layer.Layer<WebSocketPool.WebSocketPool | Server, Config.ConfigError> =>
   Layer.provideMerge(goingOn(WebSocketPool.layer({ url, ...options })), server(handler, accept))
 
 /** The server's ends of all connections so far. */
@@ -124,13 +126,13 @@ export const peers = Effect.map(Server, ({ peers }) => peers)
 export const settle = TestClock.adjust(0)
 
 /** Asserts that a fiber has not ended yet. */
-export const notYet = (fiber: Fiber.RuntimeFiber<unknown, unknown>): void =>
-  assert.isNull(fiber.unsafePoll(), "it has ended already")
+export const notYet = (fiber: Fiber.Fiber<unknown, unknown>): void =>
+  assert.isUndefined(poll(fiber), "it has ended already")
 
 /** Asserts that a fiber has ended, and gives what it has ended with. */
-export const now = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<A, E> =>
+export const now = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> =>
   Effect.suspend(() => {
-    assert.isNotNull(fiber.unsafePoll(), "it has not ended yet")
+    assert.isDefined(poll(fiber), "it has not ended yet")
     return Fiber.join(fiber)
   })
 

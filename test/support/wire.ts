@@ -1,13 +1,14 @@
-import { assert } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import { PoolError, type WebSocketConnection, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll, repeated } from "#support/fibers"
+import { assert } from "#support/vitest"
 
 type Message = WebSocketTransport.Message
 
@@ -57,7 +58,7 @@ export const makeServer = (options: ServerOptions = {}) => {
         peer.heard.push(message)
         return options.onMessage === undefined ? Effect.void : options.onMessage(peer, message, index)
       })
-      yield* Effect.catchAll(Effect.forever(listen), (error) => {
+      yield* Effect.catch(Effect.forever(listen), (error) => {
         if (!(error instanceof PoolError.ConnectionClosedError)) return Effect.die(error)
         end = error
         return Deferred.succeed(ended, error)
@@ -139,15 +140,15 @@ export const echo = (options: Omit<ServerOptions, "onMessage"> = {}): Server =>
 
 /** Gives way so many times. */
 export const yields = (times: number): Effect.Effect<void> =>
-  Effect.forEach(Array.from({ length: times }), () => Effect.yieldNow(), { discard: true })
+  Effect.forEach(Array.from({ length: times }), () => Effect.yieldNow, { discard: true })
 
 /** Every so often Effect's scheduler goes on by `setTimeout`, which yields alone would starve. */
-const turn = Effect.async<void>((resume) => {
+const turn = Effect.callback<void>((resume) => {
   setTimeout(() => resume(Effect.void), 0)
 })
 
 /** Lets everything run that can. */
-export const settle: Effect.Effect<void> = yields(30).pipe(Effect.zipRight(turn), Effect.repeatN(2), Effect.asVoid)
+export const settle: Effect.Effect<void> = repeated(Effect.andThen(yields(30), turn), 2)
 
 export const url = "ws://server.test/path"
 
@@ -167,13 +168,13 @@ export const layerOf = (server: Server, options: Partial<Options> = {}) =>
 /** Closes a pool while the clock moves on, and asserts that nothing of it is left. */
 export const closes = (pool: WebSocketPool.WebSocketPool, server: Server, close = pool.close): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const closing = yield* Effect.fork(close)
+    const closing = yield* Effect.forkChild(close)
     yield* settle
-    if (closing.unsafePoll() === null) {
+    if (poll(closing) === undefined) {
       yield* TestClock.adjust("1 minute")
       yield* settle
     }
-    assert.isNotNull(closing.unsafePoll(), "close has not ended")
+    assert.isDefined(poll(closing), "close has not ended")
     yield* settle
     const stats = yield* pool.stats
     assert.strictEqual(stats.state, "closed")
@@ -197,7 +198,7 @@ export const scenario = <A, E>(
 ): Effect.Effect<A, E> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const pool = yield* Effect.orDie(Scope.extend(WebSocketPool.make({ ...quiet, ...options }), scope))
+    const pool = yield* Effect.orDie(Scope.provide(WebSocketPool.make({ ...quiet, ...options }), scope))
     const exit = yield* Effect.exit(Effect.scoped(body(pool)))
     if (Exit.isSuccess(exit)) yield* closes(pool, server, Scope.close(scope, Exit.void))
     return yield* exit
@@ -219,10 +220,10 @@ export const lease = (
   Effect.gen(function* () {
     const outer = yield* Effect.scope
     const scope = yield* Scope.fork(outer, outer.strategy)
-    const connection = yield* Scope.extend(pool[how], scope)
+    const connection = yield* Scope.provide(pool[how], scope)
     const end = (exit: Exit.Exit<unknown, unknown>) => Scope.close(scope, exit)
     return { connection, release: end(Exit.void), end }
   })
 
 /** Whether a fiber still runs. */
-export const isRunning = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean => fiber.unsafePoll() === null
+export const isRunning = (fiber: Fiber.Fiber<unknown, unknown>): boolean => poll(fiber) === undefined

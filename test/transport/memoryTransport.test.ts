@@ -1,14 +1,3 @@
-import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Queue from "effect/Queue"
-import * as Scope from "effect/Scope"
-import * as TestClock from "effect/TestClock"
 import type { ConnectionClosedError } from "effect-websocket-pool/PoolError"
 import {
   type CloseInfo,
@@ -23,6 +12,18 @@ import {
   type TransportSocket,
   WebSocketTransport
 } from "effect-websocket-pool/WebSocketTransport"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Queue from "#effect/Queue"
+import * as Scope from "#effect/Scope"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, expectTypeOf, it } from "#support/vitest"
 
 type Event =
   | readonly ["message", Message, number]
@@ -70,12 +71,12 @@ const connect = (overrides: Partial<ConnectRequest> = {}): Effect.Effect<Client,
   })
 
 /** Lets everything run that can. */
-const settle = Effect.yieldNow().pipe(Effect.repeatN(50))
+const settle = Effect.yieldNow.pipe(Effect.repeatN(50))
 
 /** A server whose peers are handed to the test. */
 const withPeers = () => {
   const peers = Effect.runSync(Queue.unbounded<MemoryPeer>())
-  const layer = layerMemory((peer) => Effect.zipRight(Queue.offer(peers, peer), Effect.never))
+  const layer = layerMemory((peer) => Effect.andThen(Queue.offer(peers, peer), Effect.never))
   const open = (overrides?: Partial<ConnectRequest>) =>
     Effect.gen(function* () {
       const client = yield* connect(overrides)
@@ -91,7 +92,7 @@ const summary = ({ code, initiator, reason }: ConnectionClosedError) => ({ code,
 
 describe("layerMemory", () => {
   it("has the types that its documentation promises", () => {
-    class Dependency extends Context.Tag("Dependency")<Dependency, string>() {}
+    class Dependency extends Context.Service<Dependency, string>()("Dependency") {}
     const handler = (peer: MemoryPeer) =>
       Effect.gen(function* () {
         yield* peer.send(yield* Dependency)
@@ -131,7 +132,7 @@ describe("layerMemory", () => {
 
         const incoming = new Uint8Array([2])
         socket.pause()
-        const sending = yield* Effect.fork(peer.send(incoming))
+        const sending = yield* Effect.forkChild(peer.send(incoming))
         yield* settle
         incoming[0] = 9
         socket.resume()
@@ -176,10 +177,10 @@ describe("layerMemory", () => {
       return Effect.gen(function* () {
         const { peer, socket } = yield* open()
         for (let i = 0; i < 20; i++) {
-          const receiver = yield* Effect.fork(peer.receive)
-          for (let steps = 0; steps < i % 5; steps++) yield* Effect.yieldNow()
+          const receiver = yield* Effect.forkChild(peer.receive)
+          for (let steps = 0; steps < i % 5; steps++) yield* Effect.yieldNow
           socket.send(`${i}`)
-          for (let steps = 0; steps < i % 3; steps++) yield* Effect.yieldNow()
+          for (let steps = 0; steps < i % 3; steps++) yield* Effect.yieldNow
           const exit = yield* Fiber.interrupt(receiver)
           const received = Exit.isSuccess(exit) ? exit.value : yield* peer.receive
           assert.strictEqual(received, `${i}`)
@@ -222,12 +223,12 @@ describe("layerMemory", () => {
       return Effect.gen(function* () {
         const { heard, peer, socket } = yield* open()
         socket.pause()
-        const sending = yield* Effect.fork(Effect.all([peer.send("1"), peer.send("2")]))
+        const sending = yield* Effect.forkChild(Effect.all([peer.send("1"), peer.send("2")]))
         yield* settle
         socket.ping("p")
         yield* peer.close(4000, "bye")
         yield* settle
-        assert.isNull(sending.unsafePoll())
+        assert.isUndefined(poll(sending))
         assert.deepStrictEqual(heard(), [])
         assert.isTrue(socket.isOpen)
 
@@ -251,11 +252,11 @@ describe("layerMemory", () => {
       return Effect.gen(function* () {
         const { heard, peer, socket } = yield* open()
         socket.pause()
-        const first = yield* Effect.fork(peer.send("1"))
+        const first = yield* Effect.forkChild(peer.send("1"))
         yield* settle
-        const second = yield* Effect.fork(peer.send("2"))
+        const second = yield* Effect.forkChild(peer.send("2"))
         yield* settle
-        const third = yield* Effect.fork(peer.send("3"))
+        const third = yield* Effect.forkChild(peer.send("3"))
         yield* settle
         yield* Fiber.interrupt(second)
         socket.resume()
@@ -273,7 +274,7 @@ describe("layerMemory", () => {
       return Effect.gen(function* () {
         const { peer, socket } = yield* open()
         socket.pause()
-        const sending = yield* Effect.fork(Effect.flip(peer.send("1")))
+        const sending = yield* Effect.forkChild(Effect.flip(peer.send("1")))
         yield* settle
         socket.destroy()
         const error = yield* Fiber.join(sending)
@@ -328,7 +329,7 @@ describe("layerMemory", () => {
       const { layer, open } = withPeers()
       return Effect.gen(function* () {
         const { peer, socket } = yield* open()
-        const receiver = yield* Effect.fork(Effect.flip(peer.receive))
+        const receiver = yield* Effect.forkChild(Effect.flip(peer.receive))
         yield* settle
         socket.close(1000, "")
         assert.strictEqual((yield* Fiber.join(receiver)).code, 1000)
@@ -446,13 +447,13 @@ describe("layerMemory", () => {
         const { heard, peer, socket } = yield* open()
         socket.send("before")
         yield* peer.silence
-        const receiver = yield* Effect.fork(peer.receive)
+        const receiver = yield* Effect.forkChild(peer.receive)
         yield* peer.send("lost")
         socket.send("after")
         socket.ping("1")
         yield* settle
         assert.strictEqual(socket.bufferedAmount, 11)
-        assert.isNull(receiver.unsafePoll())
+        assert.isUndefined(poll(receiver))
         socket.close(1000, "")
         yield* peer.close()
         yield* peer.destroy
@@ -469,7 +470,7 @@ describe("layerMemory", () => {
       return Effect.gen(function* () {
         const { heard, peer, socket } = yield* open()
         socket.pause()
-        const sending = yield* Effect.fork(peer.send("lost"))
+        const sending = yield* Effect.forkChild(peer.send("lost"))
         yield* settle
         yield* peer.silence
         yield* Fiber.join(sending)
@@ -606,7 +607,7 @@ describe("layerMemory", () => {
     })
 
     it.effect("has the layer's context", () => {
-      class Greeting extends Context.Tag("Greeting")<Greeting, string>() {}
+      class Greeting extends Context.Service<Greeting, string>()("Greeting") {}
       const handler = (peer: MemoryPeer) => Effect.flatMap(Greeting, peer.send)
       return Effect.gen(function* () {
         const { heard } = yield* connect()
@@ -622,9 +623,9 @@ describe("layerMemory", () => {
       const accept = (handshake: MemoryHandshake) =>
         Effect.sync(() => seen.push(handshake)).pipe(Effect.delay("5 seconds"))
       return Effect.gen(function* () {
-        const connecting = yield* Effect.fork(connect({ headers: { A: "1" }, protocols: ["p"] }))
+        const connecting = yield* Effect.forkChild(connect({ headers: { A: "1" }, protocols: ["p"] }))
         yield* TestClock.adjust("4999 millis")
-        assert.isNull(connecting.unsafePoll())
+        assert.isUndefined(poll(connecting))
         yield* TestClock.adjust("1 millis")
         const { socket } = yield* Fiber.join(connecting)
         assert.isTrue(socket.isOpen)
@@ -665,12 +666,12 @@ describe("layerMemory", () => {
         const log: Array<string> = []
         const waiting = yield* Deferred.make<void>()
         const accept = () =>
-          Effect.zipRight(Deferred.succeed(waiting, void 0), Effect.never).pipe(
+          Effect.andThen(Deferred.succeed(waiting, void 0), Effect.never).pipe(
             Effect.onInterrupt(() => Effect.sync(() => log.push("interrupted")))
           )
         const handler = () => Effect.sync(() => log.push("handled"))
         yield* Effect.gen(function* () {
-          const connecting = yield* Effect.fork(connect())
+          const connecting = yield* Effect.forkChild(connect())
           yield* Deferred.await(waiting)
           yield* Fiber.interrupt(connecting)
           yield* settle
@@ -683,13 +684,13 @@ describe("layerMemory", () => {
   it.effect("interrupted at any step, a connect has opened nothing, or has handed the socket over", () =>
     Effect.gen(function* () {
       let handled = 0
-      const layer = layerMemory(() => Effect.sync(() => handled++), { accept: () => Effect.yieldNow() })
+      const layer = layerMemory(() => Effect.sync(() => handled++), { accept: () => Effect.yieldNow })
       yield* Effect.gen(function* () {
         const transport = yield* WebSocketTransport
         const { events, opened } = recorder()
         for (let steps = 0; steps < 30; steps++) {
-          const connecting = yield* Effect.fork(transport.connect(request, events))
-          for (let i = 0; i < steps % 10; i++) yield* Effect.yieldNow()
+          const connecting = yield* Effect.forkChild(transport.connect(request, events))
+          for (let i = 0; i < steps % 10; i++) yield* Effect.yieldNow
           yield* Fiber.interrupt(connecting)
         }
         yield* settle
@@ -719,7 +720,7 @@ describe("layerMemory", () => {
       })
       const socket = opened[0]!
       const call = (name: string, f: () => void) =>
-        Effect.zipRight(
+        Effect.andThen(
           Effect.sync(() => {
             inside = name
             f()
@@ -754,9 +755,9 @@ describe("layerMemory", () => {
       yield* Context.get(context, WebSocketTransport).connect(request, events)
       yield* settle
       opened[0]!.destroy()
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settle
-      assert.isNotNull(closing.unsafePoll())
+      assert.isDefined(poll(closing))
       assert.strictEqual(ended, 1)
     })
   )

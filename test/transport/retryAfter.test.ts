@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
+import * as Duration from "#effect/Duration"
+import { assert, describe, it } from "#support/vitest"
 import { parse } from "../../src/transport/retryAfter.js"
 
 const now = Date.UTC(2026, 0, 2, 3, 4, 5)

@@ -1,19 +1,19 @@
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Cause from "#effect/Cause"
+import * as Data from "#effect/Data"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { prettyWithCause } from "#support/fibers"
+import { logger } from "#support/telemetry"
+import { assert, describe, it } from "#support/vitest"
 import {
   collect,
   expectTag,
@@ -23,14 +23,15 @@ import {
   type Options,
   peers,
   poolWith,
+  type Server,
   settle,
   url
 } from "../support/memoryPool.js"
 
-const once = { retry: Schedule.stop }
+const once = { retry: Schedule.recurs(0) }
 
 /** What a `get` fails with. */
-const failing = Effect.fork(Effect.flip(Effect.scoped(WebSocketPool.get)))
+const failing = Effect.forkChild(Effect.flip(Effect.scoped(WebSocketPool.get)))
 
 const failure = Effect.flip(Effect.scoped(WebSocketPool.get))
 
@@ -102,7 +103,7 @@ describe("PoolExhaustedError", () => {
         const refused = yield* failure
         expectTag(refused, "ConnectionUnavailableError")
       }
-      const fill = Effect.forkScoped(Effect.scoped(Effect.zipRight(WebSocketPool.get, Effect.never)))
+      const fill = Effect.forkScoped(Effect.scoped(Effect.andThen(WebSocketPool.get, Effect.never)))
       const pool = yield* WebSocketPool.WebSocketPool
       yield* pool.resize({ maxConnections: 1 })
       const last = yield* lastFailure
@@ -142,9 +143,9 @@ describe("PoolExhaustedError", () => {
   it.effect("has the oldest lease: for how long it is held, and quiet, and its span", () =>
     Effect.gen(function* () {
       const lend = (name: string) => WebSocketPool.use(() => Effect.never).pipe(Effect.withSpan(name))
-      const first = yield* Effect.fork(lend("transcribe"))
+      const first = yield* Effect.forkChild(lend("transcribe"))
       yield* TestClock.adjust("4 seconds")
-      yield* Effect.fork(lend("translate"))
+      yield* Effect.forkChild(lend("translate"))
       yield* TestClock.adjust("1 second")
       // What its holder sends, and a pong, are no messages from the server.
       yield* (yield* peers)[0]!.send("hello")
@@ -165,7 +166,7 @@ describe("PoolExhaustedError", () => {
 
       yield* Fiber.interrupt(first)
       yield* settle
-      yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
       yield* settle
       const other = yield* oldestLease
       // Messages before the lease are not its own.
@@ -236,11 +237,11 @@ describe("PoolClosedError", () => {
       yield* pool.get
       const waiting = yield* Effect.forEach(
         [Effect.scoped(pool.get), Effect.scoped(pool.getNew), pool.use(Effect.succeed), pool.useNew(Effect.succeed)],
-        (get) => Effect.fork(Effect.flip(get))
+        (get) => Effect.forkChild(Effect.flip(get))
       )
       yield* settle
       for (const waiter of waiting) notYet(waiter)
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* settle
       for (const waiter of waiting) {
         const error = yield* now(waiter)
@@ -539,9 +540,9 @@ describe("ConnectionClosedError", () => {
     }).pipe(Effect.scoped, Effect.provide(poolWith({}, () => Effect.never)))
   )
 
-  type Ending = Effect.Effect<unknown, unknown, Effect.Effect.Context<typeof peers> | WebSocketPool.WebSocketPool>
+  type Ending = Effect.Effect<unknown, unknown, Server | WebSocketPool.WebSocketPool>
   const peer = Effect.map(peers, (all) => all[0]!)
-  const wait = (duration: Duration.DurationInput) => TestClock.adjust(duration)
+  const wait = (duration: Duration.Input) => TestClock.adjust(duration)
 
   const codes: ReadonlyArray<
     readonly [
@@ -564,15 +565,15 @@ describe("ConnectionClosedError", () => {
     ["lost", () => Effect.flatMap(peer, (peer) => peer.destroy), 1006, "Remote", "reset or lost"],
     [
       "dead by ping",
-      () => Effect.flatMap(peer, (peer) => Effect.zipRight(peer.silence, wait("40 seconds"))),
+      () => Effect.flatMap(peer, (peer) => Effect.andThen(peer.silence, wait("40 seconds"))),
       1006,
       "Pool",
       "a ping was not answered, and nothing else moved, within pingTimeout"
     ],
-    ["closed by its holder", (connection) => Effect.zipRight(connection.close(), settle), 1000, "Local"],
+    ["closed by its holder", (connection) => Effect.andThen(connection.close(), settle), 1000, "Local"],
     [
       "closed by its holder with a code of its own",
-      (connection) => Effect.zipRight(connection.close(4000), settle),
+      (connection) => Effect.andThen(connection.close(4000), settle),
       4000,
       "Local"
     ],
@@ -593,7 +594,7 @@ describe("ConnectionClosedError", () => {
     ],
     [
       "closed by its holder with the code of a message that is too large",
-      (connection) => Effect.zipRight(connection.close(1009, "enough"), settle),
+      (connection) => Effect.andThen(connection.close(1009, "enough"), settle),
       1009,
       "Local",
       'this program ended it with code 1009 "enough"'
@@ -602,7 +603,7 @@ describe("ConnectionClosedError", () => {
       "closed by the shutdown",
       () =>
         Effect.flatMap(WebSocketPool.WebSocketPool, (pool) =>
-          Effect.zipRight(Effect.forkDaemon(pool.close), wait("5 seconds"))
+          Effect.andThen(Effect.forkDetach(pool.close), wait("5 seconds"))
         ),
       1001,
       "Pool",
@@ -688,7 +689,7 @@ describe("ConnectionBusyError", () => {
   it.effect("says that another fiber is receiving, who is left alone", () =>
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
-      const reader = yield* Effect.fork(connection.receive)
+      const reader = yield* Effect.forkChild(connection.receive)
       yield* settle
       const error = yield* Effect.flip(connection.receive)
       expectTag(error, "ConnectionBusyError")
@@ -756,7 +757,7 @@ describe("secrets", () => {
       JSON.stringify(value),
       inspect(value, { depth: Number.POSITIVE_INFINITY, showHidden: true }),
       value instanceof Error ? `${value.stack} ${value.message} ${inspect(value.cause, { depth: 10 })}` : "",
-      Cause.pretty(Cause.fail(value), { renderErrorCause: true })
+      prettyWithCause(value)
     ].join("\n")
 
   const refusals: ReadonlyArray<readonly [string, Partial<Options>, Parameters<typeof poolWith>[2]?]> = [
@@ -776,12 +777,10 @@ describe("secrets", () => {
     for (const [what, options, accept] of refusals) {
       it.effect(`stay out of the error of ${what}, its events and its logs (URL ${form || "redacted"})`, () => {
         const logged: Array<unknown> = []
-        const logger = Logger.make((entry) => {
-          logged.push(entry.message, Cause.pretty(entry.cause), ...entry.annotations)
-        })
+        const recording = logger(({ annotations, cause, message }) => logged.push(message, cause, annotations), "All")
         return Effect.gen(function* () {
           const events = yield* collect(yield* WebSocketPool.WebSocketPool)
-          const exits = yield* Effect.fork(Effect.exit(Effect.scoped(WebSocketPool.get)))
+          const exits = yield* Effect.forkChild(Effect.exit(Effect.scoped(WebSocketPool.get)))
           yield* TestClock.adjust("10 seconds")
           const exit = yield* now(exits)
           assert.isTrue(Exit.isFailure(exit))
@@ -794,8 +793,7 @@ describe("secrets", () => {
         }).pipe(
           Effect.scoped,
           Effect.provide(poolWith({ url: given, headers, ...once, ...options }, listen, accept)),
-          Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
-          Logger.withMinimumLogLevel(LogLevel.All)
+          Effect.provide(recording)
         )
       })
     }
@@ -812,9 +810,7 @@ describe("secrets", () => {
 
   it.effect("stay out of the errors, events and logs of a connection's life", () => {
     const logged: Array<unknown> = []
-    const logger = Logger.make((entry) => {
-      logged.push(entry.message, Cause.pretty(entry.cause), ...entry.annotations)
-    })
+    const recording = logger(({ annotations, cause, message }) => logged.push(message, cause, annotations), "All")
     return Effect.gen(function* () {
       const pool = yield* WebSocketPool.WebSocketPool
       const events = yield* collect(pool)
@@ -824,7 +820,7 @@ describe("secrets", () => {
       yield* (yield* peers)[0]!.destroy
       yield* settle
       const closed = yield* Effect.flip(connection.receive)
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("5 seconds")
       const all = [id, exhausted, closed, yield* failure, events, logged, yield* pool.stats, yield* connection.info]
       assert.isNotEmpty(logged)
@@ -832,7 +828,7 @@ describe("secrets", () => {
     }).pipe(
       Effect.scoped,
       Effect.provide(poolWith({ url: secretUrl, headers, maxConnections: 1, maxWaiters: 0 })),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      Effect.provide(recording)
     )
   })
 })
@@ -840,9 +836,7 @@ describe("secrets", () => {
 describe("warnings", () => {
   it.effect("tell of hooks that fail without failing anybody, with what they failed with", () => {
     const lines: Array<string> = []
-    const logger = Logger.make(({ cause, logLevel, message }) => {
-      lines.push(`${logLevel.label} ${String(message)} ${Cause.pretty(cause)}`)
-    })
+    const recording = logger(({ cause, level, message }) => lines.push(`${level} ${message} ${cause}`))
     const hook = (name: string) => () => Effect.fail(`${name} says no`)
     return Effect.gen(function* () {
       yield* WebSocketPool.use(() => Effect.void)
@@ -852,30 +846,24 @@ describe("warnings", () => {
       yield* Effect.exit(WebSocketPool.use(() => Effect.die("not run")))
       yield* settle
       assert.lengthOf(lines, 1)
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(poolWith({ onRelease: hook("onRelease") })),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger))
-    )
+    }).pipe(Effect.scoped, Effect.provide(poolWith({ onRelease: hook("onRelease") })), Effect.provide(recording))
   })
 
   it.effect("tell of leases that closing the pool has ended", () => {
     const lines: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => {
-      lines.push(`${logLevel.label} ${String(message)}`)
-    })
+    const recording = logger(({ level, message }) => lines.push(`${level} ${message}`))
     return Effect.gen(function* () {
       const pool = yield* WebSocketPool.WebSocketPool
       const release = yield* Deferred.make<void>()
-      yield* Effect.fork(pool.use(() => Deferred.await(release)))
+      yield* Effect.forkChild(pool.use(() => Deferred.await(release)))
       yield* settle
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("4999 millis")
       assert.lengthOf(lines, 0)
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(lines, 1)
       assert.match(lines[0]!, /^WARN .*shutdownTimeout/)
       yield* Deferred.succeed(release, undefined)
-    }).pipe(Effect.provide(poolWith()), Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+    }).pipe(Effect.provide(poolWith()), Effect.provide(recording))
   })
 })

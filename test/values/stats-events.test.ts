@@ -1,14 +1,14 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
 import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Random from "#effect/Random"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow, randomly, repeated, seeded } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import {
   collect,
   expectTag,
@@ -27,7 +27,7 @@ type Event = PoolEvent.PoolEvent
 
 const Pool = WebSocketPool.WebSocketPool
 
-const once = { retry: Schedule.stop }
+const once = { retry: Schedule.recurs(0) }
 
 /** A lease that is over at once. */
 const touch = WebSocketPool.use(() => Effect.void)
@@ -80,7 +80,7 @@ describe("stats", () => {
   it.effect("follow a connection from connecting over busy, draining, idle and closing to its end", () =>
     Effect.gen(function* () {
       const release = yield* Deferred.make<void>()
-      const holder = yield* Effect.fork(WebSocketPool.use(() => Deferred.await(release)))
+      const holder = yield* Effect.forkChild(WebSocketPool.use(() => Deferred.await(release)))
       yield* TestClock.adjust("999 millis")
       assert.deepStrictEqual(yield* gauges, { ...zero, connecting: 1, waiting: 1 })
       yield* TestClock.adjust("1 millis")
@@ -109,7 +109,7 @@ describe("stats", () => {
       assert.deepStrictEqual(yield* gauges, { ...zero, idle: 1 })
       yield* (yield* peers)[1]!.silence
       yield* TestClock.adjust("6 seconds")
-      yield* Effect.fork(touch)
+      yield* Effect.forkChild(touch)
       yield* settle
       assert.deepStrictEqual(yield* gauges, { ...zero, busy: 1, waiting: 1 })
     }).pipe(
@@ -129,12 +129,12 @@ describe("stats", () => {
   it.effect("count who waits, until served, failed or interrupted", () =>
     Effect.gen(function* () {
       const release = yield* Deferred.make<void>()
-      yield* Effect.fork(WebSocketPool.use(() => Deferred.await(release)))
+      yield* Effect.forkChild(WebSocketPool.use(() => Deferred.await(release)))
       yield* settle
-      const waiters = yield* Effect.replicateEffect(Effect.fork(Effect.scoped(WebSocketPool.get)), 3)
+      const waiters = yield* Effect.replicateEffect(Effect.forkChild(Effect.scoped(WebSocketPool.get)), 3)
       yield* settle
       assert.deepStrictEqual(yield* gauges, { ...zero, busy: 1, waiting: 3 })
-      yield* waiters[0]!.interruptAsFork(waiters[0]!.id())
+      interruptNow(waiters[0]!)
       yield* settle
       assert.deepStrictEqual(yield* gauges, { ...zero, busy: 1, waiting: 2 })
       yield* Deferred.succeed(release, undefined)
@@ -149,10 +149,10 @@ describe("stats", () => {
     Effect.gen(function* () {
       const pool = yield* Pool
       const state = Effect.map(pool.stats, ({ state }) => state)
-      yield* Effect.fork(pool.use(() => Effect.never))
+      yield* Effect.forkChild(pool.use(() => Effect.never))
       yield* settle
       assert.strictEqual(yield* state, "open")
-      yield* Effect.fork(pool.close)
+      yield* Effect.forkChild(pool.close)
       yield* settle
       assert.strictEqual(yield* state, "closing")
       assert.deepStrictEqual(yield* gauges, { ...zero, busy: 1 })
@@ -164,7 +164,7 @@ describe("stats", () => {
 
   it.effect("count attempts as connectFailures, not rounds", () =>
     Effect.gen(function* () {
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("10 seconds")
       const { connectFailures, opened } = yield* WebSocketPool.stats
       assert.deepStrictEqual({ connectFailures, opened }, { connectFailures: 4, opened: 0 })
@@ -175,10 +175,12 @@ describe("stats", () => {
 describe("events", () => {
   const pool = "server.test"
 
-  it.scoped("tell of an opened connection, its lease and its release, with all their fields", () =>
+  it.effect("tell of an opened connection, its lease and its release, with all their fields", () =>
     Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
-      const holder = yield* Effect.fork(WebSocketPool.use(({ id }) => Effect.delay(Effect.succeed(id), "7 seconds")))
+      const holder = yield* Effect.forkChild(
+        WebSocketPool.use(({ id }) => Effect.delay(Effect.succeed(id), "7 seconds"))
+      )
       yield* TestClock.adjust("10 seconds")
       const connectionId = yield* now(holder)
       const [failed, ...rest] = events
@@ -203,10 +205,10 @@ describe("events", () => {
     )
   )
 
-  it.scoped("tell of each failed attempt with its error", () =>
+  it.effect("tell of each failed attempt with its error", () =>
     Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
-      yield* Effect.fork(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(touch))
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(tags(events), ["ConnectFailed", "ConnectFailed"])
       assert.deepStrictEqual(
@@ -232,7 +234,7 @@ describe("events", () => {
     }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 0 })))
   )
 
-  it.scoped("tell of draining, what was dropped meanwhile, and how long it took", () =>
+  it.effect("tell of draining, what was dropped meanwhile, and how long it took", () =>
     Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
       const connectionId = yield* WebSocketPool.use(({ id }) =>
@@ -259,15 +261,15 @@ describe("events", () => {
   it.effect("tell of a resize, and of the pool's end, which ends them", () =>
     Effect.gen(function* () {
       const service = yield* Pool
-      const all = yield* Effect.fork(Stream.runCollect(service.events))
+      const all = yield* Effect.forkChild(Stream.runCollect(service.events))
       yield* settle
       yield* service.resize({ minConnections: 1, maxConnections: 9 })
       yield* settle
       yield* service.resize({ maxConnections: 8 })
       yield* settle
-      yield* Effect.fork(service.close)
+      yield* Effect.forkChild(service.close)
       yield* settle
-      const events = Chunk.toReadonlyArray(yield* now(all))
+      const events = Array.from(yield* now(all))
       assert.deepStrictEqual(tags(events), [
         "PoolResized",
         "ConnectionOpened",
@@ -288,9 +290,9 @@ describe("events", () => {
     Effect.gen(function* () {
       const service = yield* Pool
       yield* service.close
-      const late = yield* Effect.fork(Stream.runCollect(service.events))
+      const late = yield* Effect.forkChild(Stream.runCollect(service.events))
       yield* settle
-      assert.isTrue(Chunk.isEmpty(yield* now(late)))
+      assert.isTrue(Array.from(yield* now(late)).length === 0)
     }).pipe(Effect.provide(poolWith()))
   )
 
@@ -311,12 +313,12 @@ describe("events", () => {
   it.effect("go on for one subscriber when another one leaves", () =>
     Effect.gen(function* () {
       const service = yield* Pool
-      const two = yield* Effect.fork(Stream.runCollect(Stream.take(service.events, 2)))
+      const two = yield* Effect.forkChild(Stream.runCollect(Stream.take(service.events, 2)))
       const all = yield* collect(service)
       yield* touch
       yield* touch
       yield* settle
-      assert.strictEqual(Chunk.size(yield* now(two)), 2)
+      assert.strictEqual(Array.from(yield* now(two)).length, 2)
       assert.lengthOf(all, 5)
     }).pipe(Effect.scoped, Effect.provide(poolWith()))
   )
@@ -329,7 +331,7 @@ describe("events", () => {
       const seen: Array<Event> = []
       yield* Effect.forkScoped(
         Stream.runForEach(service.events, (event) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => seen.push(event)),
             Deferred.await(proceed)
           )
@@ -340,7 +342,7 @@ describe("events", () => {
       yield* touch
       yield* settle
       const before = prompt.length
-      yield* Effect.repeatN(touch, 1_999)
+      yield* Effect.repeat(touch, { times: 1_999 })
       yield* settle
       assert.lengthOf(seen, 1)
       yield* Deferred.succeed(proceed, undefined)
@@ -356,9 +358,9 @@ describe("events", () => {
     Effect.gen(function* () {
       const service = yield* Pool
       const proceed = yield* Deferred.make<void>()
-      const lagging = yield* Effect.fork(Stream.runForEach(service.events, () => Deferred.await(proceed)))
+      const lagging = yield* Effect.forkChild(Stream.runForEach(service.events, () => Deferred.await(proceed)))
       yield* settle
-      yield* Effect.repeatN(touch, 1_000)
+      yield* Effect.repeat(touch, { times: 1_000 })
       yield* service.close
       yield* settle
       notYet(lagging)
@@ -379,11 +381,11 @@ describe("events", () => {
 
   it.effect("come from the accessor of the context, too", () =>
     Effect.gen(function* () {
-      const two = yield* Effect.fork(Stream.runCollect(Stream.take(WebSocketPool.events, 3)))
+      const two = yield* Effect.forkChild(Stream.runCollect(Stream.take(WebSocketPool.events, 3)))
       yield* settle
       yield* touch
       yield* settle
-      assert.deepStrictEqual(tags(Chunk.toReadonlyArray(yield* now(two))), ["ConnectionOpened", "Acquired", "Released"])
+      assert.deepStrictEqual(tags(Array.from(yield* now(two))), ["ConnectionOpened", "Acquired", "Released"])
     }).pipe(Effect.provide(poolWith()))
   )
 })
@@ -391,7 +393,7 @@ describe("events", () => {
 describe("ConnectionClosed", () => {
   type Ending = Effect.Effect<unknown, unknown, WebSocketPool.WebSocketPool | Server | Scope.Scope>
 
-  const stray = Effect.zipRight(
+  const stray = Effect.andThen(
     touch,
     Effect.flatMap(firstPeer, (peer) => peer.send("stray"))
   )
@@ -406,12 +408,12 @@ describe("ConnectionClosed", () => {
       handler?: Handler
     ]
   > = [
-    ["idle for too long", "Idle", 1000, Effect.zipRight(touch, TestClock.adjust("60 seconds"))],
+    ["idle for too long", "Idle", 1000, Effect.andThen(touch, TestClock.adjust("60 seconds"))],
     [
       "too old",
       "Expired",
       1000,
-      Effect.zipRight(touch, TestClock.adjust("50 seconds")),
+      Effect.andThen(touch, TestClock.adjust("50 seconds")),
       { connectionTTL: "50 seconds" }
     ],
     [
@@ -431,7 +433,7 @@ describe("ConnectionClosed", () => {
       "not quiet in time",
       "DrainTimeout",
       1000,
-      Effect.zipRight(touch, TestClock.adjust("1 second")),
+      Effect.andThen(touch, TestClock.adjust("1 second")),
       { drain: { quietPeriod: "1 minute", timeout: "1 second" } }
     ],
     ["discarded by its holder", "Discarded", 1000, WebSocketPool.use((connection) => connection.discard)],
@@ -440,7 +442,7 @@ describe("ConnectionClosed", () => {
       "closed by the server",
       "Remote",
       4000,
-      Effect.zipRight(
+      Effect.andThen(
         touch,
         Effect.flatMap(firstPeer, (peer) => peer.close(4000))
       )
@@ -449,7 +451,7 @@ describe("ConnectionClosed", () => {
       "lost",
       "Remote",
       1006,
-      Effect.zipRight(
+      Effect.andThen(
         touch,
         Effect.flatMap(firstPeer, (peer) => peer.destroy)
       )
@@ -460,7 +462,7 @@ describe("ConnectionClosed", () => {
       1006,
       Effect.exit(
         WebSocketPool.use((connection) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.flatMap(firstPeer, (peer) => peer.destroy),
             connection.receive
           )
@@ -471,7 +473,7 @@ describe("ConnectionClosed", () => {
       "refreshed",
       "Refreshed",
       1000,
-      Effect.zipRight(
+      Effect.andThen(
         touch,
         Effect.flatMap(Pool, (pool) => pool.refresh)
       )
@@ -486,7 +488,7 @@ describe("ConnectionClosed", () => {
       "evicted for getNew",
       "Evicted",
       1000,
-      Effect.zipRight(
+      Effect.andThen(
         touch,
         WebSocketPool.useNew(() => settle)
       ),
@@ -496,8 +498,8 @@ describe("ConnectionClosed", () => {
       "evicted by shrinking",
       "Evicted",
       1000,
-      Effect.zipRight(
-        Effect.scoped(Effect.zipRight(WebSocketPool.get, WebSocketPool.get)),
+      Effect.andThen(
+        Effect.scoped(Effect.andThen(WebSocketPool.get, WebSocketPool.get)),
         Effect.flatMap(Pool, (pool) => pool.resize({ maxConnections: 1 }))
       )
     ],
@@ -505,7 +507,7 @@ describe("ConnectionClosed", () => {
       "closed with the pool",
       "Shutdown",
       1001,
-      Effect.zipRight(
+      Effect.andThen(
         touch,
         Effect.flatMap(Pool, (pool) => pool.close)
       )
@@ -523,9 +525,9 @@ describe("ConnectionClosed", () => {
       "closed by its holder, which nobody answers",
       "Closed",
       1006,
-      Effect.zipRight(
+      Effect.andThen(
         WebSocketPool.use((connection) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.flatMap(firstPeer, (peer) => peer.silence),
             connection.close(4000)
           )
@@ -551,7 +553,7 @@ describe("ConnectionClosed", () => {
         assert.strictEqual(drainTimeouts, reason === "DrainTimeout" ? 1 : 0)
         assert.strictEqual(totals.healthCheckFailures, reason === "Unhealthy" ? 1 : 0)
         assert.strictEqual(totals.messagesDropped, ofTag(events, "MessageDropped").length)
-      }).pipe(Effect.scoped, Effect.provide(poolWith(options, handler)), Effect.withRandom(Random.fixed([0])))
+      }).pipe(Effect.scoped, Effect.provide(poolWith(options, handler)), randomly([0]))
     )
   }
 
@@ -615,10 +617,10 @@ describe("statistics and events", () => {
         yield* check
         yield* Effect.sleep(yield* Random.nextIntBetween(0, 2_000))
       })
-      const users = yield* Effect.replicateEffect(Effect.fork(Effect.repeatN(user, 5)), 12)
+      const users = yield* Effect.replicateEffect(Effect.forkChild(repeated(user, 5)), 12)
       yield* TestClock.adjust("90 seconds")
       yield* Effect.forEach(users, now)
-      const closing = yield* Effect.fork(service.close)
+      const closing = yield* Effect.forkChild(service.close)
       yield* TestClock.adjust("10 seconds")
       yield* now(closing)
 
@@ -667,21 +669,21 @@ describe("statistics and events", () => {
                 if (mood < 4) yield* peer.send("answer")
                 if (mood === 4) yield* peer.close()
                 if (mood === 5) yield* peer.destroy
-                if (mood === 6) yield* Effect.fork(Effect.repeat(peer.send("and"), Schedule.spaced("40 millis")))
+                if (mood === 6) yield* Effect.forkChild(Effect.repeat(peer.send("and"), Schedule.spaced("40 millis")))
               }
             }),
           () =>
             Effect.flatMap(Random.nextIntBetween(0, 5), (dice) => (dice === 0 ? Effect.fail(503) : Effect.sleep(dice)))
         )
       ),
-      Effect.withRandom(Random.make("stats and events"))
+      seeded("stats and events")
     )
   )
 
   it.effect("are there without anybody who listens", () =>
     Effect.gen(function* () {
       yield* touch
-      const waiter = yield* Effect.fork(WebSocketPool.use(() => Effect.never))
+      const waiter = yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
       yield* settle
       notYet(waiter)
       const { acquired, opened, released } = yield* WebSocketPool.stats

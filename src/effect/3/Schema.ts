@@ -1,2 +1,3 @@
-export type { ParseError as SchemaError } from "effect/ParseResult"
+
+export { isParseError as isSchemaError, ParseError as SchemaError } from "effect/ParseResult"
 export * from "effect/Schema"

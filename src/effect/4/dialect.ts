@@ -8,9 +8,8 @@
  */
 import type { NonEmptyArray, NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
@@ -76,7 +75,7 @@ export const afterwards = (f: () => void): void => queueMicrotask(f)
 export const turn: Effect.Effect<void> = Effect.callback((resume) => afterwards(() => resume(Effect.void)))
 
 /** Lets timers and sockets have a turn, whatever clock is in use. */
-export const realTurn: Effect.Effect<void> = Context.get(Context.empty(), Clock.Clock).sleep(Duration.millis(1))
+export const realTurn: Effect.Effect<void> = Effect.yieldNow
 
 /** The fiber that runs, with what `isInterruptible` wants to know of it. */
 export const withFiber = <A, E = never, R = never>(

@@ -1,4 +1,5 @@
-import { Effect, Scope } from "effect"
+import * as Effect from "#effect/Effect"
+import * as Scope from "#effect/Scope"
 import * as Process from "./process.js"
 
 export const program = Process.find("chromium") ?? "chromium"
@@ -43,7 +44,7 @@ export const chromium: Effect.Effect<Browser, Process.Ended, Scope.Scope> = Effe
   return {
     address: `http://${host}`,
     kill: Effect.suspend(() => running.kill),
-    restart: Effect.map(Scope.extend(start(Number(host.split(":")[1])), scope), (again) => {
+    restart: Effect.map(Scope.provide(start(Number(host.split(":")[1])), scope), (again) => {
       running = again.running
     })
   }

@@ -1,10 +1,11 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { Effect, type Scope } from "effect"
 import { buildSchema, execute, subscribe, validate } from "graphql"
 import { MessageType, stringifyMessage } from "graphql-ws"
 import { useServer } from "graphql-ws/use/ws"
 import { type WebSocket, WebSocketServer } from "ws"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 
 const schema = buildSchema(`
   type Query {
@@ -44,7 +45,7 @@ const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeou
 export const graphql = (token?: string): Effect.Effect<GraphQLServer, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.async<GraphQLServer & { readonly close: Effect.Effect<void> }>((resume) => {
+      Effect.callback<GraphQLServer & { readonly close: Effect.Effect<void> }>((resume) => {
         const http = createServer()
         const server = new WebSocketServer({ server: http })
         const sockets: Array<WebSocket> = []
@@ -92,7 +93,7 @@ export const graphql = (token?: string): Effect.Effect<GraphQLServer, never, Sco
           },
           server
         )
-        const close = Effect.async<void>((closed) => {
+        const close = Effect.callback<void>((closed) => {
           for (const socket of server.clients) socket.terminate()
           server.close()
           http.close(() => closed(Effect.void))

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect, Scope } from "effect"
+import * as Effect from "#effect/Effect"
+import * as Scope from "#effect/Scope"
 import * as Process from "./process.js"
 
 export const program = Process.find("mosquitto") ?? "mosquitto"
@@ -44,7 +45,7 @@ export const mosquitto = ({ allowAnonymous = true } = {}): Effect.Effect<Broker,
     return {
       url: `ws://127.0.0.1:${port}`,
       kill: Effect.suspend(() => running.kill),
-      restart: Effect.map(Scope.extend(start(port), scope), (again) => {
+      restart: Effect.map(Scope.provide(start(port), scope), (again) => {
         running = again.running
       })
     }

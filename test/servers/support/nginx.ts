@@ -2,8 +2,9 @@ import { writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { Socket } from "node:net"
 import { join } from "node:path"
-import { Effect, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
+import * as Effect from "#effect/Effect"
+import * as Scope from "#effect/Scope"
 import * as Process from "./process.js"
 
 export const program = Process.find("nginx") ?? "nginx"
@@ -17,7 +18,7 @@ export class Upstream {
 
   constructor(private readonly path: string) {}
 
-  readonly start: Effect.Effect<void> = Effect.async((resume) => {
+  readonly start: Effect.Effect<void> = Effect.callback((resume) => {
     this.server = createServer()
     this.server.on("connection", (socket) => {
       this.sockets.add(socket)
@@ -31,7 +32,7 @@ export class Upstream {
     this.server.listen(this.path, () => resume(Effect.void))
   })
 
-  readonly stop: Effect.Effect<void> = Effect.async((resume) => {
+  readonly stop: Effect.Effect<void> = Effect.callback((resume) => {
     if (this.server === undefined) return resume(Effect.void)
     this.server.close(() => resume(Effect.void))
     this.server = undefined
@@ -100,7 +101,7 @@ export const nginx = (readTimeout: number): Effect.Effect<Proxy, Process.Ended, 
       upstream,
       reload: Effect.suspend(() => running.signal("SIGHUP")),
       kill: Effect.suspend(() => running.kill),
-      restart: Effect.map(Scope.extend(start(port), scope), (again) => {
+      restart: Effect.map(Scope.provide(start(port), scope), (again) => {
         running = again.running
       })
     }

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { Effect } from "effect"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
 
 /** The first snapshot for which `condition` holds. */
 export const statsWhen = (condition: (stats: PoolStats.PoolStats) => boolean) =>
@@ -12,7 +12,7 @@ export const runExample = (
   file: string,
   ...args: ReadonlyArray<string>
 ): Effect.Effect<{ readonly stdout: string; readonly stderr: string }> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     const child = execFile(
       process.execPath,
       ["--import", "tsx", `examples/servers/${file}`, ...args],

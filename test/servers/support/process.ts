@@ -5,7 +5,9 @@ import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import type { Readable, Writable } from "node:stream"
-import { Data, Effect, type Scope } from "effect"
+import * as Data from "#effect/Data"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 
 /** Where a program is. Servers are where only root looks for them. */
 export const find = (program: string): string | undefined =>
@@ -81,7 +83,7 @@ class Child implements Running {
   }
 
   private when<A, E>(look: () => Effect.Effect<A, E> | undefined): Effect.Effect<A, E> {
-    return Effect.async<A, E>((resume) => {
+    return Effect.callback<A, E>((resume) => {
       const watcher = () => {
         const found = look()
         if (found === undefined) return
@@ -126,7 +128,7 @@ export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireR
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true, maxRetries: 10 }))
 )
 
-const freePort: Effect.Effect<number> = Effect.async((resume) => {
+const freePort: Effect.Effect<number> = Effect.callback((resume) => {
   const server = createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as AddressInfo

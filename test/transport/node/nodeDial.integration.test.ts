@@ -1,15 +1,16 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { connect as netConnect, type Socket } from "node:net"
 import { Worker } from "node:worker_threads"
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { poll } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { resolve } from "../../../src/transport/node/dial.js"
 import { tcpServer, tls, wsServer, wssServer } from "../../fixtures/servers.js"
 import { turns, until } from "../../support/faults.js"
@@ -49,7 +50,7 @@ const deafServer = (host: string, port: number) =>
           return worker.terminate()
         })
     )
-    yield* Effect.async<void>((resume) => void worker.once("message", () => resume(Effect.void)))
+    yield* Effect.callback<void>((resume) => void worker.once("message", () => resume(Effect.void)))
     const fillers = Array.from({ length: 4 }, () => netConnect({ host, port }).on("error", () => {}))
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -102,7 +103,7 @@ const open = Effect.scoped(WebSocketPool.get)
 describe("the addresses of a host", () => {
   const freePort = Effect.map(Effect.scoped(tcpServer(() => {})), ({ port }) => port)
 
-  it.scoped("are tried 250 ms apart, or at once after a failure, and all are gone with the attempt", () =>
+  it.effect("are tried 250 ms apart, or at once after a failure, and all are gone with the attempt", () =>
     Effect.gen(function* () {
       const server = yield* tcpServer((socket) => socket.resume())
       yield* deafServer("127.0.0.2", server.port)
@@ -113,14 +114,14 @@ describe("the addresses of a host", () => {
       const layer = WebSocketPool.layer({ url: `ws://many.test:${server.port}`, maxConnections: 1 }).pipe(
         Layer.provide(NodeWebSocketTransport.layer({ lookup }))
       )
-      const fiber = yield* Effect.fork(
+      const fiber = yield* Effect.forkChild(
         Effect.provide(
           Effect.flatMap(WebSocketPool.WebSocketPool, (pool) =>
-            Effect.zipRight(
-              Effect.fork(Effect.scoped(pool.get)),
+            Effect.andThen(
+              Effect.forkChild(Effect.scoped(pool.get)),
               Effect.forever(
                 Effect.tap(pool.stats, ({ total }) =>
-                  Effect.zipRight(
+                  Effect.andThen(
                     Effect.sync(() => assert.isAtMost(total, 1)),
                     turns(1)
                   )
@@ -153,20 +154,20 @@ describe("the addresses of a host", () => {
     })
   )
 
-  it.scoped("are all given up when nothing answers", () =>
+  it.effect("are all given up when nothing answers", () =>
     Effect.gen(function* () {
       const port = yield* freePort
       yield* deafServer("127.0.0.2", port)
       yield* deafServer("127.0.0.3", port)
       const sockets = yield* clientSockets
       const layer = poolOf(`ws://many.test:${port}`, ["127.0.0.2", "127.0.0.3"])
-      const fiber = yield* Effect.fork(Effect.provide(Effect.flip(open), layer))
+      const fiber = yield* Effect.forkChild(Effect.provide(Effect.flip(open), layer))
       yield* until(() => sockets.length === 1)
       yield* TestClock.adjust("250 millis")
       yield* until(() => sockets.length === 2)
       yield* TestClock.adjust("9749 millis")
       yield* turns(20)
-      assert.isNull(fiber.unsafePoll())
+      assert.isUndefined(poll(fiber))
       assert.isTrue(sockets.every(({ closed }) => !closed))
       yield* TestClock.adjust("1 millis")
       const error = yield* Fiber.join(fiber)
@@ -176,7 +177,7 @@ describe("the addresses of a host", () => {
   )
 
   // Node gave the far one a quarter of a second, and then only the one that refuses was left.
-  it.scopedLive("reach a server that takes longer than that, though another one refuses", () =>
+  it.live("reach a server that takes longer than that, though another one refuses", () =>
     Effect.gen(function* () {
       const port = yield* freePort
       for (const addresses of [
@@ -186,9 +187,9 @@ describe("the addresses of a host", () => {
         yield* Effect.scoped(
           Effect.gen(function* () {
             const far = yield* deafServer("127.0.0.2", port)
-            const fiber = yield* Effect.fork(Effect.provide(open, poolOf(`ws://many.test:${port}`, addresses)))
+            const fiber = yield* Effect.forkChild(Effect.provide(open, poolOf(`ws://many.test:${port}`, addresses)))
             yield* Effect.sleep("400 millis")
-            assert.isNull(fiber.unsafePoll())
+            assert.isUndefined(poll(fiber))
             yield* far.wake
             assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
           })
@@ -198,7 +199,7 @@ describe("the addresses of a host", () => {
   )
 
   for (const scheme of ["ws", "wss"]) {
-    it.scopedLive(`lead to ${scheme}: by the first that connects, and the others are gone by then`, () =>
+    it.live(`lead to ${scheme}: by the first that connects, and the others are gone by then`, () =>
       Effect.gen(function* () {
         const server = yield* scheme === "ws" ? wsServer(() => {}) : wssServer(() => {})
         yield* deafServer("127.0.0.2", server.port)
@@ -214,7 +215,7 @@ describe("the addresses of a host", () => {
     )
   }
 
-  it.scopedLive("do not weaken the check of the server's name", () =>
+  it.live("do not weaken the check of the server's name", () =>
     Effect.gen(function* () {
       const server = yield* wssServer(() => {})
       for (const addresses of [["127.0.0.1"], ["127.0.0.3", "127.0.0.1"]]) {
@@ -226,7 +227,7 @@ describe("the addresses of a host", () => {
     })
   )
 
-  it.scopedLive("can be won where nothing can be interrupted", () =>
+  it.live("can be won where nothing can be interrupted", () =>
     Effect.gen(function* () {
       const server = yield* wsServer(() => {})
       yield* deafServer("127.0.0.2", server.port)

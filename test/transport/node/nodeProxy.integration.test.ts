@@ -4,17 +4,18 @@ import { Agent, type ClientRequestArgs, get } from "node:http"
 import { connect as netConnect, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import { type PoolError, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Redacted from "#effect/Redacted"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import { poll, repeated } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { httpAnswer, type Listening, tcpServer, tls, tlsServer, wsServer, wssServer } from "../../fixtures/servers.js"
 import { turns, until } from "../../support/faults.js"
 
@@ -86,7 +87,7 @@ const poolOf = (
   )
 
 const ask = (connection: WebSocketConnection.WebSocketConnection) =>
-  Effect.zipRight(connection.send("hello"), connection.receive)
+  Effect.andThen(connection.send("hello"), connection.receive)
 
 const exchange = (url: string, transport: Options) => Effect.provide(WebSocketPool.use(ask), poolOf(url, transport))
 
@@ -133,7 +134,7 @@ const withEnvironment = (variables: Record<string, string>) =>
 
 describe("proxy", () => {
   describe("leads through a tunnel", () => {
-    it.scopedLive("to ws: and wss: servers, by a URL in any form", () =>
+    it.live("to ws: and wss: servers, by a URL in any form", () =>
       Effect.gen(function* () {
         const plain = yield* echoServer
         const secure = yield* secureEchoServer
@@ -155,7 +156,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("of a secure proxy, whose certificate has to be trusted", () =>
+    it.live("of a secure proxy, whose certificate has to be trusted", () =>
       Effect.gen(function* () {
         const plain = yield* echoServer
         const secure = yield* secureEchoServer
@@ -172,7 +173,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("which resolves the server's name, and the server's certificate is checked for it", () =>
+    it.live("which resolves the server's name, and the server's certificate is checked for it", () =>
       Effect.gen(function* () {
         const server = yield* secureEchoServer
         const proxy = yield* proxyServer(tunnelTo(() => server.port))
@@ -190,7 +191,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("with the user info of the proxy's URL, decoded", () =>
+    it.live("with the user info of the proxy's URL, decoded", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const proxy = yield* proxyServer()
@@ -201,7 +202,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("whose answer comes in pieces, with fields and another 2xx status", () =>
+    it.live("whose answer comes in pieces, with fields and another 2xx status", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const proxy = yield* proxyServer((near, head) => {
@@ -218,7 +219,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("and loses nothing that comes right behind the proxy's answer", () =>
+    it.live("and loses nothing that comes right behind the proxy's answer", () =>
       Effect.gen(function* () {
         const proxy = yield* proxyServer((near) => {
           near.write("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 503 Busy\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")
@@ -229,7 +230,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("also after a redirect", () =>
+    it.live("also after a redirect", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const moved = yield* tcpServer(
@@ -249,7 +250,7 @@ describe("proxy", () => {
   })
 
   describe("of the environment", () => {
-    it.scopedLive("is that of the scheme, the variable in lower case first, with or without http://", () =>
+    it.live("is that of the scheme, the variable in lower case first, with or without http://", () =>
       Effect.gen(function* () {
         const plain = yield* echoServer
         const secure = yield* secureEchoServer
@@ -268,7 +269,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("is none for a server in NO_PROXY, at each hop, and none when none is named", () =>
+    it.live("is none for a server in NO_PROXY, at each hop, and none when none is named", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const moved = yield* tcpServer(
@@ -289,7 +290,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive(`is a "Setup" failure that names the variable when it is bad`, () =>
+    it.live(`is a "Setup" failure that names the variable when it is bad`, () =>
       Effect.gen(function* () {
         yield* withEnvironment({ HTTP_PROXY: "socks5://user-one:pass-two@127.0.0.1:1" })
         const error = yield* failure("ws://server.test", { proxy: "environment" })
@@ -302,7 +303,7 @@ describe("proxy", () => {
   })
 
   for (const proxy of ["", "proxy:3128", "socks5://u-one:p-two@h", "u-one:p-two@h", "ws://u-one:p-two@h", "http://"]) {
-    it.scopedLive(`"${proxy}" is a "Setup" failure that says what is allowed`, () =>
+    it.live(`"${proxy}" is a "Setup" failure that says what is allowed`, () =>
       Effect.gen(function* () {
         const error = yield* failure("ws://server.test", { proxy })
         assert.strictEqual(error.reason, "Setup")
@@ -312,7 +313,7 @@ describe("proxy", () => {
     )
   }
 
-  it.scopedLive(`with an agent is a "Setup" failure`, () =>
+  it.live(`with an agent is a "Setup" failure`, () =>
     Effect.gen(function* () {
       const server = yield* echoServer
       const proxy = yield* proxyServer()
@@ -333,7 +334,7 @@ describe("proxy", () => {
       [302, "Location: http://127.0.0.1:1/\r\n", undefined]
     ]
     for (const [status, fields, wait] of refusals) {
-      it.scopedLive(`with ${status} is "Handshake", with what it says`, () =>
+      it.live(`with ${status} is "Handshake", with what it says`, () =>
         Effect.gen(function* () {
           const proxy = yield* proxyServer((near) => {
             near.write(`HTTP/1.1 ${status} pass-two\r\n${fields}Content-Length: 1000000\r\n\r\nendless`)
@@ -377,7 +378,7 @@ describe("proxy", () => {
     ]
     for (const [name, reason, answer] of failures) {
       for (const scheme of ["ws", "wss"]) {
-        it.scopedLive(`since it ${name} is "${reason}" for ${scheme}:`, () =>
+        it.live(`since it ${name} is "${reason}" for ${scheme}:`, () =>
           Effect.gen(function* () {
             const proxy = yield* proxyServer(answer)
             const url = address(proxy).replace("//", "//user-one:pass-two@")
@@ -391,7 +392,7 @@ describe("proxy", () => {
       }
     }
 
-    it.scopedLive(`since nobody listens is "Network", and names the proxy`, () =>
+    it.live(`since nobody listens is "Network", and names the proxy`, () =>
       Effect.gen(function* () {
         const { port } = yield* Effect.scoped(tcpServer(() => {}))
         const error = yield* failure("ws://server.test", { proxy: `http://user-one:pass-two@127.0.0.1:${port}` })
@@ -401,7 +402,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("since it does not fit its scheme says so", () =>
+    it.live("since it does not fit its scheme says so", () =>
       Effect.gen(function* () {
         const plain = yield* wsServer(() => {})
         const secure = yield* secureProxy()
@@ -465,11 +466,11 @@ describe("proxy", () => {
         if (way !== "proxy" && scheme === "wss") continue
 
         // Each attempt left a socket behind, past `maxConnections`, and past the end of the pool.
-        it.scopedLive(`when it ${name} (${scheme}:) never has more than maxConnections, and none after the end`, () =>
+        it.live(`when it ${name} (${scheme}:) never has more than maxConnections, and none after the end`, () =>
           Effect.gen(function* () {
             const proxy = yield* serve
             const { sockets } = yield* clientSockets
-            const program = Effect.repeatN(Effect.exit(Effect.scoped(WebSocketPool.get)), 1)
+            const program = repeated(Effect.exit(Effect.scoped(WebSocketPool.get)), 1)
             const layer = poolOf(`${scheme}://server.test`, options(proxy.port), {
               maxConnections: 1,
               connectTimeout: "60 millis",
@@ -485,12 +486,12 @@ describe("proxy", () => {
           })
         )
 
-        it.scopedLive(`when it ${name} (${scheme}:) leaves nothing of an interrupted get`, () =>
+        it.live(`when it ${name} (${scheme}:) leaves nothing of an interrupted get`, () =>
           Effect.gen(function* () {
             const proxy = yield* serve
             const { sockets } = yield* clientSockets
             const layer = poolOf(`${scheme}://server.test`, options(proxy.port), { maxConnections: 3 })
-            const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketPool.get), layer))
+            const fiber = yield* Effect.forkChild(Effect.provide(Effect.scoped(WebSocketPool.get), layer))
             yield* until(() => proxy.sockets.size === 1)
             yield* turns(3)
             yield* Fiber.interrupt(fiber)
@@ -503,7 +504,7 @@ describe("proxy", () => {
   }
 
   describe("an agent's own", () => {
-    it.scopedLive("tunnel works, and what happens on its connection is nobody's attempt", () =>
+    it.live("tunnel works, and what happens on its connection is nobody's attempt", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const proxy = yield* proxyServer()
@@ -524,7 +525,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("failure does not concern what the program opens next", () =>
+    it.live("failure does not concern what the program opens next", () =>
       Effect.gen(function* () {
         const server = yield* echoServer
         const proxy = yield* proxyServer((near) => near.destroy())
@@ -538,7 +539,7 @@ describe("proxy", () => {
       })
     )
 
-    it.scopedLive("socket is destroyed at once when the agent opens it after the attempt is over", () =>
+    it.live("socket is destroyed at once when the agent opens it after the attempt is over", () =>
       Effect.gen(function* () {
         const proxy = yield* proxyServer(silence)
         const { sockets } = yield* clientSockets
@@ -555,7 +556,7 @@ describe("proxy", () => {
           }
         })
         const layer = poolOf("ws://server.test", { agent })
-        const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketPool.get), layer))
+        const fiber = yield* Effect.forkChild(Effect.provide(Effect.scoped(WebSocketPool.get), layer))
         yield* turns(20)
         assert.isEmpty(sockets)
         yield* Fiber.interrupt(fiber)
@@ -577,7 +578,7 @@ describe("proxy", () => {
     )
 
     const fetchWith = (agent: Agent, { port }: Listening, path: string) =>
-      Effect.async<Socket, Error>((resume) => {
+      Effect.callback<Socket, Error>((resume) => {
         const request = get({ agent, port, host: "127.0.0.1", path }, (response) => {
           const { socket } = response
           response.resume().on("end", () => resume(Effect.succeed(socket)))
@@ -585,12 +586,12 @@ describe("proxy", () => {
         request.on("error", (error) => resume(Effect.fail(error)))
       })
 
-    it.scopedLive("pool keeps its idle sockets, and those that serve other requests", () =>
+    it.live("pool keeps its idle sockets, and those that serve other requests", () =>
       Effect.gen(function* () {
         const server = yield* http
         const agent = new Agent({ keepAlive: true })
         yield* Effect.addFinalizer(() => Effect.sync(() => agent.destroy()))
-        const slow = yield* Effect.fork(fetchWith(agent, server, "/slow"))
+        const slow = yield* Effect.forkChild(fetchWith(agent, server, "/slow"))
         yield* until(() => server.sockets.size === 1)
         const idle = yield* fetchWith(agent, server, "/")
         assert.strictEqual(server.sockets.size, 2)
@@ -604,18 +605,18 @@ describe("proxy", () => {
         assert.strictEqual(error._tag, "ConnectionUnavailableError")
         assert.isTrue(idle.closed)
         yield* until(() => server.sockets.size === 1)
-        assert.isNull(slow.unsafePoll())
+        assert.isUndefined(poll(slow))
         yield* Fiber.interrupt(slow)
       })
     )
 
-    it.scopedLive("queue is served when an attempt makes room in it", () =>
+    it.live("queue is served when an attempt makes room in it", () =>
       Effect.gen(function* () {
         const server = yield* http
         const agent = new Agent({ keepAlive: true, maxSockets: 1 })
         yield* Effect.addFinalizer(() => Effect.sync(() => agent.destroy()))
         const layer = poolOf(address(server, "ws"), { agent }, { connectTimeout: "100 millis" })
-        const attempt = yield* Effect.fork(Effect.flip(Effect.provide(Effect.scoped(WebSocketPool.get), layer)))
+        const attempt = yield* Effect.forkChild(Effect.flip(Effect.provide(Effect.scoped(WebSocketPool.get), layer)))
         yield* until(() => server.sockets.size === 1)
         const other = yield* fetchWith(agent, server, "/")
         assert.strictEqual((yield* Fiber.join(attempt))._tag, "ConnectionUnavailableError")
@@ -625,7 +626,7 @@ describe("proxy", () => {
     )
   })
 
-  it.scopedLive("counts as one connection while addresses of it are tried, and the losers are gone", () =>
+  it.live("counts as one connection while addresses of it are tried, and the losers are gone", () =>
     Effect.gen(function* () {
       const server = yield* echoServer
       const proxy = yield* proxyServer(tunnelTo(() => server.port))

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#support/vitest"
 import { isExempt } from "../../../src/transport/node/proxy.js"
 
 describe("NO_PROXY", () => {

@@ -3,15 +3,6 @@ import { Agent } from "node:http"
 import { Agent as SecureAgent } from "node:https"
 import type { Socket } from "node:net"
 import { inspect } from "node:util"
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
 import * as NodeWebSocketTransport from "effect-websocket-pool/NodeWebSocketTransport"
 import {
   type CloseInfo,
@@ -23,6 +14,15 @@ import {
   WebSocketTransport
 } from "effect-websocket-pool/WebSocketTransport"
 import type { WebSocket } from "ws"
+import * as Cause from "#effect/Cause"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import type * as Scope from "#effect/Scope"
+import { interruptNow } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import {
   acceptance,
   eitherServer,
@@ -39,7 +39,7 @@ import {
 
 /** Waits for what is bound to happen; the test's own timeout ends it otherwise. */
 const until = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     const timer = setInterval(() => {
       if (condition()) resume(Effect.sync(() => clearInterval(timer)))
     }, 1)
@@ -48,7 +48,7 @@ const until = (condition: () => boolean): Effect.Effect<void> =>
 
 /** Gives everything that is ready to happen a chance. */
 const turns = (n = 20): Effect.Effect<void> =>
-  Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))).pipe(Effect.repeatN(n))
+  Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))).pipe(Effect.repeatN(n))
 
 interface Heard {
   readonly opened: Array<TransportSocket>
@@ -134,7 +134,7 @@ const pair = (
 ) =>
   Effect.gen(function* () {
     const accepted = yield* Deferred.make<WebSocket>()
-    const server = yield* wsServer((peer) => Deferred.unsafeDone(accepted, Effect.succeed(peer)), serverOptions)
+    const server = yield* wsServer((peer) => Deferred.doneUnsafe(accepted, Effect.succeed(peer)), serverOptions)
     const client = yield* connect({ url: local(server), ...overrides }, options)
     return { ...client, server, peer: yield* Deferred.await(accepted) }
   })
@@ -143,7 +143,7 @@ const pair = (
 const rawPair = (overrides: Partial<ConnectRequest> = {}, options?: Options, fields?: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const accepted = yield* Deferred.make<Socket>()
-    const server = yield* tcpServer(upgraded((raw) => Deferred.unsafeDone(accepted, Effect.succeed(raw)), fields))
+    const server = yield* tcpServer(upgraded((raw) => Deferred.doneUnsafe(accepted, Effect.succeed(raw)), fields))
     const client = yield* connect({ url: local(server), ...overrides }, options)
     return { ...client, server, raw: yield* Deferred.await(accepted) }
   })
@@ -168,7 +168,7 @@ const ended = (code: number, initiator: CloseInfo["initiator"], reason = ""): Cl
 
 describe("NodeWebSocketTransport", () => {
   describe("messages", () => {
-    it.scopedLive("go both ways, text as string, binary as plain Uint8Array, empty ones included", () =>
+    it.live("go both ways, text as string, binary as plain Uint8Array, empty ones included", () =>
       Effect.gen(function* () {
         const { heard, peer, socket } = yield* pair()
         peer.on("message", (data, isBinary) => peer.send(data, { binary: isBinary }))
@@ -196,7 +196,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("share no memory, however they were cut into packets and frames", () =>
+    it.live("share no memory, however they were cut into packets and frames", () =>
       Effect.gen(function* () {
         const { heard, raw } = yield* rawPair()
         const payload = new Uint8Array(5_000).fill(1)
@@ -218,7 +218,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("that came with the server's handshake are not lost", () =>
+    it.live("that came with the server's handshake are not lost", () =>
       Effect.gen(function* () {
         const server = yield* tcpServer(
           httpAnswer((socket, head) => {
@@ -232,7 +232,7 @@ describe("NodeWebSocketTransport", () => {
     )
 
     for (const perMessageDeflate of [false, true]) {
-      it.scopedLive(
+      it.live(
         `may be changed by the caller once send has returned, ${perMessageDeflate ? "compressed" : "uncompressed"}`,
         () =>
           Effect.gen(function* () {
@@ -256,7 +256,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("are compressed when both sides want it, and only then", () =>
+    it.live("are compressed when both sides want it, and only then", () =>
       Effect.gen(function* () {
         for (const [client, server, expected] of [
           [true, true, "permessage-deflate"],
@@ -278,7 +278,7 @@ describe("NodeWebSocketTransport", () => {
     )
   })
 
-  it.scopedLive("negotiates a subprotocol", () =>
+  it.live("negotiates a subprotocol", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair({ protocols: ["a", "b"] })
       assert.strictEqual(socket.protocol, "a")
@@ -287,7 +287,7 @@ describe("NodeWebSocketTransport", () => {
     })
   )
 
-  it.scopedLive("answers pings, and reports the answers to its own", () =>
+  it.live("answers pings, and reports the answers to its own", () =>
     Effect.gen(function* () {
       const { heard, peer, socket } = yield* pair()
       const pongs: Array<string> = []
@@ -316,7 +316,7 @@ describe("NodeWebSocketTransport", () => {
     }
 
     // `ws` ended the line with the 61st.
-    it.scopedLive("may come in any number at once: the latest is answered", () =>
+    it.live("may come in any number at once: the latest is answered", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         const received = reading(raw)
@@ -334,7 +334,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("take no memory while the server reads nothing", () =>
+    it.live("take no memory while the server reads nothing", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         while (socket.bufferedAmount < 8 * 1024 * 1024) {
@@ -356,7 +356,7 @@ describe("NodeWebSocketTransport", () => {
     )
 
     // Of what waited for a slow reader, all that came after the 61st ping was lost.
-    it.scopedLive("cost a slow reader no message, and the close comes last", () =>
+    it.live("cost a slow reader no message, and the close comes last", () =>
       Effect.gen(function* () {
         const { heard, peer, socket } = yield* pair()
         socket.pause()
@@ -383,7 +383,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("are not answered once either side has begun to close", () =>
+    it.live("are not answered once either side has begun to close", () =>
       Effect.gen(function* () {
         const { raw, socket } = yield* rawPair()
         const received = reading(raw)
@@ -398,7 +398,7 @@ describe("NodeWebSocketTransport", () => {
   })
 
   // `ws` took no more than 16,384.
-  it.scopedLive("takes a message in 131,072 fragments", () =>
+  it.live("takes a message in 131,072 fragments", () =>
     Effect.gen(function* () {
       const { heard, raw, socket } = yield* rawPair()
       raw.write(
@@ -416,7 +416,7 @@ describe("NodeWebSocketTransport", () => {
   )
 
   describe("the send buffer", () => {
-    it.scopedLive("is reported as flushed when the server reads on, and not before", () =>
+    it.live("is reported as flushed when the server reads on, and not before", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         const chunk = new Uint8Array(1024 * 1024)
@@ -438,7 +438,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("empties with a report each time that it was not empty after a send, on a secure line too", () =>
+    it.live("empties with a report each time that it was not empty after a send, on a secure line too", () =>
       Effect.gen(function* () {
         const server = yield* wssServer(() => {})
         const { heard, socket } = yield* connect({ url: local(server, "wss") }, { ca: tls.ca })
@@ -455,7 +455,7 @@ describe("NodeWebSocketTransport", () => {
   })
 
   describe("progress", () => {
-    it.scopedLive("stands still while nothing moves, also when more is queued", () =>
+    it.live("stands still while nothing moves, also when more is queued", () =>
       Effect.gen(function* () {
         const { raw, socket } = yield* rawPair()
         const idle = socket.progress
@@ -477,10 +477,10 @@ describe("NodeWebSocketTransport", () => {
     )
 
     for (const secure of [false, true]) {
-      it.scopedLive(`shows parts of one large chunk that is written${secure ? " on a secure line" : ""}`, () =>
+      it.live(`shows parts of one large chunk that is written${secure ? " on a secure line" : ""}`, () =>
         Effect.gen(function* () {
           const accepted = yield* Deferred.make<Socket>()
-          const onSocket = upgraded((raw) => Deferred.unsafeDone(accepted, Effect.succeed(raw)))
+          const onSocket = upgraded((raw) => Deferred.doneUnsafe(accepted, Effect.succeed(raw)))
           const server = yield* secure ? tlsServer(onSocket) : tcpServer(onSocket)
           const { heard, socket } = yield* connect({ url: local(server, secure ? "wss" : "ws") }, { ca: tls.ca })
           const raw = yield* Deferred.await(accepted)
@@ -507,7 +507,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("shows parts of a message that is read", () =>
+    it.live("shows parts of a message that is read", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         const bytes = frame(0x82, new Uint8Array(30_000))
@@ -526,7 +526,7 @@ describe("NodeWebSocketTransport", () => {
   })
 
   describe("pause", () => {
-    it.scopedLive("stops reading until resume, and the server feels it", () =>
+    it.live("stops reading until resume, and the server feels it", () =>
       Effect.gen(function* () {
         const { heard, peer, socket } = yield* pair()
         socket.pause()
@@ -549,7 +549,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("holds through destroy: what has arrived meanwhile is not delivered", () =>
+    it.live("holds through destroy: what has arrived meanwhile is not delivered", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         raw.write(frame(0x81, "seen"))
@@ -571,7 +571,7 @@ describe("NodeWebSocketTransport", () => {
       ["a line that is cut", (peer) => peer.terminate(), ended(1006, "Remote")]
     ]
     for (const [name, act, expected] of byServer) {
-      it.scopedLive(`of ${name} is the server's`, () =>
+      it.live(`of ${name} is the server's`, () =>
         Effect.gen(function* () {
           const { heard, peer, socket } = yield* pair()
           peer.send("last")
@@ -584,7 +584,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("of a line that is reset is the server's, with 1006", () =>
+    it.live("of a line that is reset is the server's, with 1006", () =>
       Effect.gen(function* () {
         const { heard, raw } = yield* rawPair()
         raw.resetAndDestroy()
@@ -593,7 +593,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of our close is ours, with the code that the server answers", () =>
+    it.live("of our close is ours, with the code that the server answers", () =>
       Effect.gen(function* () {
         const { heard, peer, socket } = yield* pair()
         const seen: Array<string> = []
@@ -610,7 +610,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of a close that nobody answers is ours, with 1006, after closeTimeout", () =>
+    it.live("of a close that nobody answers is ours, with 1006, after closeTimeout", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair({ closeTimeout: 100 })
         const received = reading(raw)
@@ -623,7 +623,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of a server that sends a close frame and keeps the line is the server's, after closeTimeout", () =>
+    it.live("of a server that sends a close frame and keeps the line is the server's, after closeTimeout", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair({ closeTimeout: 100 })
         raw.allowHalfOpen = true // it never ends its side
@@ -637,7 +637,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of destroy is ours, with 1006, and does not wait for the server", () =>
+    it.live("of destroy is ours, with 1006, and does not wait for the server", () =>
       Effect.gen(function* () {
         const { heard, server, socket } = yield* rawPair()
         socket.send(new Uint8Array(64 * 1024 * 1024))
@@ -659,7 +659,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of destroy after the server's close frame is the server's", () =>
+    it.live("of destroy after the server's close frame is the server's", () =>
       Effect.gen(function* () {
         const { heard, raw, socket } = yield* rawPair()
         raw.write(frame(0x88, Buffer.concat([Buffer.from([0x0f, 0xa0]), Buffer.from("bye")])))
@@ -717,7 +717,7 @@ describe("NodeWebSocketTransport", () => {
       ]
     ]
     for (const [name, code, bytes, options, fields] of violations) {
-      it.scopedLive(`of ${name} is ours, with ${code}, before the line is closed`, () =>
+      it.live(`of ${name} is ours, with ${code}, before the line is closed`, () =>
         Effect.gen(function* () {
           const { heard, raw, socket } = yield* rawPair({ maxPayload: 1_000 }, options, fields)
           const received = reading(raw)
@@ -739,7 +739,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("of a small message that inflates above maxPayload is ours, with 1009", () =>
+    it.live("of a small message that inflates above maxPayload is ours, with 1009", () =>
       Effect.gen(function* () {
         const { heard, peer } = yield* pair(
           { maxPayload: 1_000 },
@@ -754,7 +754,7 @@ describe("NodeWebSocketTransport", () => {
   })
 
   describe("a secure line", () => {
-    it.scopedLive("is made with a trusted authority, by name and by address", () =>
+    it.live("is made with a trusted authority, by name and by address", () =>
       Effect.gen(function* () {
         const server = yield* wssServer((peer) => peer.send("hello"))
         for (const host of ["localhost", "127.0.0.1"]) {
@@ -764,7 +764,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("is made without trust when rejectUnauthorized is false", () =>
+    it.live("is made without trust when rejectUnauthorized is false", () =>
       Effect.gen(function* () {
         const server = yield* wssServer(() => {})
         const { socket } = yield* connect({ url: local(server, "wss") }, { rejectUnauthorized: false })
@@ -772,7 +772,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("shows the client's certificate", () =>
+    it.live("shows the client's certificate", () =>
       Effect.gen(function* () {
         const server = yield* wssServer(() => {}, { ca: tls.ca, requestCert: true, rejectUnauthorized: true })
         const url = local(server, "wss")
@@ -782,7 +782,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("is left to an agent's own certificates", () =>
+    it.live("is left to an agent's own certificates", () =>
       Effect.gen(function* () {
         const server = yield* wssServer(() => {})
         const agent = new SecureAgent({ ca: tls.ca })
@@ -811,7 +811,7 @@ describe("NodeWebSocketTransport", () => {
       ]
     ]
     for (const [name, options] of failures) {
-      it.scopedLive(`fails with "Tls" for ${name}`, () =>
+      it.live(`fails with "Tls" for ${name}`, () =>
         Effect.gen(function* () {
           const server = yield* wssServer(() => {}, {
             maxVersion: "TLSv1.2",
@@ -825,14 +825,14 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive(`fails with "Tls" at a server that speaks plain HTTP`, () =>
+    it.live(`fails with "Tls" at a server that speaks plain HTTP`, () =>
       Effect.gen(function* () {
         const server = yield* wsServer(() => {})
         assert.strictEqual((yield* refused({ url: local(server, "wss") }, { ca: tls.ca })).reason, "Tls")
       })
     )
 
-    it.scopedLive(`fails with "Network" when it is cut while it is made`, () =>
+    it.live(`fails with "Network" when it is cut while it is made`, () =>
       Effect.gen(function* () {
         const server = yield* tcpServer((socket) => socket.once("data", () => socket.destroy()))
         assert.strictEqual((yield* refused({ url: local(server, "wss") })).reason, "Network")
@@ -842,7 +842,7 @@ describe("NodeWebSocketTransport", () => {
 
   describe("a failed handshake", () => {
     for (const status of [401, 404, 429, 503, 200, 302]) {
-      it.scopedLive(`is "Handshake" with status ${status}, and does not wait for the body`, () =>
+      it.live(`is "Handshake" with status ${status}, and does not wait for the body`, () =>
         Effect.gen(function* () {
           const server = yield* tcpServer(
             httpAnswer((socket) => {
@@ -873,7 +873,7 @@ describe("NodeWebSocketTransport", () => {
       [500, "7", undefined]
     ]
     for (const [status, field, expected] of retries) {
-      it.scopedLive(`with ${status} and Retry-After ${field} tells to wait ${expected} ms`, () =>
+      it.live(`with ${status} and Retry-After ${field} tells to wait ${expected} ms`, () =>
         Effect.gen(function* () {
           const retryAfter = field === undefined ? "" : `Retry-After: ${field}\r\n`
           const server = yield* tcpServer(
@@ -886,7 +886,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("does not repeat the status, nor what the server says of it", () =>
+    it.live("does not repeat the status, nor what the server says of it", () =>
       Effect.gen(function* () {
         const server = yield* tcpServer(
           httpAnswer((socket) => socket.end("HTTP/1.1 401 secret-phrase\r\nContent-Length: 0\r\n\r\n"))
@@ -901,7 +901,7 @@ describe("NodeWebSocketTransport", () => {
       ["ws: at a TLS port that hangs up", "ws", /if the server speaks TLS on this port, use wss:$/]
     ]
     for (const [name, scheme, expected] of mismatches) {
-      it.scopedLive(`says what to look at for ${name}, on one line`, () =>
+      it.live(`says what to look at for ${name}, on one line`, () =>
         Effect.gen(function* () {
           const server = yield* scheme === "wss" ? wsServer(() => {}) : wssServer(() => {})
           const { message } = (yield* refused({ url: local(server, scheme) }, { ca: tls.ca })).cause as Error
@@ -911,7 +911,7 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("says what to look at for ws: at a TLS port that sends an alert", () =>
+    it.live("says what to look at for ws: at a TLS port that sends an alert", () =>
       Effect.gen(function* () {
         const alert = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a])
         const server = yield* tcpServer(httpAnswer((socket) => socket.end(alert)))
@@ -954,7 +954,7 @@ describe("NodeWebSocketTransport", () => {
         ]
       ]
     for (const [name, reason, answer] of answers) {
-      it.scopedLive(`is "${reason}" for ${name}`, () =>
+      it.live(`is "${reason}" for ${name}`, () =>
         Effect.gen(function* () {
           const server = yield* tcpServer(httpAnswer(answer))
           const error = yield* refused({ url: local(server) })
@@ -965,14 +965,14 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive(`is "Handshake" when a subprotocol was offered and none chosen`, () =>
+    it.live(`is "Handshake" when a subprotocol was offered and none chosen`, () =>
       Effect.gen(function* () {
         const server = yield* tcpServer(httpAnswer((socket, head) => socket.write(acceptance(head))))
         assert.strictEqual((yield* refused({ url: local(server), protocols: ["a"] })).reason, "Handshake")
       })
     )
 
-    it.scopedLive(`is "Network" where nobody listens, by address and by several addresses of a name`, () =>
+    it.live(`is "Network" where nobody listens, by address and by several addresses of a name`, () =>
       Effect.gen(function* () {
         const { port } = yield* Effect.scoped(tcpServer(() => {}))
         const direct = yield* refused({ url: `ws://127.0.0.1:${port}` })
@@ -990,7 +990,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive(`is "Network" for an unknown host`, () =>
+    it.live(`is "Network" for an unknown host`, () =>
       Effect.gen(function* () {
         assert.strictEqual((yield* refused({ url: "ws://nowhere.invalid" })).reason, "Network")
       })
@@ -1007,7 +1007,7 @@ describe("NodeWebSocketTransport", () => {
       ["an agent for another scheme", {}, { agent: new SecureAgent() }]
     ]
     for (const [name, overrides, options] of setups) {
-      it.scopedLive(`is "Setup" for ${name}`, () =>
+      it.live(`is "Setup" for ${name}`, () =>
         Effect.gen(function* () {
           const error = yield* refused(overrides, options)
           assert.strictEqual(error.reason, "Setup", inspect(error.cause))
@@ -1044,7 +1044,7 @@ describe("NodeWebSocketTransport", () => {
       ["a lookup that answers nonsense", { lookup: (_, __, callback) => callback(null, "nonsense", 4) }]
     ]
     for (const [name, options] of hooks) {
-      it.scopedLive(`is "Network" for ${name}`, () =>
+      it.live(`is "Network" for ${name}`, () =>
         Effect.gen(function* () {
           const error = yield* refused({ url: "ws://host.test:1" }, options)
           assert.strictEqual(error.reason, "Network", inspect(error.cause))
@@ -1082,7 +1082,7 @@ describe("NodeWebSocketTransport", () => {
     }
     const url = (host: string, scheme = "ws") => `${scheme}://${secrets.userInfo}@${host}/path?${secrets.query}`
 
-    it.scopedLive("are in no error, whatever fails", () =>
+    it.live("are in no error, whatever fails", () =>
       Effect.gen(function* () {
         const headers = secrets.headers
         const { port } = yield* Effect.scoped(tcpServer(() => {}))
@@ -1108,7 +1108,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("are replaced in what a hook says, raw, decoded and encoded", () =>
+    it.live("are replaced in what a hook says, raw, decoded and encoded", () =>
       Effect.gen(function* () {
         const basic = Buffer.from("user-one:pass-two").toString("base64")
         const lookup: Options["lookup"] = (_, __, callback) => {
@@ -1129,7 +1129,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("of a redirect are replaced too", () =>
+    it.live("of a redirect are replaced too", () =>
       Effect.gen(function* () {
         const server = yield* tcpServer(
           httpAnswer((socket) => socket.end("HTTP/1.1 302 Found\r\nLocation: ws://other.test/?token=query-two\r\n\r\n"))
@@ -1152,7 +1152,7 @@ describe("NodeWebSocketTransport", () => {
       )
     const headers = { Authorization: "Bearer 1", Cookie: "a=b", "X-Api-Key": "key", Host: "virtual.test" }
 
-    it.scopedLive("to the same host keeps header fields and user info", () =>
+    it.live("to the same host keeps header fields and user info", () =>
       Effect.gen(function* () {
         const heads: Array<string> = []
         const server = yield* tcpServer(
@@ -1181,7 +1181,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("to another host takes nothing along", () =>
+    it.live("to another host takes nothing along", () =>
       Effect.gen(function* () {
         const heads: Array<string> = []
         const second = yield* tcpServer(
@@ -1213,7 +1213,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("from a secure line to an open one takes nothing along, and nothing comes back", () =>
+    it.live("from a secure line to an open one takes nothing along, and nothing comes back", () =>
       Effect.gen(function* () {
         const heads: Array<string> = []
         const server: Listening = yield* eitherServer(
@@ -1236,7 +1236,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("is followed maxRedirects times", () =>
+    it.live("is followed maxRedirects times", () =>
       Effect.gen(function* () {
         const heads: Array<string> = []
         const server: Listening = yield* redirect(() => "/again", heads)
@@ -1257,7 +1257,7 @@ describe("NodeWebSocketTransport", () => {
     )
 
     for (const location of ["ws://", "ftp://127.0.0.1/", "ws+unix:/tmp/socket", "file:///etc/passwd"]) {
-      it.scopedLive(`to ${location} is a failed handshake`, () =>
+      it.live(`to ${location} is a failed handshake`, () =>
         Effect.gen(function* () {
           const server = yield* redirect(() => location)
           const error = yield* refused({ url: local(server) }, { followRedirects: true })
@@ -1282,7 +1282,7 @@ describe("NodeWebSocketTransport", () => {
         return { ...client, head: heads[0]! }
       })
 
-    it.scopedLive("origin is sent, unless the headers have one", () =>
+    it.live("origin is sent, unless the headers have one", () =>
       Effect.gen(function* () {
         const origin = "https://app.test"
         assert.include((yield* headsOf({}, { origin })).head, "Origin: https://app.test\r\n")
@@ -1292,7 +1292,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("never overrule what is asked for", () =>
+    it.live("never overrule what is asked for", () =>
       Effect.gen(function* () {
         const smuggled = {
           headers: { "X-Smuggled": "1" },
@@ -1310,7 +1310,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("localAddress, family and lookup shape the connection", () =>
+    it.live("localAddress, family and lookup shape the connection", () =>
       Effect.gen(function* () {
         const asked: Array<string> = []
         const lookup: Options["lookup"] = (host, { all }, callback) => {
@@ -1351,11 +1351,11 @@ describe("NodeWebSocketTransport", () => {
       ]
     ]
     for (const [name, scheme, serve] of stages) {
-      it.scopedLive(`leaves nothing behind during ${name}`, () =>
+      it.live(`leaves nothing behind during ${name}`, () =>
         Effect.gen(function* () {
           const reached = yield* Deferred.make<void>()
-          const server = yield* serve(() => Deferred.unsafeDone(reached, Effect.void))
-          const fiber = yield* Effect.fork(connect({ url: local(server, scheme) }))
+          const server = yield* serve(() => Deferred.doneUnsafe(reached, Effect.void))
+          const fiber = yield* Effect.forkChild(connect({ url: local(server, scheme) }))
           yield* Deferred.await(reached)
           assert.strictEqual(server.sockets.size, 1)
           yield* Fiber.interrupt(fiber)
@@ -1364,17 +1364,17 @@ describe("NodeWebSocketTransport", () => {
       )
     }
 
-    it.scopedLive("does not wait for a name to be resolved", () =>
+    it.live("does not wait for a name to be resolved", () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<() => void>()
         const server = yield* tcpServer(() => {})
         const lookup: Options["lookup"] = (_, __, callback) => {
-          Deferred.unsafeDone(
+          Deferred.doneUnsafe(
             asked,
             Effect.succeed(() => callback(null, [{ address: "127.0.0.1", family: 4 }]))
           )
         }
-        const fiber = yield* Effect.fork(connect({ url: `ws://name.test:${server.port}` }, { lookup }))
+        const fiber = yield* Effect.forkChild(connect({ url: `ws://name.test:${server.port}` }, { lookup }))
         const answer = yield* Deferred.await(asked)
         yield* Fiber.interrupt(fiber)
         answer()
@@ -1383,22 +1383,22 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("after the opening leaves the socket to the caller, though the fiber could not go on", () =>
+    it.live("after the opening leaves the socket to the caller, though the fiber could not go on", () =>
       Effect.gen(function* () {
         const server = yield* wsServer(() => {})
         const transport = NodeWebSocketTransport.make()
         const events = recorder()
-        const fiber: Fiber.RuntimeFiber<void, TransportError> = yield* Effect.fork(
+        const fiber: Fiber.Fiber<void, TransportError> = yield* Effect.forkChild(
           transport.connect(request({ url: local(server) }), {
             ...events,
             onOpen: (socket) => {
               events.onOpen(socket)
-              fiber.unsafeInterruptAsFork(FiberId.none)
+              interruptNow(fiber)
             }
           })
         )
         const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
         const { gone, opened } = events.heard
         assert.strictEqual(opened.length, 1)
         assert.isTrue(opened[0]!.isOpen)
@@ -1408,14 +1408,14 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("leaves nothing behind whenever it comes, or has handed the socket over", () =>
+    it.live("leaves nothing behind whenever it comes, or has handed the socket over", () =>
       Effect.gen(function* () {
         const server = yield* wsServer((peer) => peer.send("hello"))
         const transport = NodeWebSocketTransport.make()
         let opened = 0
         for (let steps = 0; steps < 60; steps++) {
           const events = recorder()
-          const fiber = yield* Effect.fork(transport.connect(request({ url: local(server) }), events))
+          const fiber = yield* Effect.forkChild(transport.connect(request({ url: local(server) }), events))
           yield* turns(steps % 20)
           const exit = yield* Fiber.interrupt(fiber)
           const { heard } = events
@@ -1436,7 +1436,7 @@ describe("NodeWebSocketTransport", () => {
       })
     )
 
-    it.scopedLive("lets the caller destroy the socket at once", () =>
+    it.live("lets the caller destroy the socket at once", () =>
       Effect.gen(function* () {
         const server = yield* wsServer((peer) => peer.send("hello"))
         const transport = NodeWebSocketTransport.make()
@@ -1456,7 +1456,7 @@ describe("NodeWebSocketTransport", () => {
     )
   })
 
-  it.scopedLive("reports nothing inside of the socket's own calls", () =>
+  it.live("reports nothing inside of the socket's own calls", () =>
     Effect.gen(function* () {
       const server = yield* wsServer((peer) => peer.on("message", (data) => peer.send(data)))
       const transport = NodeWebSocketTransport.make()
@@ -1478,7 +1478,7 @@ describe("NodeWebSocketTransport", () => {
       })
       const socket = heard.opened[0]!
       const call = (name: string, f: () => void) =>
-        Effect.zipRight(
+        Effect.andThen(
           Effect.sync(() => {
             inside = name
             f()

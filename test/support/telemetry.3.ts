@@ -95,19 +95,34 @@ export interface Line {
   readonly cause: string
 }
 
+type Level = "All" | "Debug" | "Info" | "Warn"
+
+const levels: { readonly [L in Level]: LogLevel.LogLevel } = {
+  All: LogLevel.All,
+  Debug: LogLevel.Debug,
+  Info: LogLevel.Info,
+  Warn: LogLevel.Warning
+}
+
+/** A logger by hand, in place of Effect's own, for lines of a level or above it. */
+export const logger = (write: (line: Line) => void, least: Level = "Info"): Layer.Layer<never> =>
+  Layer.merge(
+    Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ annotations, cause, logLevel, message }) =>
+        write({
+          level: logLevel.label,
+          message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
+          annotations: Object.fromEntries(HashMap.toEntries(annotations)),
+          cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
+        })
+      )
+    ),
+    Logger.minimumLogLevel(levels[least])
+  )
+
 /** A logger that keeps all lines of a level or above it, and a layer that installs it. */
-export const recordLines = (least: LogLevel.LogLevel = LogLevel.Info) => {
+export const recordLines = (least: Level = "Info") => {
   const lines: Array<Line> = []
-  const logger = Logger.make(({ annotations, cause, logLevel, message }) => {
-    lines.push({
-      level: logLevel.label,
-      message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
-      annotations: Object.fromEntries(HashMap.toEntries(annotations)),
-      cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
-    })
-  })
-  return {
-    lines,
-    layer: Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(least))
-  }
+  return { lines, layer: logger((line) => lines.push(line), least) }
 }
