@@ -161,11 +161,6 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
     else resume(this.outcome)
   })
 
-  grant(slot: Slot<A, E>): void {
-    this.granted = slot
-    this.settle(Effect.succeed(slot))
-  }
-
   settle(outcome: Outcome<A, E>): void {
     this.done = true
     if (this.resume === undefined) this.outcome = outcome
