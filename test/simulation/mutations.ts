@@ -62,8 +62,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "do not serve when a slot becomes free",
     file: "core/slotPool.ts",
-    from: '{ _tag: "Vacate" })\n    this.serve()',
-    to: '{ _tag: "Vacate" })\n    this.work()'
+    from: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.serve()',
+    to: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.work()'
   },
   {
     name: "do not serve when a lease ends",

@@ -181,7 +181,6 @@ class Simulation {
             this.open.add(socket)
             this.alive += 1
             this.opened += 1
-            this.heldUntil = Number.NEGATIVE_INFINITY
             if (this.alive > this.allowed) this.fail(`${this.alive} sockets at the server, ${this.allowed} allowed`)
             events.onOpen(this.watched(socket))
           },
@@ -531,6 +530,7 @@ class Simulation {
   }
 
   counted(event: PoolEvent.PoolEvent): void {
+    if (event._tag === "ConnectionOpened") this.heldUntil = Number.NEGATIVE_INFINITY
     if (event._tag === "ConnectFailed" || event._tag === "PoolClosing") this.isTroubled = true
     if (event._tag === "ConnectionClosed") {
       const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
