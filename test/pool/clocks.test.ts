@@ -5,8 +5,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { type PoolError, WebSocketPool } from "effect-websocket-pool"
-import { type MovableClock, makeMovable } from "./support/clocks.js"
-import { echo, isRunning, lease, quiet, type Server, settle } from "./support/wire.js"
+import { type MovableClock, makeMovable } from "../support/clocks.js"
+import { echo, isRunning, lease, quiet, type Server, settle } from "../support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
 

@@ -5,8 +5,8 @@ import * as Schedule from "effect/Schedule"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { WebSocket } from "ws"
-import { type Listening, wsServer } from "./fixtures/servers.js"
-import { until } from "./support/faults.js"
+import { type Listening, wsServer } from "../fixtures/servers.js"
+import { until } from "../support/faults.js"
 
 const KiB = 1024
 

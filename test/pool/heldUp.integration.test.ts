@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
-import { wsServer } from "./fixtures/servers.js"
-import { turns } from "./support/faults.js"
+import { wsServer } from "../fixtures/servers.js"
+import { turns } from "../support/faults.js"
 
 /** Keeps the event loop from running. */
 const holdUp = (millis: number) =>

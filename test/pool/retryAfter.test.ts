@@ -6,8 +6,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
-import { answerCloses, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { answerCloses, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 type Pool = WebSocketPool.WebSocketPool
 

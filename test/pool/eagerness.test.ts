@@ -4,8 +4,8 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
-import { answerCloses, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { answerCloses, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 const lost = () =>
   new WebSocketTransport.TransportError({ reason: "Network", cause: new Error("connect ECONNREFUSED") })

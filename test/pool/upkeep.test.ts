@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
-import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
+import { collect, peers, poolWith, settle } from "../support/memoryPool.js"
 
 const never = Duration.infinity
 

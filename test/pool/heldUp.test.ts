@@ -6,9 +6,9 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
-import { type MovableClock, makeMovable } from "./support/clocks.js"
-import { answerCloses, answerPings, type HandSocket, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { type MovableClock, makeMovable } from "../support/clocks.js"
+import { answerCloses, answerPings, type HandSocket, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Transport = ReturnType<typeof makeTransport>

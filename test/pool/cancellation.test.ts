@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
 import * as TestClock from "effect/TestClock"
 import { WebSocketPool } from "effect-websocket-pool"
-import { isRunning, makeServer, quiet, type Server, settle } from "./support/wire.js"
+import { isRunning, makeServer, quiet, type Server, settle } from "../support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Options = Partial<WebSocketPool.Options>

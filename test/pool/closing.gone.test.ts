@@ -6,8 +6,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
-import { makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 /** A server that answers no close, on a system that takes some turns of the event loop to be rid of a socket. */
 const lingering = (turns: number) =>

@@ -5,7 +5,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
 import { PoolError, type PoolEvent, WebSocketPool } from "effect-websocket-pool"
-import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
+import { collect, peers, poolWith, settle } from "../support/memoryPool.js"
 
 type Hook = NonNullable<WebSocketPool.Options["onConnect"]>
 
