@@ -685,7 +685,10 @@ export const simulate = ({ setting, steps }: Program): Tally => {
   const isEmpty = simulation.stats().total === 0
   if (isEmpty && closing.unsafePoll() === null) simulation.fail("empty, and not closed at once")
   // Durations are whole nanoseconds, sums of jittered ones are not.
-  world.advance(shutdownTimeout + closeTimeout + 0.001)
+  world.advance(shutdownTimeout + 0.001)
+  const { busy } = simulation.stats()
+  if (busy > 0) simulation.fail(`${busy} leases go on after shutdownTimeout`)
+  world.advance(closeTimeout)
   if (simulation.violation !== undefined) throw simulation.violation
   if (closing.unsafePoll() === null) simulation.fail(`not closed in time: ${show(simulation.stats())}`)
   if (simulation.alive > 0) simulation.fail(`${simulation.alive} sockets are left`)
