@@ -177,7 +177,8 @@ export class SlotPool<A, E> {
   /** Places that come free without the end of a lease, and for which nobody in particular waits. */
   private get departing(): number {
     if (this.count.closing + this.count.checking === 0) return 0
-    let places = 0
+    // After shrinking, as many leave none.
+    let places = Math.min(this.max - this.slots.size, 0)
     for (const { heldFor, state } of this.slots) {
       if (heldFor === undefined && (state === "closing" || state === "checking")) places += 1
     }
