@@ -27,9 +27,10 @@ export class Books<A, E> {
   }
 
   /** Places that come free without the end of a lease, and for which nobody in particular waits. */
-  get departing(): number {
+  departing(max: number): number {
     if (this.count.closing + this.count.checking === 0) return 0
-    let places = 0
+    // After shrinking, as many leave none.
+    let places = Math.min(max - this.slots.size, 0)
     for (const { heldFor, state } of this.slots) {
       if (heldFor === undefined && (state === "closing" || state === "checking")) places += 1
     }

@@ -185,7 +185,7 @@ export class SlotPool<A, E> {
     // Who had a turn already has been let in before.
     const isNew = before === undefined && waiter.list !== undefined
     const surplus = this.line.length - this.books.shared * this.limits.concurrency - this.limits.maxWaiters
-    if (isNew && surplus > 0 && surplus > this.books.departing) {
+    if (isNew && surplus > 0 && surplus > this.books.departing(this.max)) {
       this.fail(waiter, this.driver.tooManyWaiters())
       this.work()
     }
@@ -351,7 +351,7 @@ export class SlotPool<A, E> {
   /** Who waits at the limit gets the place of one that may be dead, unless another place is about to come free. */
   private evictSuspects(): void {
     if (this.suspects.length === 0) return
-    let free = this.books.departing - this.suspects.length
+    let free = this.books.departing(this.max) - this.suspects.length
     for (let { first } = this.suspects; first !== undefined; { first } = this.suspects) {
       if (this.slots.size < this.max || this.wanted <= free) return
       free += 1
@@ -427,6 +427,7 @@ export class SlotPool<A, E> {
     const first = this.line.first
     const waiter = slot.heldFor ?? (isOver && first?.request.fresh === false ? first : undefined)
     if (slot.state === "idle" && waiter !== undefined) this.grant(waiter, slot)
+    else if (slot.state === "closing" && this.slots.size < this.max) this.unhold(slot)
     this.serve()
   }
 
@@ -450,15 +451,20 @@ export class SlotPool<A, E> {
     const reason = this.unfit(slot) ?? (!isHealthy ? "Unhealthy" : this.driver.isUsable(slot) ? undefined : "Remote")
     if (reason !== undefined) {
       this.close(slot, reason)
-      // Below the limit its waiter gets another one without waiting for the end of this one.
-      const waiter = slot.heldFor
-      if (waiter !== undefined && this.slots.size < this.max) {
-        slot.heldFor = waiter.held = undefined
-        this.create(false, undefined, waiter)
-      }
+      // At the limit its waiter gets whatever comes free first, unless what was as silent may be as dead.
+      if (this.slots.size < this.max || reason !== "Unhealthy") this.unhold(slot)
     } else if (slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
     else this.offer(slot, "checked")
     this.serve()
+  }
+
+  /** Who waits for a slot that closes gets another one, below the limit at once, without waiting for its end. */
+  private unhold(slot: Slot<A, E>): void {
+    const waiter = slot.heldFor
+    if (waiter === undefined) return
+    slot.heldFor = waiter.held = undefined
+    if (this.slots.size < this.max) this.create(false, undefined, waiter)
+    else this.line.enter(waiter)
   }
 
   settled(slot: Slot<A, E>): void {
