@@ -76,7 +76,7 @@ export const rejectUnknown = (
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || known.includes(name)) continue
     const like = nearest(name, known, elsewhere)
-    const advice =
+    const advice: string =
       known === optionNames && ofTransport.includes(name)
         ? ": it is an option of the transport, as in NodeWebSocketTransport.layer"
         : like !== undefined

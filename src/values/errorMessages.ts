@@ -90,7 +90,10 @@ export const unavailable = (error: Unavailable): string => {
   const { attempts, pool, retryAfter, url } = error
   const after = attempts === 0 ? "" : ` after ${count(attempts, "attempt")}`
   const later = retryAfter === undefined ? "" : `. It asks not to be tried again for ${shown(retryAfter)}`
-  return `Pool "${pool}" could not connect to ${url}${after}: ${whatHappened(error)}${later}. ${adviceOnFailure(error)}`
+  const what = `${whatHappened(error)}${later}`
+  // A detail may end with a question.
+  const sentence = what.endsWith("?") ? what : `${what}.`
+  return `Pool "${pool}" could not connect to ${url}${after}: ${sentence} ${adviceOnFailure(error)}`
 }
 
 /** What happened, and what lies underneath, once. */
