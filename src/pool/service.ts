@@ -30,7 +30,9 @@ import type { PoolEvent } from "../values/events.js"
 import type { PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
+import { noEffect } from "./hooks.js"
 import type { Place } from "./tasks.js"
+import { Verdict } from "./verdict.js"
 
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 
@@ -60,6 +62,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Those that have called `close`: they may wait for it themselves. */
   private readonly closers = new WeakSet<Fiber.RuntimeFiber<unknown, unknown>>()
   private isClosed = false
+  private readonly discards: Verdict<Exit.Exit<unknown, unknown>>
 
   constructor(
     private readonly settings: Settings,
@@ -87,6 +90,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
+    this.discards = new Verdict(
+      settings.discardOn,
+      "discardOn",
+      true,
+      "the connection is discarded",
+      (message, cause) => this.connections.warn(message, cause)
+    )
     this.journal.leaks?.watch(this)
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
@@ -183,7 +193,9 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     }
     return Effect.matchCauseEffect(restore(body), {
       onFailure: (cause) => {
-        const exit = Exit.failCause(cause)
+        const exit = Exit.failCause(
+          Effect.isEffect(body) ? cause : Cause.die(new TypeError(noEffect("The f of use(f)", body)))
+        )
         this.end(slot, lease, exit)
         return exit
       },
@@ -239,17 +251,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal.released(link, now - lease.since)
     link.leasedUntil = now
     link.endLease()
-    link.isUnfit = lease.isDiscarded || this.discards(exit)
+    link.isUnfit = lease.isDiscarded || this.discards.on(exit)
     this.pool.release(slot, false, now)
-  }
-
-  private discards(exit: Exit.Exit<unknown, unknown>): boolean {
-    try {
-      return this.settings.discardOn(exit)
-    } catch (error) {
-      this.connections.warn("discardOn has thrown; the connection is discarded", Cause.die(error))
-      return true
-    }
   }
 
   // What it tells
