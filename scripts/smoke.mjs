@@ -108,9 +108,11 @@ const readQuickStart = async () => {
   assert(urls.length === 1, `the quick start is expected to name one WebSocket URL, and names ${urls.length}`)
   const message = /\.send\((["'`])(.*?)\1\)/.exec(code)?.[2]
   assert(message !== undefined, 'the quick start is expected to send a message written out, as in .send("…")')
-  const sh = section.findIndex((line) => /^```sh\b/.test(line))
-  assert(sh >= 0 && sh < open, 'README.md has no ```sh fence before the code under "## Quick start"')
-  const commands = section.slice(sh + 1, section.indexOf("```", sh)).map((line) => line.split(" "))
+  const fences = section.flatMap((line, index) => (index < open && /^```sh\b/.test(line) ? [index] : []))
+  assert(fences.length > 0, 'README.md has no ```sh fence before the code under "## Quick start"')
+  const commands = fences.flatMap((sh) =>
+    section.slice(sh + 1, section.indexOf("```", sh)).map((line) => line.split(" "))
+  )
   return { code, message, commands, withUrl: (url) => code.replace(urls[0], url) }
 }
 

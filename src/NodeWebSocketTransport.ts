@@ -22,8 +22,8 @@ export const make = (options: Options = {}): WebSocketTransport => internal.make
  * Provides the transport.
  *
  * **Details** Connecting fails with a `TransportError` whose `cause` tells name, code and message of what went
- * wrong, without a header value and without user info or query string of a URL. A bad certificate or key among
- * the options shows at the first connect, as `"Tls"`; a bad `proxy`, as `"Setup"`.
+ * wrong, without a header value and without user info or query string of a URL. Bad options show at
+ * the first connect: a certificate or key as `"Tls"`, anything else, including an option that does not exist, as `"Setup"`.
  *
  * @example
  * ```ts

@@ -176,7 +176,10 @@ class ResourcePoolImpl<A, E>
         )
       )
     )
-    if (slot.state === "creating") this.creations.set(slot, fiber)
+    if (slot.state !== "creating") return
+    this.creations.set(slot, fiber)
+    // It may have closed the pool while this very fiber was being started.
+    if (this.pool.state !== "open") interrupt(fiber)
   }
 
   abort(slot: Place<A, E>): void {

@@ -1,5 +1,5 @@
 import { callback } from "#dialect"
-import * as Effect from "#effect/Effect"
+import type * as Effect from "#effect/Effect"
 import type { AnySpan } from "#effect/Tracer"
 import type { CloseReason } from "../values/events.js"
 import { Place } from "./list.js"
@@ -161,11 +161,6 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
     if (this.outcome === undefined) this.resume = resume
     else resume(this.outcome)
   })
-
-  grant(slot: Slot<A, E>): void {
-    this.granted = slot
-    this.settle(Effect.succeed(slot))
-  }
 
   settle(outcome: Outcome<A, E>): void {
     this.done = true

@@ -1,32 +1,27 @@
+import * as Effect from "#effect/Effect"
 import type { CloseReason } from "../values/events.js"
+import { Books } from "./books.js"
 import type { Driver, Limits } from "./driver.js"
+import { Idling } from "./idling.js"
 import { WaitingLine } from "./line.js"
 import { List, unlink } from "./list.js"
+import { type Order, Outbox } from "./outbox.js"
 import { Shelf } from "./shelf.js"
-import { type Outcome, type Request, Slot, type SlotEvent, type SlotState, transitions, Waiter } from "./slot.js"
-import { makeTimer, type Timer, type Timers } from "./timers.js"
-import { firstPause, longestPause, Upkeep } from "./upkeep.js"
+import { type Outcome, type Request, Slot, transitions, Waiter } from "./slot.js"
+import type { Timers } from "./timers.js"
+import { longestPause, Upkeep } from "./upkeep.js"
 
 /**
  * The core: slots, the line of waiters, and who gets what. It is synchronous throughout: effects wrap it.
- * Whatever happens ends in `serve`, which hands out what is free and starts what is missing, so that a
- * waiter waits only while nothing could serve it.
+ *
+ * A transition only changes state; what follows from it goes into an outbox, and is carried out when the transition is
+ * over. Whatever happens ends in `serve`, which hands out what is free and orders what is missing, so that a waiter waits
+ * only while nothing could serve it.
  */
 export class SlotPool<A, E> {
   state: "open" | "closing" = "open"
   min: number
   max: number
-  /** Every slot that is not gone. */
-  readonly slots = new Set<Slot<A, E>>()
-  readonly count: { [S in SlotState]: number } = {
-    creating: 0,
-    idle: 0,
-    checking: 0,
-    leased: 0,
-    releasing: 0,
-    closing: 0,
-    gone: 0
-  }
   /** Waiters, in line or waiting for a slot that is held for them. */
   waiting = 0
 
@@ -36,16 +31,14 @@ export class SlotPool<A, E> {
   private readonly releasing = new List<Slot<A, E>>()
   /** Those that are checked for nobody, and may well be dead: who needs a place takes theirs. */
   private readonly suspects = new List<Slot<A, E>>()
-  /** Creations that are held for nobody. */
-  private shared = 0
-  /** Slots that are idle, checked or leased, and not doomed; and the leases on them. */
-  private sound = 0
-  private lent = 0
+  private readonly books: Books<A, E>
+  private readonly outbox = new Outbox<A, E>()
   private turns = 0
-  private serving = false
-  private again = false
+  /** Whether something has happened since it was last looked at who can be served. */
+  private isDue = false
+  private isWorking = false
   private readonly upkeep: Upkeep
-  private readonly idleTimer: Timer
+  private readonly idling: Idling<A, E>
   private readonly expire = (slot: Slot<A, E>): void => this.doom(slot, "Expired")
   private readonly overdue = (waiter: Waiter<A, E>): void => {
     this.fail(waiter, this.driver.timedOut(waiter))
@@ -64,8 +57,31 @@ export class SlotPool<A, E> {
       () => driver.random(),
       () => this.serve()
     )
-    this.idleTimer = makeTimer(() => this.closeIdle())
+    this.books = new Books(driver.moved && ((from, to) => driver.moved?.(from, to)))
+    this.idling = new Idling(
+      this.shelf,
+      timers,
+      limits.idleTimeout,
+      () => this.kept > this.min && (this.wanted < 0 || "Later"),
+      (slot) => {
+        this.close(slot, "Idle")
+        this.work()
+      }
+    )
     this.line = new WaitingLine(timers, this.overdue)
+  }
+
+  get slots(): ReadonlySet<Slot<A, E>> {
+    return this.books.slots
+  }
+
+  get count(): Books<A, E>["count"] {
+    return this.books.count
+  }
+
+  /** Slots with an item that counts towards `min`. */
+  get kept(): number {
+    return this.books.kept
   }
 
   // Leases
@@ -74,9 +90,13 @@ export class SlotPool<A, E> {
   tryLease(now: number = this.timers.now()): Slot<A, E> | undefined {
     if (this.line.length > 0 || this.state !== "open") return undefined
     const slot = this.pick()
-    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot, now))) return undefined
+    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot, now))) {
+      this.work()
+      return undefined
+    }
     this.lease(slot)
     if (this.limits.targetUtilization < 1) this.serve()
+    else this.work()
     return slot
   }
 
@@ -88,8 +108,7 @@ export class SlotPool<A, E> {
       return
     }
     unlink(slot)
-    slot.leases -= 1
-    if (slot.doom === undefined) this.lent -= 1
+    this.books.lend(slot, slot.leases - 1)
     if (slot.leases > 0) {
       if (slot.doom !== undefined) return
       this.shelf.putInUse(slot)
@@ -99,12 +118,11 @@ export class SlotPool<A, E> {
     const verdict = this.verdict(slot, refused)
     if (verdict === "Reuse") this.offer(slot, "release", now)
     else if (verdict === "Settle") {
-      this.tally(slot, -1)
-      this.move(slot, "settle")
+      this.books.move(slot, "settle")
       this.releasing.push(slot)
-      this.driver.settle(slot)
+      this.outbox.put({ _tag: "Settle", slot })
     } else this.close(slot, verdict)
-    if (this.state !== "open" && this.count.leased === 0) this.driver.vacated()
+    if (this.state !== "open" && this.count.leased === 0) this.outbox.put({ _tag: "Vacate" })
     this.serve()
   }
 
@@ -143,11 +161,8 @@ export class SlotPool<A, E> {
   private lease(slot: Slot<A, E>): void {
     unlink(slot)
     // A slot that was checked is leased already, to the waiter that it was checked for.
-    if (slot.state !== "checking") {
-      slot.leases += 1
-      this.lent += 1
-    }
-    if (slot.state !== "leased") this.move(slot, "lease")
+    if (slot.state !== "checking") this.books.lend(slot, slot.leases + 1)
+    if (slot.state !== "leased") this.books.move(slot, "lease")
     slot.uses += 1
     if (slot.leases < this.limits.concurrency) this.shelf.putInUse(slot)
   }
@@ -169,19 +184,12 @@ export class SlotPool<A, E> {
     this.serve()
     // Who had a turn already has been let in before.
     const isNew = before === undefined && waiter.list !== undefined
-    const surplus = this.line.length - this.shared * this.limits.concurrency - this.limits.maxWaiters
-    if (isNew && surplus > 0 && surplus > this.departing) this.fail(waiter, this.driver.tooManyWaiters())
-    return waiter
-  }
-
-  /** Places that come free without the end of a lease, and for which nobody in particular waits. */
-  private get departing(): number {
-    if (this.count.closing + this.count.checking === 0) return 0
-    let places = 0
-    for (const { heldFor, state } of this.slots) {
-      if (heldFor === undefined && (state === "closing" || state === "checking")) places += 1
+    const surplus = this.line.length - this.books.shared * this.limits.concurrency - this.limits.maxWaiters
+    if (isNew && surplus > 0 && surplus > this.books.departing(this.max)) {
+      this.fail(waiter, this.driver.tooManyWaiters())
+      this.work()
     }
-    return places
+    return waiter
   }
 
   /** Fails those who wait for what the driver now knows not to come in time. */
@@ -216,20 +224,23 @@ export class SlotPool<A, E> {
     if (waiter.creation !== undefined) waiter.creation.starter = undefined
     if (waiter.held !== undefined) {
       waiter.held.heldFor = undefined
-      if (waiter.held.state === "creating") this.shared += 1
+      if (waiter.held.state === "creating") this.books.shared += 1
     }
     waiter.creation = waiter.held = undefined
   }
 
   private fail(waiter: Waiter<A, E>, outcome: Outcome<A, E>): void {
     this.leave(waiter)
-    waiter.settle(outcome)
+    waiter.done = true
+    this.outbox.put({ _tag: "Wake", waiter, outcome })
   }
 
   private grant(waiter: Waiter<A, E>, slot: Slot<A, E>): void {
     this.leave(waiter)
     this.lease(slot)
-    waiter.grant(slot)
+    waiter.done = true
+    waiter.granted = slot
+    this.outbox.put({ _tag: "Wake", waiter, outcome: Effect.succeed(slot) })
   }
 
   /** Takes a waiter out of line, to wait for this very slot, or for the place that it leaves. */
@@ -245,22 +256,57 @@ export class SlotPool<A, E> {
 
   // Serving
 
-  /** Hands out what is free, then starts what is missing. */
+  /** Looks who can be served, once the transition is over. */
   private serve(): void {
-    // Items may be made, and finalised, synchronously: what they bring about is served in another round.
-    this.again = true
-    if (this.serving) return
-    this.serving = true
+    this.isDue = true
+    this.work()
+  }
+
+  /** Carries out what has been ordered, and serves, until there is nothing left to do. Nothing calls it in a transition. */
+  private work(): void {
+    if (this.isWorking || !(this.isDue || !this.outbox.isEmpty)) return
+    this.isWorking = true
     try {
-      while (this.again) {
-        this.again = false
-        if (this.state !== "open") break
-        this.handOut()
-        this.createMissing()
-        this.evictSuspects()
+      while (this.isDue || !this.outbox.isEmpty) {
+        // What was made, or has failed, at once is handed out before more is made: it changes what is missing, and for whom.
+        const order = this.outbox.take()
+        if (order !== undefined) this.carryOut(order)
+        else {
+          this.isDue = false
+          if (this.state !== "open") continue
+          this.handOut()
+          this.isDue = this.createMissing()
+          this.evictSuspects()
+        }
       }
     } finally {
-      this.serving = false
+      this.isWorking = false
+    }
+  }
+
+  private carryOut(order: Order<A, E>): void {
+    const { driver } = this
+    switch (order._tag) {
+      case "Make":
+        driver.create(order.slot)
+        break
+      case "Abort":
+        driver.abort(order.slot)
+        break
+      case "Check":
+        driver.check(order.slot)
+        break
+      case "Settle":
+        driver.settle(order.slot)
+        break
+      case "Close":
+        driver.destroy(order.slot, order.reason)
+        break
+      case "Wake":
+        order.waiter.settle(order.outcome)
+        break
+      case "Vacate":
+        driver.vacated()
     }
   }
 
@@ -286,28 +332,28 @@ export class SlotPool<A, E> {
     }
   }
 
-  private createMissing(): void {
-    // What was made, or has failed, at once is handed out first: it changes what is missing, and for whom.
-    while (this.slots.size < this.max && !this.again) {
-      const wanted = this.wanted > 0
-      const bare = wanted ? this.line.firstBare : undefined
-      const own = this.line.firstOwn
-      if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
-      else if (own !== undefined) this.create(false, undefined, own)
-      else if (!wanted && this.kept + this.count.creating >= this.min) {
-        this.upkeep.satisfied()
-        return
-      } else if (this.upkeep.mayStart()) this.create(true)
-      else return
-    }
+  /** Orders one item, if one is missing, and says whether it has. */
+  private createMissing(): boolean {
+    if (this.slots.size >= this.max) return false
+    const isWanted = this.wanted > 0
+    const bare = isWanted ? this.line.firstBare : undefined
+    const own = this.line.firstOwn
+    if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)
+    else if (own !== undefined) this.create(false, undefined, own)
+    else if (!isWanted && this.kept + this.count.creating >= this.min) {
+      this.upkeep.satisfied()
+      return false
+    } else if (this.upkeep.mayStart()) this.create(true)
+    else return false
+    return true
   }
 
   /** Who waits at the limit gets the place of one that may be dead, unless another place is about to come free. */
   private evictSuspects(): void {
     if (this.suspects.length === 0) return
-    let free = this.departing - this.suspects.length
+    let free = this.books.departing(this.max) - this.suspects.length
     for (let { first } = this.suspects; first !== undefined; { first } = this.suspects) {
-      if (this.slots.size < this.max || this.again || this.wanted <= free) return
+      if (this.slots.size < this.max || this.wanted <= free) return
       free += 1
       this.evict(first)
     }
@@ -324,44 +370,36 @@ export class SlotPool<A, E> {
 
   /** How many creations the leases, and those in line for one, call for. */
   private get wanted(): number {
-    const usage = this.line.lengthOfAny + this.lent
-    return Math.ceil(usage / this.limits.targetUtilization / this.limits.concurrency) - this.sound - this.shared
-  }
-
-  /** Slots with an item that counts towards `min`. */
-  get kept(): number {
-    return this.sound + this.releasing.length
+    const { lent, shared, sound } = this.books
+    const usage = this.line.lengthOfAny + lent
+    return Math.ceil(usage / this.limits.targetUtilization / this.limits.concurrency) - sound - shared
   }
 
   private create(background: boolean, starter?: Waiter<A, E>, heldFor?: Waiter<A, E>): void {
     const slot = new Slot<A, E>(background, this.expire)
-    this.slots.add(slot)
-    this.count.creating += 1
-    this.driver.moved?.(undefined, "creating")
+    this.books.open(slot)
     if (starter !== undefined) {
       this.line.started(starter)
       starter.creation = slot
       slot.starter = starter
     }
-    if (heldFor === undefined) this.shared += 1
+    if (heldFor === undefined) this.books.shared += 1
     else this.hold(slot, heldFor)
-    this.driver.create(slot)
+    this.outbox.put({ _tag: "Make", slot })
   }
 
   private check(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
     waiter.checked = true
     this.hold(slot, waiter)
     this.checkOut(slot)
-    this.driver.check(slot)
+    this.outbox.put({ _tag: "Check", slot })
   }
 
   /** Takes an idle item out of circulation, to be checked. */
   checkOut(slot: Slot<A, E>): void {
-    this.tally(slot, -1)
     unlink(slot)
-    slot.leases = 1
-    this.move(slot, "check")
-    this.tally(slot, 1)
+    this.books.lend(slot, 1)
+    this.books.move(slot, "check")
   }
 
   /** Takes an idle item out of circulation that may be dead, to be checked for nobody. */
@@ -389,14 +427,14 @@ export class SlotPool<A, E> {
     const first = this.line.first
     const waiter = slot.heldFor ?? (isOver && first?.request.fresh === false ? first : undefined)
     if (slot.state === "idle" && waiter !== undefined) this.grant(waiter, slot)
+    else if (slot.state === "closing" && this.slots.size < this.max) this.unhold(slot)
     this.serve()
   }
 
   /** `isGone` says that nothing is left to finalise; else `closed` tells. */
   failed(slot: Slot<A, E>, outcome: Outcome<A, E>, isGone = true): void {
     this.uncreate(slot)
-    this.move(slot, isGone ? "failed" : "close")
-    if (isGone) this.slots.delete(slot)
+    this.books.move(slot, isGone ? "failed" : "close")
     const waiter = slot.starter ?? slot.heldFor
     if (waiter !== undefined) this.fail(waiter, outcome)
     if (slot.background && this.state === "open") this.upkeep.failed()
@@ -404,7 +442,7 @@ export class SlotPool<A, E> {
   }
 
   private uncreate(slot: Slot<A, E>): void {
-    if (slot.heldFor === undefined) this.shared -= 1
+    if (slot.heldFor === undefined) this.books.shared -= 1
   }
 
   checked(slot: Slot<A, E>, isHealthy: boolean): void {
@@ -413,15 +451,20 @@ export class SlotPool<A, E> {
     const reason = this.unfit(slot) ?? (!isHealthy ? "Unhealthy" : this.driver.isUsable(slot) ? undefined : "Remote")
     if (reason !== undefined) {
       this.close(slot, reason)
-      // Below the limit its waiter gets another one without waiting for the end of this one.
-      const waiter = slot.heldFor
-      if (waiter !== undefined && this.slots.size < this.max) {
-        slot.heldFor = waiter.held = undefined
-        this.create(false, undefined, waiter)
-      }
+      // At the limit its waiter gets whatever comes free first, unless what was as silent may be as dead.
+      if (this.slots.size < this.max || reason !== "Unhealthy") this.unhold(slot)
     } else if (slot.heldFor !== undefined) this.grant(slot.heldFor, slot)
     else this.offer(slot, "checked")
     this.serve()
+  }
+
+  /** Who waits for a slot that closes gets another one, below the limit at once, without waiting for its end. */
+  private unhold(slot: Slot<A, E>): void {
+    const waiter = slot.heldFor
+    if (waiter === undefined) return
+    slot.heldFor = waiter.held = undefined
+    if (this.slots.size < this.max) this.create(false, undefined, waiter)
+    else this.line.enter(waiter)
   }
 
   settled(slot: Slot<A, E>): void {
@@ -445,9 +488,8 @@ export class SlotPool<A, E> {
           this.close(slot, reason)
           break
         }
-        this.tally(slot, -1)
         unlink(slot)
-        slot.doom = reason
+        this.books.doom(slot, reason)
         this.loses(slot, reason)
         break
       case "closing":
@@ -479,7 +521,7 @@ export class SlotPool<A, E> {
       if (victim === undefined) break
       this.evict(victim)
     }
-    this.armIdle(this.timers.now() + this.limits.idleTimeout)
+    this.idling.arm(this.timers.now())
     this.serve()
   }
 
@@ -493,17 +535,18 @@ export class SlotPool<A, E> {
     if (this.state !== "open") return
     this.state = "closing"
     this.upkeep.stop()
-    this.timers.clear(this.idleTimer)
+    this.idling.stop()
     for (let waiter = this.line.first; waiter !== undefined; waiter = this.line.first) {
       this.fail(waiter, this.driver.poolClosed())
     }
     this.line.stop()
     for (const slot of Array.from(this.slots)) {
       if (slot.heldFor !== undefined) this.fail(slot.heldFor, this.driver.poolClosed())
-      if (slot.state === "creating") this.driver.abort(slot)
+      if (slot.state === "creating") this.outbox.put({ _tag: "Abort", slot })
       else if (slot.state !== "leased" && slot.state !== "closing") this.close(slot, "Shutdown")
     }
-    this.driver.vacated()
+    this.outbox.put({ _tag: "Vacate" })
+    this.work()
   }
 
   /** Closes what is still leased. */
@@ -511,30 +554,8 @@ export class SlotPool<A, E> {
     for (const slot of Array.from(this.slots)) {
       if (slot.state === "leased") this.close(slot, "Shutdown")
     }
-    this.driver.vacated()
-  }
-
-  private closeIdle(): void {
-    for (;;) {
-      const { oldest } = this.shelf
-      if (oldest === undefined || this.kept <= this.min) return
-      const due = oldest.idleSince + this.limits.idleTimeout
-      if (due > this.timers.now()) {
-        this.timers.set(this.idleTimer, due)
-        return
-      }
-      if (this.wanted >= 0) {
-        // For `targetUtilization` it would be made again at once: it is looked at again later.
-        this.timers.set(this.idleTimer, this.timers.now() + Math.max(this.limits.idleTimeout, firstPause))
-        return
-      }
-      this.close(oldest, "Idle")
-    }
-  }
-
-  /** An armed timer is due no later than anything idle: it looks again when it is. */
-  private armIdle(due: number): void {
-    if (this.idleTimer.position === -1 || due < this.idleTimer.due) this.timers.set(this.idleTimer, due)
+    this.outbox.put({ _tag: "Vacate" })
+    this.work()
   }
 
   // Changes of state
@@ -544,11 +565,9 @@ export class SlotPool<A, E> {
     event: "created" | "checked" | "release" | "settled",
     now: number = this.timers.now()
   ): void {
-    this.tally(slot, -1)
     unlink(slot)
-    slot.leases = 0
-    this.move(slot, event)
-    this.tally(slot, 1)
+    this.books.lend(slot, 0)
+    this.books.move(slot, event)
     const reason = this.unfit(slot)
     if (reason !== undefined) {
       this.close(slot, reason)
@@ -557,24 +576,21 @@ export class SlotPool<A, E> {
     if (event === "checked") this.shelf.putBack(slot)
     else this.shelf.putIdle(slot, now)
     // One that is kept for `min` may have been idle for longer than this one.
-    if (this.kept > this.min) this.armIdle((this.shelf.oldest ?? slot).idleSince + this.limits.idleTimeout)
+    if (this.kept > this.min) this.idling.arm((this.shelf.oldest ?? slot).idleSince)
   }
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {
-    this.tally(slot, -1)
     unlink(slot)
     this.timers.clear(slot)
-    this.move(slot, "close")
+    this.books.move(slot, "close")
     this.loses(slot, reason)
-    this.driver.destroy(slot, reason)
+    this.outbox.put({ _tag: "Close", slot, reason })
   }
 
   private remove(slot: Slot<A, E>, event: "lost" | "closed"): void {
-    this.tally(slot, -1)
     unlink(slot)
     this.timers.clear(slot)
-    this.move(slot, event)
-    this.slots.delete(slot)
+    this.books.move(slot, event)
     if (event === "lost" && slot.doom === undefined) this.loses(slot, "Remote")
     const waiter = slot.heldFor
     if (waiter === undefined) return
@@ -589,8 +605,8 @@ export class SlotPool<A, E> {
   }
 
   private afterwards(): void {
-    if (this.state === "open") this.serve()
-    else if (this.slots.size === 0) this.driver.vacated()
+    if (this.state !== "open" && this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })
+    this.serve()
   }
 
   /** A slot no longer counts towards `min`. */
@@ -600,31 +616,6 @@ export class SlotPool<A, E> {
     const now = this.timers.now()
     const lasted = slot.state === "creating" ? 0 : now - slot.createdAt
     if (this.limits.isRenewal(reason, lasted)) this.upkeep.renewed()
-    else this.upkeep.lost(now, lasted, (since) => this.hasLasting(since, now))
-  }
-
-  /** Whether an item that was made since then has lasted for as long as the longest pause. */
-  private hasLasting(since: number, now: number): boolean {
-    for (const { createdAt, state } of this.slots) {
-      if (state !== "creating" && createdAt >= since && now - createdAt >= longestPause) return true
-    }
-    return false
-  }
-
-  private move(slot: Slot<A, E>, event: SlotEvent): void {
-    const next = transitions[slot.state][event]
-    if (next === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
-    this.count[slot.state] -= 1
-    this.count[next] += 1
-    this.driver.moved?.(slot.state, next)
-    slot.state = next
-  }
-
-  private tally(slot: Slot<A, E>, sign: 1 | -1): void {
-    if (slot.doom !== undefined) return
-    if (slot.state === "leased" || slot.state === "idle" || slot.state === "checking") {
-      this.sound += sign
-      this.lent += sign * slot.leases
-    }
+    else this.upkeep.lost(now, lasted, (since) => this.books.hasLasting(since, longestPause, now))
   }
 }

@@ -108,7 +108,7 @@ export class Leaks {
     const held = Duration.millis(now - since)
     const message =
       `Connection ${connectionId} has been leased for ${Duration.format(held)}, longer than leakThreshold: ` +
-      "was it given back?"
+      "it has not been given back yet"
     // An error that fails inside of a span is printed with the places where that span and those above it were made.
     const error = new Error(text)
     error.stack = site === undefined ? `Error: ${text}` : framesOf(site)

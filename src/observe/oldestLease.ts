@@ -5,7 +5,10 @@ import type { Slot } from "../core/slot.js"
 import type { OldestLease } from "../values/stats.js"
 
 /** Who holds a connection for longest. It is looked for only when somebody asks. */
-export const oldestLeaseOf = (slots: Iterable<Slot<Link, unknown>>, now: number): OldestLease | undefined => {
+export const oldestLeaseOf = (
+  slots: Iterable<Pick<Slot<Link, never>, "item" | "state">>,
+  now: number
+): OldestLease | undefined => {
   let oldest: Holder | undefined
   let connectionId = ""
   let quietSince = 0

@@ -1,6 +1,7 @@
 import * as Predicate from "#effect/Predicate"
 import * as Redacted from "#effect/Redacted"
 import { kindOf } from "../values/show.js"
+import { adviceOn } from "./url.js"
 
 /** Header fields that cannot be sent: what is wrong with each of them. It has their names, never their values. */
 export class BadHeaders {
@@ -29,7 +30,12 @@ const isOwn = (name: string): boolean =>
 
 /** The header fields as the transport wants them. */
 export const decodeHeaders = (input: unknown): Record<string, string> | BadHeaders => {
-  if (!Predicate.isObject(input) || Symbol.iterator in input || Redacted.isRedacted(input)) {
+  if (
+    !Predicate.isRecord(input) ||
+    Predicate.isPromiseLike(input) ||
+    Symbol.iterator in input ||
+    Redacted.isRedacted(input)
+  ) {
     return new BadHeaders([`Expected a record of header fields, got ${kindOf(input)}${hint(input)}`], false)
   }
   const headers: Record<string, string> = {}
@@ -56,7 +62,7 @@ const hint = (input: unknown): string =>
     ? ": redact the values one by one"
     : Predicate.isIterable(input) && typeof input !== "string"
       ? ": use Object.fromEntries"
-      : ""
+      : adviceOn(input)
 
 /** What is wrong with a name, whatever its value. */
 const problemOf = (name: string): string | undefined => {

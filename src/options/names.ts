@@ -1,3 +1,5 @@
+import { nearest } from "../values/nearest.js"
+import { transportOptions } from "../values/transportOptions.js"
 import type { DrainOptions, Options } from "./options.js"
 import type { Problems } from "./problems.js"
 
@@ -61,6 +63,8 @@ const elsewhere: ReadonlyMap<string, string> = new Map([
   ["warmupconnections", "minConnections"]
 ])
 
+const ofTransport: ReadonlyArray<string> = transportOptions
+
 /** Notes the options that do not exist. One that is undefined is as one not given. */
 export const rejectUnknown = (
   problems: Problems,
@@ -68,44 +72,19 @@ export const rejectUnknown = (
   known: ReadonlyArray<string>,
   path: ReadonlyArray<string> = []
 ): void => {
+  let areListed = false
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || known.includes(name)) continue
-    const like = nearest(name, known)
-    const advice = like === undefined ? `there are only ${known.join(", ")}` : `did you mean ${JSON.stringify(like)}?`
-    problems.add([...path, name], `Unknown option ${JSON.stringify(name)}: ${advice}`)
+    const like = nearest(name, known, elsewhere)
+    const advice: string =
+      known === optionNames && ofTransport.includes(name)
+        ? ": it is an option of the transport, as in NodeWebSocketTransport.layer"
+        : like !== undefined
+          ? `: did you mean ${JSON.stringify(like)}?`
+          : areListed
+            ? ""
+            : `: there are only ${known.join(", ")}`
+    areListed ||= advice.startsWith(": there are only")
+    problems.add([...path, name], `Unknown option ${JSON.stringify(name)}${advice}`)
   }
-}
-
-const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
-  const plain = plainly(name)
-  const translated = elsewhere.get(plain)
-  if (translated !== undefined && known.includes(translated)) return translated
-  let best: string | undefined
-  // Half of the letters: farther away, everything is like anything.
-  let least = plain.length / 2
-  for (const candidate of known) {
-    const distance = distanceOf(plain, plainly(candidate))
-    if (distance < least || (distance === least && best === undefined)) {
-      best = candidate
-      least = distance
-    }
-  }
-  return best
-}
-
-/** `max_connections` is `maxConnections`, too. */
-const plainly = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "")
-
-/** How many letters have to be put in, left out or replaced (Levenshtein). */
-const distanceOf = (from: string, to: string): number => {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[to.length]!
 }

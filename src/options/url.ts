@@ -1,4 +1,7 @@
+import * as Predicate from "#effect/Predicate"
 import * as Redacted from "#effect/Redacted"
+import { kindOf } from "../values/show.js"
+import { withoutScheme } from "../values/withoutScheme.js"
 
 /** How a URL may be given. */
 export type UrlInput = string | URL | Redacted.Redacted<string>
@@ -14,11 +17,16 @@ export const parse = (input: unknown): URL | string => {
     const [, shown, path] = hostAndPort
     return `${expected}, got one without a scheme: did you mean ws://${shown}${path === undefined ? "" : "/…"}?`
   }
+  // A URL may be of another realm, or of a library.
+  const text: unknown = Predicate.hasProperty(value, "href") ? value.href : value
+  if (typeof text !== "string") return `${expected}, got ${kindOf(value)}${adviceOn(value)}`
   let url: URL
   try {
-    url = new URL(value instanceof URL ? value.href : String(value))
+    url = new URL(text)
   } catch {
-    return `${expected}, got a text that is no URL`
+    return isWebSocket.test(text)
+      ? `${expected}, got one that cannot be parsed: look at its host and port`
+      : `${expected}, got a text that cannot be parsed as a URL`
   }
   if (url.protocol === "http:" || url.protocol === "https:") {
     return `${expected}, got one that begins with ${url.protocol}; use ${url.protocol === "http:" ? "ws:" : "wss:"} instead`
@@ -29,12 +37,16 @@ export const parse = (input: unknown): URL | string => {
   return url.hash === "" ? url : "Expected a URL without a fragment (#…)"
 }
 
-/**
- * What is clearly a host, and no secret: `localhost`, or a name with dots or an address, with a port. Without a port it
- * may be a token, without dots a user name and a password.
- */
-const withoutScheme =
-  /^\s*(localhost(?::\d{1,5})?|(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|\[[0-9a-f:.]+\]):\d{1,5})(\/[^?#@]*)?\s*$/i
+const isWebSocket = /^\s*wss?:/i
+
+/** What a promise needs; nobody else looks at it, and if it rejects, that must not end the program. */
+export const adviceOn = (input: unknown): string => {
+  if (!Predicate.isPromiseLike(input)) return ""
+  input.then(ignore, ignore)
+  return ": wrap it in Effect.promise"
+}
+
+const ignore = (): void => {}
 
 /** A URL without user info, query string and fragment: what may be shown. */
 export const redact = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`

@@ -122,7 +122,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this,
       timers
     )
-    const warn = (message: string, cause: Cause.Cause<unknown>): void => this.warn(message, cause)
+    const warn = (message: string, cause?: Cause.Cause<unknown>): void => this.warn(message, cause)
     const hooks = new Hooks(fork, timers, warn)
     this.tasks = new Tasks(fork)
     this.settling = new Settling(settings, this.pool, timers, journal, this.tasks, hooks, warn)

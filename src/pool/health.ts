@@ -65,11 +65,13 @@ export class Health {
     this.tasks.run(slot, this.hooks.run("healthCheck", link, healthCheck, limit), (exit) => {
       this.suspects.delete(link)
       const isHealthy = this.hooks.isHealthy("healthCheck", exit)
-      if (!isHealthy && link.end === undefined) this.journal.totals.healthCheckFailures += 1
+      // One that has ended meanwhile is not unhealthy, but lost.
+      const isDead = !isHealthy && link.end === undefined
+      if (isDead) this.journal.totals.healthCheckFailures += 1
       if (link.leases > 0 && !link.drop((message) => this.settling.mayDrop(message))) this.pool.doom(slot, "Dirty")
       link.wasChecked()
       this.pool.checked(slot, isHealthy)
-      if (!isHealthy) this.suspectSilent()
+      if (isDead) this.suspectSilent()
     })
   }
 

@@ -23,16 +23,21 @@ export const call = (name: HookName, hook: Hook, lease: Lease): Effect.Effect<un
   Effect.suspend(() => {
     const result: unknown = hook(lease)
     if (Effect.isEffect(result)) return result as Effect.Effect<unknown, unknown, Scope.Scope>
-    const isPromise = Predicate.isPromiseLike(result)
-    // Nobody looks at it: if it rejects, that must not end the program.
-    if (isPromise) result.then(ignore, ignore)
-    const given = isPromise
-      ? "a promise: wrap it in Effect.tryPromise"
-      : Array.isArray(result)
-        ? "an array"
-        : typeof result
-    return Effect.fail(new BadHook(`${name} has to return an Effect, and returned ${given}`))
+    return Effect.fail(new BadHook(noEffect(name, result)))
   })
+
+/** What to say of a function that has returned something else than an Effect. */
+export const noEffect = (name: string, result: unknown): string => {
+  const isPromise = Predicate.isPromiseLike(result)
+  // Nobody looks at it: if it rejects, that must not end the program.
+  if (isPromise) result.then(ignore, ignore)
+  const given = isPromise
+    ? "a promise: wrap it in Effect.tryPromise"
+    : Array.isArray(result)
+      ? "an array"
+      : typeof result
+  return `${name} has to return an Effect, and returned ${given}`
+}
 
 /** Runs the hooks that look after a connection between two leases. */
 export class Hooks {

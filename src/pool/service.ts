@@ -26,7 +26,9 @@ import type { PoolEvent } from "../values/events.js"
 import type { PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
+import { noEffect } from "./hooks.js"
 import type { Place } from "./tasks.js"
+import { Verdict } from "./verdict.js"
 
 type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 
@@ -56,6 +58,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Those that have called `close`: they may wait for it themselves. */
   private readonly closers = new WeakSet<Fiber.Fiber<unknown, unknown>>()
   private isClosed = false
+  private readonly discards: Verdict<Exit.Exit<unknown, unknown>>
 
   constructor(
     private readonly settings: Settings,
@@ -79,6 +82,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
+    this.discards = new Verdict(
+      settings.discardOn,
+      "discardOn",
+      true,
+      "the connection is discarded",
+      (message, cause) => this.connections.warn(message, cause)
+    )
     this.journal.leaks?.watch(this)
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
@@ -175,7 +185,9 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     }
     return Effect.matchCauseEffect(restore(body), {
       onFailure: (cause) => {
-        const exit = Exit.failCause(cause)
+        const exit = Exit.failCause(
+          Effect.isEffect(body) ? cause : Cause.die(new TypeError(noEffect("The f of use(f)", body)))
+        )
         this.end(slot, lease, exit)
         return exit
       },
@@ -231,17 +243,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal.released(link, now - lease.since)
     link.leasedUntil = now
     link.endLease()
-    link.isUnfit = lease.isDiscarded || this.discards(exit)
+    link.isUnfit = lease.isDiscarded || this.discards.on(exit)
     this.pool.release(slot, false, now)
-  }
-
-  private discards(exit: Exit.Exit<unknown, unknown>): boolean {
-    try {
-      return this.settings.discardOn(exit)
-    } catch (error) {
-      this.connections.warn("discardOn has thrown; the connection is discarded", Cause.die(error))
-      return true
-    }
   }
 
   // What it tells
@@ -360,8 +363,9 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private leave(turns: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (turns > 0 && this.connections.hasSockets) {
-        // Those of the pool's own clock come first: in a world that is simulated there are no others.
-        return Effect.andThen(turns > lastTurns / 2 ? turnOfTheLoop : realTurnOfTheLoop, this.leave(turns - 1))
+        // A clock that a test drives stands still: whoever advances it waits for a few turns only.
+        const turn = turns % turnsPerRealTurn === 0 ? realTurnOfTheLoop : turnOfTheLoop
+        return Effect.andThen(turn, this.leave(turns - 1))
       }
       this.timers.stop()
       this.vacate()
@@ -377,7 +381,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 }
 
 /** Turns of the event loop that a socket may take to be gone once it is destroyed. */
-const lastTurns = 200
+const lastTurns = 110
+const turnsPerRealTurn = 50
 
 /** How to look into a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>

@@ -1,4 +1,4 @@
-import * as Cause from "#effect/Cause"
+import type * as Cause from "#effect/Cause"
 import { Draining } from "../connection/draining.js"
 import type { Link } from "../connection/link.js"
 import type { SlotPool } from "../core/slotPool.js"
@@ -10,9 +10,12 @@ import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import type { Hooks } from "./hooks.js"
 import type { Place, Tasks } from "./tasks.js"
+import { Verdict } from "./verdict.js"
 
 /** Makes connections fit for the next lease: `onRelease`, then what one lease has left unread. */
 export class Settling {
+  private readonly drops: Verdict<Message> | undefined
+
   constructor(
     private readonly settings: Settings,
     private readonly pool: SlotPool<Link, AcquireError>,
@@ -20,8 +23,13 @@ export class Settling {
     private readonly journal: Journal,
     private readonly tasks: Tasks,
     private readonly hooks: Hooks,
-    private readonly warn: (message: string, cause: Cause.Cause<unknown>) => void
-  ) {}
+    warn: (message: string, cause?: Cause.Cause<unknown>) => void
+  ) {
+    const condition = settings.drain?.condition
+    if (condition !== undefined) {
+      this.drops = new Verdict(condition, "drain.condition", false, "the connection is closed", warn)
+    }
+  }
 
   settle(slot: Place): void {
     const { onRelease } = this.settings
@@ -92,14 +100,7 @@ export class Settling {
   }
 
   mayDrop(message: Message): boolean {
-    const { drain } = this.settings
-    if (drain === undefined) return false
-    try {
-      return drain.condition(message)
-    } catch (error) {
-      this.warn("drain.condition has thrown; the connection is closed", Cause.die(error))
-      return false
-    }
+    return this.drops?.on(message) ?? false
   }
 
   onStray(link: Link, message: Message, bytes: number): void {

@@ -44,8 +44,10 @@ const oneLine = (text: string): string => {
 
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`
 
-const shown = (amount: Duration.Duration | number): string =>
-  Duration.isDuration(amount) ? Duration.format(amount) : String(amount)
+const shown = (amount: Duration.Duration | number): string => {
+  if (!Duration.isDuration(amount)) return String(amount)
+  return Duration.equals(amount, Duration.zero) ? "0ms" : Duration.format(amount)
+}
 
 // PoolExhaustedError
 
@@ -70,12 +72,12 @@ export const exhausted = (error: Exhausted): string => {
 
 const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): string => {
   const where = span === undefined ? "" : ` in span "${oneLine(span)}"`
-  return `The oldest lease, of ${connectionId}${where}, is held for ${shown(held)}, the last ${shown(quietFor)} without a message`
+  return `The oldest lease, of ${connectionId}${where}, has been held for ${shown(held)}, the last ${shown(quietFor)} without a message`
 }
 
 const adviceOnExhaustion = ({ oldestLease, stats }: Exhausted): string => {
   if (oldestLease !== undefined && Duration.isGreaterThanOrEqualTo(oldestLease.quietFor, longQuiet)) {
-    return "Look at what its holder waits for, and at the server; a timeout inside of the lease gives the connection back"
+    return "Look at what its holder waits for (another lease of this pool?), and at the server; a timeout inside of the lease gives the connection back"
   }
   return stats.busy === 0
     ? "Connections that drain stand in the way: shorten drain.quietPeriod, or raise maxConnections"
@@ -88,7 +90,10 @@ export const unavailable = (error: Unavailable): string => {
   const { attempts, pool, retryAfter, url } = error
   const after = attempts === 0 ? "" : ` after ${count(attempts, "attempt")}`
   const later = retryAfter === undefined ? "" : `. It asks not to be tried again for ${shown(retryAfter)}`
-  return `Pool "${pool}" could not connect to ${url}${after}: ${whatHappened(error)}${later}. ${adviceOnFailure(error)}`
+  const what = `${whatHappened(error)}${later}`
+  // A detail may end with a question.
+  const sentence = what.endsWith("?") ? what : `${what}.`
+  return `Pool "${pool}" could not connect to ${url}${after}: ${sentence} ${adviceOnFailure(error)}`
 }
 
 /** What happened, and what lies underneath, once. */
@@ -98,7 +103,9 @@ const whatHappened = ({ cause, reason, status, step }: Unavailable): string => {
   }
   const detail = oneLine(messageOf(cause))
   if (reason === "Timeout" && /^(connect|acquire)Timeout\b/.test(detail)) return detail
-  const what = step === undefined ? whatFailed[reason] : `${step} failed`
+  if (step === undefined && saysItAll.test(detail)) return detail
+  const what =
+    step !== undefined ? `${step} failed` : isOfProxy.test(detail) ? whatFailedAtProxy[reason] : whatFailed[reason]
   if (status === undefined) return `${what}${detail === "" ? "" : ` (${detail})`}`
   // Most transports repeat the status, and say nothing else.
   const isRepeated = new RegExp(`^[^\\d]*\\b${status}$`).test(detail)
@@ -110,32 +117,64 @@ const whatHappened = ({ cause, reason, status, step }: Unavailable): string => {
 const whatFailed: Record<ConnectFailureReason, string> = {
   Timeout: "it took longer than connectTimeout or acquireTimeout allows",
   Network: "the server could not be reached",
-  Tls: "no secure line could be made",
+  Tls: "the TLS connection failed",
   Handshake: "the server refused the WebSocket upgrade",
-  Setup: "url, headers or onConnect failed"
+  Setup: "the transport could not use what it was given"
+}
+
+/** A complaint of the transport about its options. */
+const saysItAll = /^the transport's options? /
+
+/** How the cause begins of what failed on the way to a proxy, or was refused by it. */
+const isOfProxy = /^proxy \S+:\d+: /
+
+const whatFailedAtProxy: Record<ConnectFailureReason, string> = {
+  ...whatFailed,
+  Timeout: "the proxy took longer than connectTimeout or acquireTimeout allows",
+  Network: "the proxy could not be reached, or hung up",
+  Tls: "the TLS connection to the proxy failed",
+  Handshake: "the proxy opened no tunnel to the server"
 }
 
 const adviceOnFailure = ({ cause, reason, status, step, url }: Unavailable): string => {
   const detail = messageOf(cause)
+  if (step === undefined && isOfProxy.test(detail)) return adviceOnProxy(reason, status, detail)
   switch (reason) {
     case "Timeout":
       if (isUnavailable(cause)) return adviceOnFailure(cause)
-      return "Does the server answer, and are url, headers and onConnect quick? Otherwise raise the timeout"
+      return "Does the server answer (and the proxy, if there is one), and are url, headers and onConnect quick? Otherwise raise the timeout"
     case "Network":
       return /ECONNRESET|hang up/.test(detail) && url.startsWith("ws:")
         ? "Is the server up, and is this a port for ws:, not for wss:?"
         : "Is the server up, and are host and port right?"
     case "Tls":
-      return /wrong version number|packet length too long/.test(detail)
+      return noTls.test(detail)
         ? "The port seems not to be one for TLS: use ws:, or another port"
         : "Look at the certificate, and at ca of the transport"
     case "Handshake":
       return status === undefined ? adviceOnNoUpgrade(url) : adviceOnStatus(status)
     case "Setup":
-      return step === "onConnect"
-        ? "Look at onConnect, and at what the server says to it"
-        : `Look at ${step ?? "url, headers and onConnect"}`
+      if (step === "onConnect") return "Look at onConnect, and at what the server says to it"
+      if (step !== undefined) return `Look at ${step}`
+      return saysItAll.test(detail)
+        ? "Look at the options of the transport, as in NodeWebSocketTransport.layer"
+        : "Look at url, headers and protocols, and at the options of the transport"
   }
+}
+
+const noTls = /wrong version number|packet length too long/
+
+const adviceOnProxy = (reason: ConnectFailureReason, status: number | undefined, detail: string): string => {
+  if (reason === "Tls") {
+    return noTls.test(detail)
+      ? "Give proxy a URL that begins with http:, or another port"
+      : "Look at the certificate of the proxy, and at ca of the transport"
+  }
+  if (status === 407) return "Look at the credentials in the URL of the proxy"
+  if (status === undefined) return "Is it an HTTP proxy, is it up, and are its host and port right?"
+  return status === 408 || status === 425 || status === 429 || status >= 500
+    ? "The proxy has too much to do, or cannot reach the server: are the server up, and its host and port right?"
+    : "Does the proxy allow tunnels to this server and port?"
 }
 
 const adviceOnNoUpgrade = (url: string): string =>
@@ -156,6 +195,11 @@ const isUnavailable = (cause: unknown): cause is Unavailable => Predicate.isTagg
 
 /** What a cause says of itself; one that says nothing has a name at least. */
 const messageOf = (cause: unknown): string => {
+  if (Predicate.isTagged(cause, "UnknownException") && Predicate.hasProperty(cause, "error")) {
+    // Effect.tryPromise and Effect.try wrap whatever was thrown, and say nothing of it.
+    const thrown = isSilent(cause) ? messageOf(cause.error) : ""
+    if (thrown !== "") return thrown
+  }
   if (typeof cause === "string") return cause
   if (Predicate.hasProperty(cause, "message") && typeof cause.message === "string" && cause.message !== "") {
     return cause.message
@@ -163,6 +207,10 @@ const messageOf = (cause: unknown): string => {
   if (Predicate.hasProperty(cause, "_tag") && typeof cause._tag === "string") return cause._tag
   return cause instanceof Error && cause.name !== "Error" ? cause.name : ""
 }
+
+/** Whoever has made it has given it no message of its own. */
+const isSilent = (cause: object): boolean =>
+  !Predicate.hasProperty(cause, "message") || /^An unknown error /.test(String(cause.message))
 
 // ConnectionClosedError
 

@@ -1,4 +1,5 @@
 import * as Effect from "#effect/Effect"
+import * as Predicate from "#effect/Predicate"
 
 /** On one line. Of an object only the keys: who has mistaken one option for another may have put a secret there. */
 export const show = (input: unknown): string => {
@@ -14,6 +15,7 @@ export const show = (input: unknown): string => {
 export const kindOf = (input: unknown): string => {
   if (input === undefined || input === null) return String(input)
   if (Effect.isEffect(input)) return "an Effect"
+  if (Predicate.isPromiseLike(input)) return "a promise"
   if (Array.isArray(input)) return "an array"
   if (input instanceof Map) return "a Map"
   return typeof input === "object" ? "an object" : `a ${typeof input}`

@@ -52,6 +52,27 @@ describe("get", () => {
   )
 })
 
+describe("close", () => {
+  // The creation that was being started had no fiber yet that could be interrupted.
+  it.effect("in the step that starts a creation for a get gives that creation up", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const closing: Array<Fiber.Fiber<void>> = []
+      const acquire = Effect.suspend(() => {
+        closing.push(Effect.runFork(Scope.close(scope, Exit.void)))
+        return Effect.never
+      })
+      const pool = yield* ResourcePool.makeWithTTL({ acquire, min: 0, max: 1, timeToLive: "1 hour" }).pipe(
+        Scope.provide(scope)
+      )
+      const error = yield* Effect.flip(Effect.scoped(ResourcePool.get(pool)))
+      assert.strictEqual(error._tag, "PoolClosedError")
+      yield* TestClock.adjust(0)
+      assert.isNotNull(closing[0]?.unsafePoll())
+    })
+  )
+})
+
 describe("invalidate", () => {
   // The second time took back what the first had said, so whoever had been granted the item still got it.
   for (const times of [1, 2, 3]) {

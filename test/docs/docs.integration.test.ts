@@ -5,6 +5,7 @@ import { resolve } from "node:path"
 import { PoolError, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
 import * as Cause from "#effect/Cause"
+import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
@@ -36,6 +37,7 @@ const steady = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:8080")
     .replace(/EPROTO .*(wrong version number)[^;]*;/, "EPROTO …:$1:…;")
+    .replace(/ \(defined at .*\)/, "")
     .replace(/; if the root CA is installed[^)]*/, "")
 
 /** A pool with default options meets a server that refuses it. */
@@ -102,6 +104,10 @@ const warningsOf = <A, E>(program: Effect.Effect<A, E>): Fails =>
 
 const warned = (setting: Scene, program: Effect.Effect<unknown, unknown, WebSocketPool.WebSocketPool>): Fails =>
   warningsOf(Effect.provide(program, layerOf(setting)))
+
+/** Without anything that it requires, the test's scope included. */
+const alone = (program: Effect.Effect<unknown, unknown, unknown>): Fails =>
+  Effect.updateContext(Effect.as(program, "no failure"), () => Context.empty() as Context.Context<unknown>)
 
 const twice = Effect.andThen(WebSocketPool.use(Effect.succeed), Effect.andThen(TestClock.adjust("1 second"), use))
 
@@ -172,6 +178,20 @@ const messages: Readonly<Record<string, Fails>> = {
 
   badOptions: scene({ options: { url: "https://server.example", maxConnections: 0, pingInterval: "-5 seconds" } }),
 
+  unknownOption: Effect.provide(
+    use,
+    Layer.provide(WebSocketPool.layer({ url }), NodeWebSocketTransport.layer({ followRedirect: true } as object))
+  ),
+  badProxy: Effect.provide(
+    use,
+    Layer.provide(WebSocketPool.layer({ url }), NodeWebSocketTransport.layer({ proxy: "127.0.0.1:3128" }))
+  ),
+
+  noTransport: alone(Effect.provide(use, WebSocketPool.layer({ url }))),
+  noPool: alone(use),
+  noScope: alone(Effect.provide(WebSocketPool.get, layerOf({}))),
+  noEffect: scene({}, WebSocketPool.use((async () => "hello") as unknown as () => Effect.Effect<string>)),
+
   wideScope: warningsOf(WebSocketPool.get.pipe(Effect.provide(layerOf({})), Effect.scoped)),
   onReleaseFails: warned(
     { options: { onRelease: () => Effect.fail(new Error("reset refused")) } },
@@ -191,6 +211,7 @@ const messages: Readonly<Record<string, Fails>> = {
     },
     use
   ),
+  discardOnAsync: warned({ options: { discardOn: (async () => false) as unknown as () => boolean } }, use),
   conditionThrows: warned(
     {
       server: greet("hello"),

@@ -1,9 +1,7 @@
 /** Every example of the README, and the demo, against a real server. */
 import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
-import { Agent } from "node:https"
 import { createConnection } from "node:net"
-import { type ConnectionOptions, connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { MsgPack } from "@effect/platform"
 import { WebSocketPool } from "effect-websocket-pool"
@@ -161,12 +159,12 @@ describe("the examples", () => {
       )
       const url = `wss://localhost:${server.port}`
       const ask = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
-      const agent = new TunnelAgent(proxy.port)
-      const answer = yield* Effect.provide(ask, proxyAndCa.layer({ url, agent, ca: tls.ca }))
+      const way = `http://127.0.0.1:${proxy.port}`
+      const answer = yield* Effect.provide(ask, proxyAndCa.layer({ url, proxy: way, ca: tls.ca }))
       assert.strictEqual(answer, "hello")
       assert.deepStrictEqual(asked, [`localhost:${server.port}`])
 
-      const error = yield* Effect.flip(Effect.provide(ask, proxyAndCa.layer({ url, agent, ca: tls.otherCa })))
+      const error = yield* Effect.flip(Effect.provide(ask, proxyAndCa.layer({ url, proxy: way, ca: tls.otherCa })))
       assert.strictEqual(error._tag, "ConnectionUnavailableError")
       assert.propertyVal(error, "reason", "Tls")
     })
@@ -347,24 +345,6 @@ describe("the examples", () => {
     })
   )
 })
-
-/** Makes its connections through an HTTP proxy on this machine. */
-class TunnelAgent extends Agent {
-  constructor(readonly proxyPort: number) {
-    super()
-  }
-
-  override createConnection(
-    options: ConnectionOptions & { readonly host: string; readonly port: number },
-    callback: (error: Error | null, socket?: unknown) => void
-  ): undefined {
-    const tunnel = createConnection(this.proxyPort, "127.0.0.1", () => {
-      tunnel.write(`CONNECT ${options.host}:${options.port} HTTP/1.1\r\n\r\n`)
-      tunnel.once("data", () => callback(null, connectTls({ ...options, socket: tunnel })))
-    })
-    tunnel.once("error", callback)
-  }
-}
 
 // Each of them starts a Node.js of its own: together they take half the time.
 describe.concurrent("the demo", { timeout: 60_000 }, () => {

@@ -36,7 +36,8 @@ describe("leakThreshold", () => {
       assert.lengthOf(lines, 1)
       assert.deepInclude(lines[0], {
         level: "WARN",
-        message: "Connection server.test-1 has been leased for 10s, longer than leakThreshold: was it given back?"
+        message:
+          "Connection server.test-1 has been leased for 10s, longer than leakThreshold: it has not been given back yet"
       })
       assert.deepInclude(lines[0]?.annotations, { pool: "server.test", connectionId: "server.test-1" })
       yield* TestClock.adjust("1 hour")

@@ -303,7 +303,47 @@ describe("counts and sizes", () => {
   )
 })
 
+describe("a promise in place of a value", () => {
+  for (const [option, expected] of [
+    ["url", "Expected a URL that begins with ws: or wss:"],
+    ["headers", "Expected a record of header fields"]
+  ] as const) {
+    // As headers it was taken for a record without fields, and none was sent.
+    it.effect(`is refused for ${option}, and its rejection ends nothing`, () =>
+      Effect.gen(function* () {
+        const error = yield* errorWith({ [option]: Promise.reject(new Error("secret")) })
+        assert.deepStrictEqual(namesIn(error), [option])
+        assert.include(String(error), `${expected}, got a promise: wrap it in Effect.promise`)
+        assert.notInclude(String(error), "secret")
+      })
+    )
+
+    it.effect(`is refused from an effect for ${option}, too`, () =>
+      Effect.gen(function* () {
+        const given = { [option]: Effect.sync(() => Promise.reject(new Error("secret"))) }
+        const error = yield* Effect.flip(WebSocketPool.use(Effect.succeed)).pipe(
+          Effect.provide(poolWith(given as unknown as Partial<WebSocketPool.Options>))
+        )
+        assert.include(error.message, `${option} failed (${expected}, got a promise: wrap it in Effect.promise)`)
+      })
+    )
+  }
+})
+
 describe("url", () => {
+  for (const [input, kind] of [
+    [5, "a number"],
+    [{}, "an object"],
+    [() => "ws://secret.test", "a function"],
+    [["ws://secret.test"], "an array"]
+  ] as const) {
+    it.effect(`that is ${kind} is called so`, () =>
+      Effect.gen(function* () {
+        assert.include(String(yield* errorWith({ url: input })), `got ${kind}`)
+      })
+    )
+  }
+
   for (const [what, input] of [
     ["a text that is no URL", "secret nonsense"],
     ["an http: URL", "http://secret:secret@server.test/?secret"],
@@ -331,10 +371,13 @@ describe("url", () => {
     ["api.example.com:443/v1/secret", "did you mean ws://api.example.com:443/…?"],
     ["127.0.0.1:9000", "did you mean ws://127.0.0.1:9000?"],
     ["[::1]:9000/secret", "did you mean ws://[::1]:9000/…?"],
+    ["example.com/secret", "did you mean ws://example.com/…?"],
+    ["ws://localhost:80800", "got one that cannot be parsed: look at its host and port"],
+    ["wss://secret host", "got one that cannot be parsed: look at its host and port"],
     // What may be a token, a user name or a password is not shown.
     ["localhost:8080/?token=secret", "with another scheme, or without one"],
     ["secret:12345", "with another scheme, or without one"],
-    ["secret.secret.secret", "a text that is no URL"],
+    ["secret.secret.secret", "a text that cannot be parsed as a URL"],
     ["user:secret@api.example.com:443", "with another scheme, or without one"],
     ["http://secret.test", "begins with http:; use ws: instead"],
     ["https://secret.test", "begins with https:; use wss: instead"]
@@ -617,6 +660,29 @@ describe("a ConfigError", () => {
     Effect.gen(function* () {
       const error = yield* errorWith({ zebra: 1 })
       assert.include(String(error), 'Unknown option "zebra": there are only url, protocols, headers, name')
+    })
+  )
+
+  it.effect("lists what options there are once", () =>
+    Effect.gen(function* () {
+      const error = yield* errorWith({ zebra: 1, quagga: 2 })
+      assert.include(String(error), 'Unknown option "quagga"')
+      assert.strictEqual(String(error).split("there are only").length, 2)
+    })
+  )
+
+  // It listed all the options of the pool, for each.
+  it.effect("says which options are the transport's", () =>
+    Effect.gen(function* () {
+      const given = ["proxy", "agent", "ca", "perMessageDeflate", "followRedirects", "rejectUnauthorized"]
+      const error = yield* errorWith(Object.fromEntries(given.map((name) => [name, "secret"])))
+      for (const name of given) {
+        assert.include(
+          String(error),
+          `Unknown option "${name}": it is an option of the transport, as in NodeWebSocketTransport.layer`
+        )
+      }
+      assert.notInclude(String(error), "there are only")
     })
   )
 

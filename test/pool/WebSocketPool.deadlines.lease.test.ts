@@ -1,9 +1,11 @@
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import * as Cause from "#effect/Cause"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
+import * as Logger from "#effect/Logger"
 import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
@@ -337,6 +339,29 @@ describe("without drain", () => {
   )
 })
 
+describe("use", () => {
+  // It died of "Not a valid effect".
+  for (const [kind, f] of [
+    ["a promise: wrap it in Effect.tryPromise", async () => "result"],
+    ["a promise: wrap it in Effect.tryPromise", () => Promise.reject(new Error("no"))],
+    ["undefined", () => undefined],
+    ["number", () => 5]
+  ] as const) {
+    it.effect(`with an f that returns ${kind.split(":")[0]} dies saying so, and gives the connection back`, () =>
+      Effect.gen(function* () {
+        for (const use of [WebSocketPool.use, WebSocketPool.useNew]) {
+          const exit = yield* Effect.exit(use(f as unknown as () => Effect.Effect<void>))
+          assert.isTrue(Exit.isFailure(exit))
+          if (!Exit.isFailure(exit)) return
+          const message = `The f of use(f) has to return an Effect, and returned ${kind}`
+          assert.include(Cause.pretty(exit.cause), message)
+        }
+        assert.strictEqual((yield* WebSocketPool.stats).busy, 0)
+      }).pipe(Effect.scoped, Effect.provide(poolWith()))
+    )
+  }
+})
+
 describe("discardOn", () => {
   const discarded = Effect.map(WebSocketPool.stats, ({ closed, discarded }) => ({ closed, discarded }))
 
@@ -388,6 +413,36 @@ describe("discardOn", () => {
       assert.deepStrictEqual(seen, [Exit.fail("no"), Exit.succeed("yes")])
     }).pipe(Effect.scoped, Effect.provide(poolWith({ discardOn })))
   })
+
+  // A promise passed for true; where it rejected, it ended the program.
+  it.effect("that gives a promise or an Effect discards, and says so once", () =>
+    Effect.gen(function* () {
+      for (const [kind, answer] of [
+        ["a promise", () => Promise.resolve(false)],
+        ["a promise", () => Promise.reject(new Error("no"))],
+        ["an Effect", () => Effect.succeed(false)]
+      ] as const) {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => {
+          lines.push(String(message))
+        })
+        yield* Effect.gen(function* () {
+          for (let count = 1; count <= 2; count++) {
+            assert.strictEqual(yield* WebSocketPool.use(() => Effect.succeed("result")), "result")
+            yield* settle
+            assert.deepStrictEqual(yield* discarded, { closed: count, discarded: count })
+          }
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(poolWith({ discardOn: answer as unknown as () => boolean })),
+          Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        )
+        assert.deepStrictEqual(lines, [
+          `discardOn has to return a boolean, and returned ${kind}; the connection is discarded each time`
+        ])
+      }
+    })
+  )
 
   it.effect("that throws discards, and changes nothing of what use gives", () => {
     const discardOn = () => {

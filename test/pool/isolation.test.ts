@@ -190,6 +190,11 @@ describe("a message that arrives late", () => {
         if (message === "bad") throw new Error("condition")
         return true
       }
+    ],
+    // A promise passed for true, and the message was dropped.
+    [
+      "gives a promise",
+      (message: unknown) => (message === "bad" ? (Promise.reject(new Error("no")) as unknown as boolean) : true)
     ]
   ] as const) {
     for (const moment of ["before release", "while draining", "while idle"] as const) {

@@ -62,14 +62,14 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "do not serve when a slot becomes free",
     file: "core/slotPool.ts",
-    from: 'if (this.state === "open") this.serve()',
-    to: 'if (this.state === "open") return'
+    from: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.serve()',
+    to: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.work()'
   },
   {
     name: "do not serve when a lease ends",
     file: "core/slotPool.ts",
-    from: "this.count.leased === 0) this.driver.vacated()",
-    to: "this.count.leased === 0) this.driver.vacated(); if (slot.uses > 0) return"
+    from: 'this.count.leased === 0) this.outbox.put({ _tag: "Vacate" })',
+    to: 'this.count.leased === 0) this.outbox.put({ _tag: "Vacate" })\n    if (slot.uses > 0) return this.work()'
   },
   {
     name: "let newcomers overtake",
@@ -86,8 +86,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "open one more than the limit",
     file: "core/slotPool.ts",
-    from: "while (this.slots.size < this.max &&",
-    to: "while (this.slots.size <= this.max &&"
+    from: "if (this.slots.size >= this.max) return false",
+    to: "if (this.slots.size > this.max) return false"
   },
   {
     name: "give getNew an idle connection",
@@ -216,8 +216,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "start a spare creation in the name of who was given an item",
     file: "core/slotPool.ts",
-    from: " && !this.again",
-    to: ""
+    from: "if (order !== undefined) this.carryOut(order)",
+    to: "if (order !== undefined && !this.isDue) this.carryOut(order)"
   },
   {
     name: "lose a place to a finaliser that dies",
@@ -295,14 +295,14 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "start a creation for each waiter, whatever concurrency is",
     file: "core/slotPool.ts",
-    from: " / this.limits.concurrency) - this.sound",
-    to: ") - this.sound"
+    from: " / this.limits.concurrency) - sound",
+    to: ") - sound"
   },
   {
     name: "start no creation while one is under way",
     file: "core/slotPool.ts",
-    from: "- this.sound - this.shared",
-    to: "- this.sound - this.shared * 100"
+    from: "- sound - shared",
+    to: "- sound - shared * 100"
   },
   {
     name: "make no spare item when one is leased at once",
@@ -313,20 +313,20 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "close the spare items that targetUtilization calls for",
     file: "core/slotPool.ts",
-    from: "if (this.wanted >= 0) {",
-    to: "if (this.wanted > 100) {"
+    from: '(this.wanted < 0 || "Later")',
+    to: "(this.wanted < 100)"
   },
   {
     name: "close idle items below min",
     file: "core/slotPool.ts",
-    from: "oldest === undefined || this.kept <= this.min",
-    to: "oldest === undefined"
+    from: "this.kept > this.min && (this.wanted",
+    to: "this.kept > -1 && (this.wanted"
   },
   {
     name: "count the time without use from the creation",
-    file: "core/slotPool.ts",
-    from: "oldest.idleSince + this.limits.idleTimeout",
-    to: "oldest.createdAt + this.limits.idleTimeout"
+    file: "core/idling.ts",
+    from: "oldest.idleSince + this.idleTimeout",
+    to: "oldest.createdAt + this.idleTimeout"
   },
   {
     name: "do not serve when one of an item's leases ends",
@@ -348,9 +348,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "go on counting an invalidated item that is leased",
-    file: "core/slotPool.ts",
-    from: "        slot.doom = reason\n",
-    to: "        slot.doom = reason\n        this.sound += 1\n"
+    file: "core/books.ts",
+    from: "    slot.doom = reason\n",
+    to: "    slot.doom = reason\n    this.sound += 1\n"
   },
   {
     name: "fail the first in line when a creation fails",

@@ -169,6 +169,14 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   seed: fc.nat()
 })
 
+/** A lease that outlasts the pool, and a server that falls silent under it. */
+const stuck: ReadonlyArray<Step> = [
+  { step: "server", mood: "open" },
+  { step: "lease", mode: "get", acts: [{ do: "hold", millis: 20_000 }], end: "succeed" },
+  { step: "wait", millis: 500 },
+  ...[0, 1, 2, 3].map((who): Step => ({ step: "peer", who, deed: "silence" }))
+]
+
 /** Programs of up to so many steps, before the end of which the pool is closed now and then, by a hook or from outside. */
 export const program = (steps: number): fc.Arbitrary<Program> =>
   fc.record({
@@ -181,7 +189,8 @@ export const program = (steps: number): fc.Arbitrary<Program> =>
         fc.array(step, { maxLength: 10 })
       )
       .map(([before, ends, hooks, after]) => {
-        if (ends > 2) return before
+        if (ends === 3) return [...before, ...stuck]
+        if (ends > 3) return before
         const close: Step = ends === 0 ? { step: "close" } : { step: "closeFromHook", hooks }
         return [...before, close, ...after]
       })

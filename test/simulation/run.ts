@@ -175,7 +175,6 @@ class Simulation {
             this.open.add(socket)
             this.alive += 1
             this.opened += 1
-            this.heldUntil = Number.NEGATIVE_INFINITY
             if (this.alive > this.allowed) this.fail(`${this.alive} sockets at the server, ${this.allowed} allowed`)
             events.onOpen(this.watched(socket))
           },
@@ -523,6 +522,7 @@ class Simulation {
   }
 
   counted(event: PoolEvent.PoolEvent): void {
+    if (event._tag === "ConnectionOpened") this.heldUntil = Number.NEGATIVE_INFINITY
     if (event._tag === "ConnectFailed" || event._tag === "PoolClosing") this.isTroubled = true
     if (event._tag === "ConnectionClosed") {
       const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
@@ -680,7 +680,10 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   const isEmpty = simulation.stats().total === 0
   if (isEmpty && poll(closing) === undefined) simulation.fail("empty, and not closed at once")
   // Durations are whole nanoseconds, sums of jittered ones are not.
-  world.advance(shutdownTimeout + closeTimeout + 0.001)
+  world.advance(shutdownTimeout + 0.001)
+  const { busy } = simulation.stats()
+  if (busy > 0) simulation.fail(`${busy} leases go on after shutdownTimeout`)
+  world.advance(closeTimeout)
   if (simulation.violation !== undefined) throw simulation.violation
   if (poll(closing) === undefined) simulation.fail(`not closed in time: ${show(simulation.stats())}`)
   if (simulation.alive > 0) simulation.fail(`${simulation.alive} sockets are left`)

@@ -159,7 +159,7 @@ describe("PoolExhaustedError", () => {
       })
       assert.include(
         both.message,
-        'The oldest lease, of server.test-1 in span "transcribe", is held for 7s, the last 2s without a message'
+        'The oldest lease, of server.test-1 in span "transcribe", has been held for 7s, the last 2s without a message'
       )
       assert.include(both.message, "raise maxConnections")
       assert.notInclude(both.message, "timeout inside")
@@ -194,7 +194,7 @@ describe("PoolExhaustedError", () => {
       })
       assert.include(
         error.message,
-        "Look at what its holder waits for, and at the server; a timeout inside of the lease"
+        "Look at what its holder waits for (another lease of this pool?), and at the server; a timeout inside of the lease"
       )
       assert.notInclude(error.message, "raise maxConnections")
     }).pipe(Effect.scoped, Effect.provide(poolWith({ maxConnections: 1, maxWaiters: 0, pingInterval: "1 second" })))
@@ -406,8 +406,56 @@ describe("the message of a ConnectionUnavailableError", () => {
       const message = messageOf({ reason: "Setup", step, cause: new Error("no token") })
       assert.isTrue(message.startsWith(`${where}${step} failed (no token). Look at ${step}`), message)
     }
-    assert.include(messageOf({ reason: "Setup", cause: "no" }), "url, headers or onConnect failed (no)")
   })
+
+  // It blamed url, headers and onConnect.
+  it("speaks of the transport when no part of the setup has failed", () => {
+    const refused = messageOf({ reason: "Setup", cause: new Error("no") })
+    assert.isTrue(refused.startsWith(`${where}the transport could not use what it was given (no). Look at`), refused)
+    const problem = "the transport's option proxy: expected a URL"
+    const bad = messageOf({ reason: "Setup", cause: new Error(problem) })
+    assert.isTrue(bad.startsWith(`${where}${problem}. Look at the options of the transport`), bad)
+    assert.notInclude(bad, "onConnect")
+  })
+
+  // It asked whether the server was up.
+  it("speaks of the proxy when that has failed", () => {
+    const failing = (reason: PoolError.ConnectFailureReason, said: string, status?: number) =>
+      messageOf({ reason, status, cause: new Error(`proxy 10.0.0.1:3128: ${said}`) })
+    for (const [message, what, advice] of [
+      [failing("Network", "ECONNREFUSED"), "the proxy could not be reached, or hung up (proxy", "Is it an HTTP proxy"],
+      [failing("Tls", "expired"), "the TLS connection to the proxy failed (", "Look at the certificate of the proxy"],
+      [failing("Tls", "wrong version number"), "the TLS connection to the proxy failed (", "Give proxy a URL"],
+      [failing("Handshake", "no", 407), "no tunnel to the server with status 407 (", "Look at the credentials"],
+      [failing("Handshake", "no", 502), "no tunnel to the server with status 502 (", "cannot reach the server"],
+      [failing("Handshake", "no", 403), "no tunnel to the server with status 403 (", "Does the proxy allow tunnels"],
+      [failing("Handshake", "Parse Error"), "the proxy opened no tunnel to the server (", "Is it an HTTP proxy"]
+    ] as const) {
+      assert.include(message, what)
+      assert.include(message, advice)
+      for (const blame of ["the server could", "the server refused", "of the proxy, and at ca of the server"]) {
+        assert.notInclude(message, blame)
+      }
+    }
+  })
+
+  // It said "An unknown error occurred in Effect.tryPromise".
+  it.effect("says what Effect.tryPromise and Effect.try have caught", () =>
+    Effect.gen(function* () {
+      const rejected = yield* Effect.flip(Effect.tryPromise(() => Promise.reject(new Error("login refused"))))
+      const thrown = yield* Effect.flip(
+        Effect.try(() => {
+          throw "no key"
+        })
+      )
+      const said = (cause: unknown) => messageOf({ reason: "Setup", step: "onConnect", cause })
+      assert.include(said(rejected), "onConnect failed (login refused). ")
+      assert.include(said(thrown), "onConnect failed (no key). ")
+      assert.include(said(new Cause.UnknownException(rejected)), "onConnect failed (login refused). ")
+      assert.include(said(new Cause.UnknownException(new Error("inner"), "outer")), "onConnect failed (outer). ")
+      assert.include(said(new Cause.UnknownException(undefined)), "onConnect failed (An unknown error occurred). ")
+    })
+  )
 
   // It said "status 401 (Unexpected server response: 401)".
   it("says a status once", () => {

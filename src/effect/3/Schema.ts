@@ -1,3 +1,2 @@
-
 export { isParseError as isSchemaError, ParseError as SchemaError } from "effect/ParseResult"
 export * from "effect/Schema"

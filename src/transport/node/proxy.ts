@@ -1,5 +1,7 @@
 import { BlockList, isIP } from "node:net"
 import * as Redacted from "#effect/Redacted"
+import { kindOf } from "../../values/show.js"
+import { withoutScheme } from "../../values/withoutScheme.js"
 import type { Options } from "./options.js"
 
 /** A proxy that makes tunnels. */
@@ -19,7 +21,8 @@ export interface Proxy {
 export type ProxyOf = (target: string) => Proxy | undefined
 
 /** Known to be a mistake of the caller's by its code. */
-const mistake = (message: string): Error => Object.assign(new TypeError(message), { code: "ERR_INVALID_ARG_VALUE" })
+export const mistake = (message: string): Error =>
+  Object.assign(new TypeError(message), { code: "ERR_INVALID_ARG_VALUE" })
 
 const defaultPort = (protocol: string): number => (protocol === "https:" || protocol === "wss:" ? 443 : 80)
 
@@ -39,13 +42,18 @@ const decoded = (part: string): string => {
   }
 }
 
+/** What names its option, for one that is wrong. */
+const option = "the transport's option proxy"
+
 const parse = (what: string, given: string): Proxy => {
   const allowed = `${what}: expected a URL that begins with http: or https:`
+  const [, host] = withoutScheme.exec(given) ?? []
+  if (host !== undefined) throw mistake(`${allowed}, got one without a scheme: did you mean http://${host}?`)
   let url: URL
   try {
     url = new URL(given)
   } catch {
-    throw mistake(`${allowed}, got a text that is no URL`)
+    throw mistake(`${allowed}, got a text that cannot be parsed as one`)
   }
   const { password, protocol, username } = url
   if ((protocol !== "http:" && protocol !== "https:") || url.hostname === "") {
@@ -79,7 +87,7 @@ const fromEnvironment: ProxyOf = (url) => {
   if (found === undefined || isExempt(target, variable("NO_PROXY")?.[1] ?? "")) return undefined
   const [name, value] = found
   // A proxy named there without a scheme is common, and means http:.
-  return parse(name, value.includes("://") ? value : `http://${value}`)
+  return parse(`${option} reads ${name}`, value.includes("://") ? value : `http://${value}`)
 }
 
 /** Whether a list such as `NO_PROXY` names the server. */
@@ -116,19 +124,17 @@ const isWithin = (address: string, network: string): boolean => {
   return list.check(address, type)
 }
 
-/** Reads the options `proxy` and `agent`. What is wrong with them shows when somebody connects. */
-export const decode = ({ agent, proxy }: Pick<Options, "agent" | "proxy">): ProxyOf | undefined => {
+/** Reads the option `proxy`. What is wrong with it shows when somebody connects. */
+export const decode = ({ proxy }: Pick<Options, "proxy">): ProxyOf | undefined => {
   if (proxy === undefined) return undefined
-  if (agent !== undefined) {
-    const problem = mistake(
-      "proxy and agent exclude each other: an agent makes its own way to the server; leave one out"
-    )
-    return () => {
-      throw problem
-    }
-  }
   const given: unknown = Redacted.isRedacted(proxy) ? Redacted.value(proxy) : proxy
   if (given === "environment") return fromEnvironment
   let parsed: Proxy | undefined
-  return () => (parsed ??= parse("proxy", given instanceof URL ? given.href : String(given)))
+  return () => {
+    if (typeof given !== "string" && !(given instanceof URL)) {
+      throw mistake(`${option}: expected a URL that begins with http: or https:, got ${kindOf(given)}`)
+    }
+    parsed ??= parse(option, String(given))
+    return parsed
+  }
 }

@@ -4,6 +4,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import type { WebSocket } from "ws"
 import type { ConnectRequest } from "../seam.js"
 import * as failure from "./error.js"
+import { problemsOf } from "./names.js"
 import type { Options } from "./options.js"
 import * as nodeProxy from "./proxy.js"
 
@@ -25,6 +26,8 @@ export type ClientOptions = WebSocket.ClientOptions &
 /** The options, picked and completed. */
 export interface Settings {
   readonly maxRedirects: number
+  /** What is wrong with the options: nobody connects with them. */
+  readonly mistake: Error | undefined
   readonly proxyOf: nodeProxy.ProxyOf | undefined
   readonly options: Options
   readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
@@ -81,10 +84,12 @@ export const decode = (options: Options): Settings => {
       generateMask
     }
   }
+  const problems = problemsOf(options)
   // A pool asks for the same each time, unless it computes something for each attempt.
   let latest: { readonly request: ConnectRequest; readonly options: ClientOptions } | undefined
   return {
     maxRedirects: options.followRedirects === true ? (options.maxRedirects ?? defaultMaxRedirects) : 0,
+    mistake: problems.length === 0 ? undefined : nodeProxy.mistake(problems.join("; ")),
     proxyOf: nodeProxy.decode(options),
     options,
     optionsOf: (hop, request) => {

@@ -147,6 +147,7 @@ const attempt = (
       failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
     let beginning: Beginning
     try {
+      if (settings.mistake !== undefined) throw settings.mistake
       proxy = settings.proxyOf?.(hop.url)
       beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings)
     } catch (error) {

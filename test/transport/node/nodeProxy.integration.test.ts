@@ -313,6 +313,25 @@ describe("proxy", () => {
     )
   }
 
+  it.live("without a scheme asks whether http: was meant", () =>
+    Effect.gen(function* () {
+      const error = yield* failure("ws://server.test", { proxy: "127.0.0.1:3128" })
+      assert.include(
+        error.message,
+        "option proxy: expected a URL that begins with http: or https:, got one without a sch"
+      )
+      assert.include(error.message, "did you mean http://127.0.0.1:3128?")
+      assert.notInclude(error.message, "onConnect")
+    })
+  )
+
+  it.live(`that is of another kind is a "Setup" failure that says which`, () =>
+    Effect.gen(function* () {
+      const error = yield* failure("ws://server.test", { proxy: 3128 as unknown as string })
+      assert.include(error.message, "option proxy: expected a URL that begins with http: or https:, got a number")
+    })
+  )
+
   it.live(`with an agent is a "Setup" failure`, () =>
     Effect.gen(function* () {
       const server = yield* echoServer

@@ -7,9 +7,9 @@ import type * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { repeated, withClock } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { type MovableClock, makeMovable } from "./support/clocks.js"
-import { answerCloses, answerPings, type HandSocket, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { type MovableClock, makeMovable } from "../support/clocks.js"
+import { answerCloses, answerPings, type HandSocket, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Transport = ReturnType<typeof makeTransport>

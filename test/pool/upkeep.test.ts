@@ -4,7 +4,7 @@ import * as Effect from "#effect/Effect"
 import * as TestClock from "#effect/testing/TestClock"
 import { randomly } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
+import { collect, peers, poolWith, settle } from "../support/memoryPool.js"
 
 const never = Duration.infinity
 

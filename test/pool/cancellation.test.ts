@@ -11,7 +11,7 @@ import * as Supervisor from "#effect/Supervisor"
 import * as TestClock from "#effect/testing/TestClock"
 import { interruptNow } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { isRunning, makeServer, quiet, type Server, settle } from "./support/wire.js"
+import { isRunning, makeServer, quiet, type Server, settle } from "../support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Options = Partial<WebSocketPool.Options>

@@ -7,8 +7,8 @@ import * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import { assert, describe, it } from "#support/vitest"
-import { wsServer } from "./fixtures/servers.js"
-import { turns } from "./support/faults.js"
+import { wsServer } from "../fixtures/servers.js"
+import { turns } from "../support/faults.js"
 
 describe("close", () => {
   // It answered while the socket of the lease was still there, and that one's end was never told.

@@ -3,8 +3,8 @@ import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { assert, describe, it } from "#support/vitest"
-import { wsServer } from "./fixtures/servers.js"
-import { turns } from "./support/faults.js"
+import { wsServer } from "../fixtures/servers.js"
+import { turns } from "../support/faults.js"
 
 /** Keeps the event loop from running. */
 const holdUp = (millis: number) =>

@@ -4,8 +4,8 @@ import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
-import { answerCloses, answerPings, type HandSocket, makeTransport } from "./support/handTransport.js"
-import { collect, notYet, now, peers, poolWith, settle, url } from "./support/memoryPool.js"
+import { answerCloses, answerPings, type HandSocket, makeTransport } from "../support/handTransport.js"
+import { collect, notYet, now, peers, poolWith, settle, url } from "../support/memoryPool.js"
 
 /** Leases so many connections at once and gives them back; says which. */
 const warm = (connections: number) =>

@@ -6,8 +6,8 @@ import type * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { withClock } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { type MovableClock, makeMovable } from "./support/clocks.js"
-import { echo, isRunning, lease, quiet, type Server, settle } from "./support/wire.js"
+import { type MovableClock, makeMovable } from "../support/clocks.js"
+import { echo, isRunning, lease, quiet, type Server, settle } from "../support/wire.js"
 
 type Pool = WebSocketPool.WebSocketPool
 

@@ -5,8 +5,8 @@ import * as Schedule from "#effect/Schedule"
 import * as TestClock from "#effect/testing/TestClock"
 import { poll } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { answerCloses, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { answerCloses, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 const lost = () =>
   new WebSocketTransport.TransportError({ reason: "Network", cause: new Error("connect ECONNREFUSED") })

@@ -8,8 +8,8 @@ import type * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { poll } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { answerCloses, makeTransport } from "./support/handTransport.js"
-import { notYet, now, settle, url } from "./support/memoryPool.js"
+import { answerCloses, makeTransport } from "../support/handTransport.js"
+import { notYet, now, settle, url } from "../support/memoryPool.js"
 
 type Pool = WebSocketPool.WebSocketPool
 

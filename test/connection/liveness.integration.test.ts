@@ -5,8 +5,8 @@ import type { WebSocket } from "ws"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { assert, describe, it } from "#support/vitest"
-import { type Listening, wsServer } from "./fixtures/servers.js"
-import { until } from "./support/faults.js"
+import { type Listening, wsServer } from "../fixtures/servers.js"
+import { until } from "../support/faults.js"
 
 const KiB = 1024
 

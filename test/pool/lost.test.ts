@@ -3,9 +3,9 @@ import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
-import { answerCloses, makeTransport } from "./support/handTransport.js"
-import { collect, expectTag, notYet, now, peers, poolWith, settle, url } from "./support/memoryPool.js"
-import { lease } from "./support/wire.js"
+import { answerCloses, makeTransport } from "../support/handTransport.js"
+import { collect, expectTag, notYet, now, peers, poolWith, settle, url } from "../support/memoryPool.js"
+import { lease } from "../support/wire.js"
 
 const counts = Effect.map(WebSocketPool.stats, ({ acquired, busy, closed, opened, released, total, waiting }) => ({
   acquired,

@@ -4,7 +4,7 @@ import * as Fiber from "#effect/Fiber"
 import * as TestClock from "#effect/testing/TestClock"
 import { logger } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
-import { collect, peers, poolWith, settle } from "./support/memoryPool.js"
+import { collect, peers, poolWith, settle } from "../support/memoryPool.js"
 
 type Hook = NonNullable<WebSocketPool.Options["onConnect"]>
 

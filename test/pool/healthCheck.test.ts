@@ -13,7 +13,7 @@ import {
   peers,
   poolWith,
   settle
-} from "./support/memoryPool.js"
+} from "../support/memoryPool.js"
 
 const never = Duration.infinity
 
