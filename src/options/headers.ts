@@ -31,7 +31,7 @@ const isOwn = (name: string): boolean =>
 /** The header fields as the transport wants them. */
 export const decodeHeaders = (input: unknown): Record<string, string> | BadHeaders => {
   if (
-    !Predicate.isRecord(input) ||
+    !Predicate.isObject(input) ||
     Predicate.isPromiseLike(input) ||
     Symbol.iterator in input ||
     Redacted.isRedacted(input)
