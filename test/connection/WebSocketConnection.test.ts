@@ -7,7 +7,7 @@ import * as Option from "#effect/Option"
 import * as Random from "#effect/Random"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
-import { repeated } from "#support/fibers"
+import { busy as busySteps } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { echo, isRunning, lease, makeServer, scenario, settle, yields } from "../support/wire.js"
 
@@ -251,7 +251,7 @@ describe("receive", () => {
           yield* sendAll(peer, ["a", "b"])
           const busyFiber = yield* Effect.forkChild(
             Effect.andThen(
-              repeated(Effect.void, steps - 1),
+              busySteps(steps),
               Effect.map(connection.receive, (message) => got.push(message))
             )
           )

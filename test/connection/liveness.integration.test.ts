@@ -4,6 +4,7 @@ import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { WebSocket } from "ws"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
+import { repeated } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { type Listening, wsServer } from "../fixtures/servers.js"
 import { until } from "../support/faults.js"
@@ -125,7 +126,7 @@ describe("a line that is slow is left alone", () => {
         const server = yield* slow(count * size)
         yield* Effect.gen(function* () {
           const connection = yield* WebSocketPool.get
-          yield* Effect.repeat(connection.send(new Uint8Array(size)), { times: count - 1 })
+          yield* repeated(connection.send(new Uint8Array(size)), count - 1)
           assert.strictEqual(yield* connection.receive, "got it")
           const { closed, healthCheckFailures } = yield* WebSocketPool.stats
           assert.deepStrictEqual({ closed, healthCheckFailures }, { closed: 0, healthCheckFailures: 0 })

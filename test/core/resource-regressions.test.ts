@@ -68,7 +68,7 @@ describe("close", () => {
       const error = yield* Effect.flip(Effect.scoped(ResourcePool.get(pool)))
       assert.strictEqual(error._tag, "PoolClosedError")
       yield* TestClock.adjust(0)
-      assert.isNotNull(closing[0]?.unsafePoll())
+      assert.isDefined(poll(closing[0]!))
     })
   )
 })

@@ -8,12 +8,11 @@ import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as ParseResult from "#effect/ParseResult"
-import * as Scheduler from "#effect/Scheduler"
 import * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
-import { interruptNow, repeated } from "#support/fibers"
+import { repeated, steppingScheduler, withScheduler } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import {
   echo,
@@ -84,16 +83,13 @@ const notZero = Schema.transformOrFail(Schema.Number, Schema.Number, {
 })
 
 /** Interrupts a fiber after its nth operation. */
-const interruptingAt = (n: number): Scheduler.Scheduler => {
+const interruptingAt = (n: number) => {
   let operations = 0
-  return {
-    shouldYield: (fiber) => {
-      operations += 1
-      if (operations === n) interruptNow(fiber)
-      return false
-    },
-    scheduleTask: (task, priority, fiber) => Scheduler.defaultScheduler.scheduleTask(task, priority, fiber)
-  }
+  return steppingScheduler((fiber) => {
+    operations += 1
+    if (operations === n) fiber.interruptNow()
+    return false
+  })
 }
 
 const tagOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
@@ -677,7 +673,7 @@ describe("an interrupted receive", () => {
                 operation === "receive"
                   ? Effect.flatMap(typed.receive, (n) => Effect.succeed(all.push(n)))
                   : Effect.flatMap(typed.receiveChunk, (chunk) => Effect.succeed(all.push(...chunk)))
-              yield* Fiber.await(yield* Effect.forkChild(Effect.withScheduler(record, interruptingAt(step))))
+              yield* Fiber.await(yield* Effect.forkChild(withScheduler(record, interruptingAt(step))))
               while (all.length < 2) yield* record
               assert.deepStrictEqual(all, [1, 2], `interrupted after ${step} steps`)
             }

@@ -1,4 +1,5 @@
 /** The page of the monitor in a real browser, and in the demo. */
+
 import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 import { HttpRouter, HttpServer } from "@effect/platform"
@@ -13,6 +14,7 @@ import * as Layer from "#effect/Layer"
 import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import { repeated } from "#support/fibers"
 import { assert, describe, it, layer } from "#support/vitest"
 import * as Process from "../servers/support/process.js"
 
@@ -171,7 +173,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
         const pool = yield* makePool()
         for (const messages of [3, 1, 2]) {
           const send = (connection: { readonly send: (message: string) => Effect.Effect<void, unknown> }) =>
-            Effect.repeat(connection.send("hello"), { times: messages - 1 })
+            repeated(connection.send("hello"), messages - 1)
           yield* Effect.flatMap(pool.getNew, send)
         }
         const tab = yield* open(pageAt(yield* serve(pool)))

@@ -5,11 +5,9 @@ import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Schedule from "#effect/Schedule"
-import * as Scheduler from "#effect/Scheduler"
 import * as Scope from "#effect/Scope"
-import * as Supervisor from "#effect/Supervisor"
 import * as TestClock from "#effect/testing/TestClock"
-import { interruptNow } from "#support/fibers"
+import { interruptNow, steppingScheduler, tracking, withScheduler } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { isRunning, makeServer, quiet, type Server, settle } from "../support/wire.js"
 
@@ -17,21 +15,21 @@ type Pool = WebSocketPool.WebSocketPool
 type Options = Partial<WebSocketPool.Options>
 
 /** A pool whose fibers are tracked, with a scheduler of its own if it is given one. */
-const tracked = (server: Server, options: Options, scheduler?: Scheduler.Scheduler) =>
+const tracked = (server: Server, options: Options, stepper?: Stepper) =>
   Effect.gen(function* () {
-    const supervisor = yield* Supervisor.track
+    const { count, track } = yield* tracking
     const scope = yield* Scope.make()
     const make = WebSocketPool.make({ ...quiet, ...options })
-    const pool = yield* (scheduler === undefined ? make : Effect.withScheduler(make, scheduler)).pipe(
+    const pool = yield* (stepper === undefined ? make : withScheduler(make, stepper.scheduler)).pipe(
       Scope.provide(scope),
-      Effect.supervised(supervisor),
+      track,
       Effect.provide(yield* Layer.buildWithScope(server.layer, scope))
     )
-    return { pool, fibers: supervisor.value, close: Scope.close(scope, Exit.void) }
+    return { pool, fibers: count, close: Scope.close(scope, Exit.void) }
   })
 
 /** Asserts that a pool that was closed in its turn is closed, and that nothing of it is left. */
-const nothingLeft = (server: Server, pool: Pool, fibers: Effect.Effect<ReadonlyArray<Fiber.Fiber<unknown, unknown>>>) =>
+const nothingLeft = (server: Server, pool: Pool, fibers: Effect.Effect<number>) =>
   Effect.gen(function* () {
     const closing = yield* Effect.forkChild(pool.close)
     yield* settle
@@ -43,7 +41,7 @@ const nothingLeft = (server: Server, pool: Pool, fibers: Effect.Effect<ReadonlyA
       { open: 0, state: "closed", total: 0, waiting: 0 }
     )
     assert.strictEqual(server.counts.sockets, 0)
-    assert.strictEqual((yield* fibers).length, 0)
+    assert.strictEqual(yield* fibers, 0)
   })
 
 const regions = { interruptible: Effect.interruptible, uninterruptible: Effect.uninterruptible }
@@ -160,21 +158,17 @@ describe("closing the pool from within a hook", () => {
 })
 
 /** A scheduler that gives way after every step, and does something before one of them. */
-class Stepper implements Scheduler.Scheduler {
+class Stepper {
   steps = 0
   private at = Number.POSITIVE_INFINITY
   private action: () => void = () => {}
-  private readonly queue = new Scheduler.MixedScheduler(2048)
 
-  readonly shouldYield: Scheduler.Scheduler["shouldYield"] = (fiber) => {
+  readonly scheduler = steppingScheduler((fiber) => {
     this.steps += 1
     if (this.steps === this.at) this.action()
     // A yield is made of some steps itself.
-    return fiber.currentOpCount > 12 ? 0 : false
-  }
-
-  readonly scheduleTask: Scheduler.Scheduler["scheduleTask"] = (task, priority, fiber) =>
-    this.queue.scheduleTask(task, priority, fiber)
+    return fiber.currentOpCount > 12
+  })
 
   /** From now on, at which step to do what. */
   arm(at: number, action: () => void): void {
@@ -227,7 +221,7 @@ describe("at every step of a scheduler", () => {
           Effect.gen(function* () {
             let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.forkChild(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            fiber = yield* Effect.forkChild(withScheduler(Effect.scoped(pool.get), stepper.scheduler))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -248,7 +242,7 @@ describe("at every step of a scheduler", () => {
           Effect.gen(function* () {
             let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.forkChild(Effect.withScheduler(Effect.scoped(pool.get), stepper))
+            fiber = yield* Effect.forkChild(withScheduler(Effect.scoped(pool.get), stepper.scheduler))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -264,7 +258,7 @@ describe("at every step of a scheduler", () => {
           Effect.gen(function* () {
             let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.forkChild(Effect.withScheduler(pool.ready, stepper))
+            fiber = yield* Effect.forkChild(withScheduler(pool.ready, stepper.scheduler))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -281,7 +275,7 @@ describe("at every step of a scheduler", () => {
             const connection = yield* pool.get
             let fiber: Fiber.Fiber<unknown, unknown> | undefined
             arm(() => fiber)
-            fiber = yield* Effect.forkChild(Effect.withScheduler(connection.ping, stepper))
+            fiber = yield* Effect.forkChild(withScheduler(connection.ping, stepper.scheduler))
             yield* Fiber.await(fiber)
           }),
         action,
@@ -313,7 +307,7 @@ describe("at every step of a scheduler", () => {
             yield* connection.send("first")
             let fiber: Fiber.Fiber<void, unknown> | undefined
             stepper.arm(step, () => interrupt(pool, fiber))
-            fiber = yield* Effect.forkChild(Effect.withScheduler(connection.send("second"), stepper))
+            fiber = yield* Effect.forkChild(withScheduler(connection.send("second"), stepper.scheduler))
             yield* settle
             stepper.arm(0, () => {})
             yield* Effect.forkDetach(Fiber.interrupt(fiber))

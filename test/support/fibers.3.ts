@@ -14,7 +14,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type * as Scheduler from "effect/Scheduler"
+import * as Scheduler from "effect/Scheduler"
 import * as Supervisor from "effect/Supervisor"
 
 type AnyFiber<A, E> = Fiber.RuntimeFiber<A, E>
@@ -155,3 +155,19 @@ export const prettyWithCause = (error: unknown): string => Cause.pretty(Cause.fa
 /** Tries again after a pause, as long as what it has failed with says so. */
 export const spacedWhile = <E>(pause: Duration.DurationInput, mayTry: (error: E) => boolean) =>
   Schedule.zipLeft(Schedule.spaced(pause), Schedule.recurWhile(mayTry))
+
+/** Effect's own scheduler, that asks at each step whether to give way. */
+export const steppingScheduler = (
+  mayYield: (fiber: { readonly currentOpCount: number; readonly interruptNow: () => void }) => boolean
+): Scheduler.Scheduler => {
+  const queue = new Scheduler.MixedScheduler(2048)
+  return {
+    shouldYield: (fiber) =>
+      mayYield({ currentOpCount: fiber.currentOpCount, interruptNow: () => interruptNow(fiber) }) ? 0 : false,
+    scheduleTask: (task, priority, fiber) => queue.scheduleTask(task, priority, fiber)
+  }
+}
+
+/** Keeps a fiber busy for so many steps. */
+export const busy = (steps: number): Effect.Effect<void> =>
+  Effect.loop(0, { while: (n) => n < steps, step: (n) => n + 1, body: () => Effect.void, discard: true })

@@ -6,20 +6,46 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import { dual, identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
-import type * as Scheduler from "effect/Scheduler"
+import * as Scheduler from "effect/Scheduler"
 
 /** How a fiber has ended, if it has. */
 export const poll = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | undefined => fiber.pollUnsafe()
 
+/** Those that were interrupted by what they do themselves, before the step in which they notice. */
+let interrupted: Array<Fiber.Fiber<unknown, unknown>> = []
+
 /** Interrupts a fiber, and waits for nothing. */
-export const interruptNow = (fiber: Fiber.Fiber<unknown, unknown> | undefined): void => fiber?.interruptUnsafe()
+export const interruptNow = (fiber: Fiber.Fiber<unknown, unknown> | undefined): void => {
+  // One that runs would end in the step after the next one, even where nothing can be interrupted: only a scheduler can
+  // bring that about. So it gives way, and is interrupted meanwhile.
+  if (fiber !== undefined && fiber === Fiber.getCurrent() && isAsked) interrupted.push(fiber)
+  else fiber?.interruptUnsafe()
+}
+
+/** Whether a scheduler of a test is being asked whether to give way. */
+let isAsked = false
+
+/** Asks, and says what is to be done before the fiber goes on, if it gives way. */
+const ask = (mayYield: () => boolean, before: (f: () => void) => void): boolean => {
+  isAsked = true
+  let gives = false
+  try {
+    gives = mayYield()
+  } finally {
+    isAsked = false
+  }
+  const fibers = interrupted
+  interrupted = []
+  for (const fiber of fibers) before(() => fiber.interruptUnsafe())
+  return gives || fibers.length > 0
+}
 
 export const failuresOf = <E>({ reasons }: Cause.Cause<E>): ReadonlyArray<E> =>
   reasons.filter(Cause.isFailReason).map(({ error }) => error)
@@ -122,7 +148,7 @@ const metrics: Metric.FiberRuntimeMetricsService = {
 /** A scheduler by hand. */
 export const schedulerOf = ({ mayYield, schedule }: Steps): Scheduler.Scheduler => ({
   executionMode: "async",
-  shouldYield: mayYield,
+  shouldYield: () => ask(mayYield, schedule),
   makeDispatcher: () => ({ scheduleTask: schedule, flush: () => {} })
 })
 
@@ -207,3 +233,22 @@ export const prettyWithCause = (error: unknown): string => Cause.pretty(Cause.fa
 /** Tries again after a pause, as long as what it has failed with says so. */
 export const spacedWhile = <E>(pause: Duration.Input, mayTry: (error: E) => boolean): Schedule.Schedule<number, E> =>
   Schedule.while(Schedule.setInputType<E>()(Schedule.spaced(pause)), ({ input }) => Effect.succeed(mayTry(input)))
+
+/** Effect's own scheduler, that asks at each step whether to give way. */
+export const steppingScheduler = (
+  mayYield: (fiber: { readonly currentOpCount: number; readonly interruptNow: () => void }) => boolean
+): Scheduler.Scheduler => {
+  const own = new Scheduler.MixedScheduler()
+  return {
+    executionMode: "async",
+    shouldYield: (fiber) =>
+      ask(
+        () => mayYield({ currentOpCount: fiber.currentOpCount, interruptNow: () => interruptNow(fiber) }),
+        queueMicrotask
+      ),
+    makeDispatcher: () => own.makeDispatcher()
+  }
+}
+
+/** Keeps a fiber busy for so many steps. */
+export const busy = (steps: number): Effect.Effect<void> => repeated(Effect.void, steps - 1)

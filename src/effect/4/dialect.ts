@@ -43,11 +43,21 @@ export const environment = <R>({
   isQuiet = false
 }: Start = {}): Effect.Effect<{ readonly context: Context.Context<R>; readonly fork: Fork<R> }, never, R> =>
   Effect.map(Effect.context<R>(), (context) => {
-    const start = Effect.runForkWith(isQuiet ? Context.add(context, References.UnhandledLogLevel, undefined) : context)
+    const own = isQuiet ? Context.add(context, References.UnhandledLogLevel, undefined) : context
+    const start = Effect.runForkWith(own)
+    // Not even the scheduler is asked anything before the turn.
+    const startLater = Effect.runForkWith(Context.add(own, References.PreventSchedulerYield, true))
+    const preventsYield = Context.get(own, References.PreventSchedulerYield)
     const how = { uninterruptible: !isInterruptible }
     return {
       context,
-      fork: (effect, options) => start(options?.immediate === false ? Effect.andThen(turn, effect) : effect, how)
+      fork: (effect, options) =>
+        options?.immediate === false
+          ? startLater(
+              Effect.andThen(turn, Effect.provideService(effect, References.PreventSchedulerYield, preventsYield)),
+              how
+            )
+          : start(effect, how)
     }
   })
 

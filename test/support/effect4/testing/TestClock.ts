@@ -41,8 +41,8 @@ class Tasks {
 /** After so many turns of the event loop in which no fiber had anything to do, everybody rests. */
 const calm = 10
 
-/** More of them than this, and somebody never will. */
-const most = 5_000
+/** After so many real milliseconds somebody never will. */
+const longest = 250
 
 class TestClock implements Clock.Clock {
   private now = 0
@@ -51,11 +51,12 @@ class TestClock implements Clock.Clock {
   constructor(private readonly tasks: Tasks) {}
 
   private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
-    const after = (turns: number, idle: number): Effect.Effect<void> =>
-      idle === calm || turns === most
+    const end = performance.now() + longest
+    const after = (idle: number): Effect.Effect<void> =>
+      idle === calm || performance.now() > end
         ? Effect.void
-        : Effect.flatMap(Effect.yieldNow, () => after(turns + 1, this.tasks.pending === 0 ? idle + 1 : 0))
-    return after(0, 0)
+        : Effect.flatMap(Effect.yieldNow, () => after(this.tasks.pending === 0 ? idle + 1 : 0))
+    return after(0)
   })
 
   currentTimeMillisUnsafe(): number {
