@@ -28,7 +28,13 @@ export const withoutValues = (
 ): Config.ConfigError =>
   (error.cause._tag === "SchemaError" && isBare(error.cause.issue)) || !isSecret(error.message)
     ? error
-    : withMessage("The value cannot be read, and must not be shown")
+    : withMessage(
+        `${error.cause._tag === "SchemaError" ? whereOf(error.cause.issue) : ""}The value cannot be read, and must not be shown`
+      )
+
+/** What could not be read. */
+const whereOf = (issue: Issue.Issue): string =>
+  issue._tag === "Pointer" ? `${issue.path.map(String).join(".")}: ` : ""
 
 /** Whether an issue tells where something is missing, or of another type, and nothing else. */
 const isBare = (issue: Issue.Issue): boolean => {

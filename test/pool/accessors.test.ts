@@ -1,9 +1,9 @@
 import { type PoolError, WebSocketPool } from "effect-websocket-pool"
 import type * as Config from "#effect/Config"
-import * as ConfigError from "#effect/ConfigError"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as TestClock from "#effect/testing/TestClock"
+import { isConfigError } from "#support/configErrors"
 import { assert, describe, it } from "#support/vitest"
 import { expectTag, notYet, now, peers, type Server, server, settle, url } from "../support/memoryPool.js"
 
@@ -41,7 +41,7 @@ const suite = <Self>(
         yield* settle
         const { idle, maxConnections } = yield* stats
         assert.deepStrictEqual({ idle, maxConnections }, { idle: 3, maxConnections: 4 })
-        assert.isTrue(ConfigError.isConfigError(yield* Effect.flip(resize({ maxConnections: 0 }))))
+        assert.isTrue(isConfigError(yield* Effect.flip(resize({ maxConnections: 0 }))))
       }).pipe(Effect.provide(layer))
     )
 

@@ -1,6 +1,5 @@
 import { PoolError, type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import * as Cause from "#effect/Cause"
-import * as ConfigError from "#effect/ConfigError"
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -11,6 +10,7 @@ import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { isConfigError } from "#support/configErrors"
 import { tracking } from "#support/fibers"
 import { logger } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
@@ -730,7 +730,7 @@ describe("resize", () => {
           { minConnections: 3, maxConnections: 2 }
         ]) {
           const error = yield* Effect.flip(pool.resize(limits))
-          assert.isTrue(ConfigError.isConfigError(error))
+          assert.isTrue(isConfigError(error))
           const message = String(error)
           assert.isTrue(
             Object.keys(limits).some((key) => message.includes(key)),

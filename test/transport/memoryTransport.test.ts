@@ -22,7 +22,7 @@ import * as Layer from "#effect/Layer"
 import * as Queue from "#effect/Queue"
 import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
-import { poll } from "#support/fibers"
+import { poll, repeated } from "#support/fibers"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
 
 type Event =
@@ -71,7 +71,7 @@ const connect = (overrides: Partial<ConnectRequest> = {}): Effect.Effect<Client,
   })
 
 /** Lets everything run that can. */
-const settle = Effect.yieldNow.pipe(Effect.repeatN(50))
+const settle = repeated(Effect.yieldNow, 50)
 
 /** A server whose peers are handed to the test. */
 const withPeers = () => {
@@ -181,7 +181,8 @@ describe("layerMemory", () => {
           for (let steps = 0; steps < i % 5; steps++) yield* Effect.yieldNow
           socket.send(`${i}`)
           for (let steps = 0; steps < i % 3; steps++) yield* Effect.yieldNow
-          const exit = yield* Fiber.interrupt(receiver)
+          yield* Fiber.interrupt(receiver)
+          const exit = yield* Fiber.await(receiver)
           const received = Exit.isSuccess(exit) ? exit.value : yield* peer.receive
           assert.strictEqual(received, `${i}`)
         }
@@ -192,10 +193,14 @@ describe("layerMemory", () => {
       const { layer, open } = withPeers()
       return Effect.gen(function* () {
         const { peer, socket } = yield* open()
-        const receivers = yield* Effect.forkAll(Array.from({ length: 3 }, () => peer.receive))
+        const receivers = yield* Effect.replicateEffect(Effect.forkChild(peer.receive), 3)
         yield* settle
         for (const message of ["a", "b", "c"]) socket.send(message)
-        assert.deepStrictEqual([...(yield* Fiber.join(receivers))].sort(), ["a", "b", "c"])
+        assert.deepStrictEqual((yield* Effect.forEach(receivers, (receiver) => Fiber.join(receiver))).sort(), [
+          "a",
+          "b",
+          "c"
+        ])
       }).pipe(Effect.provide(layer))
     })
 
