@@ -99,7 +99,7 @@ class Simulation {
 
   readonly accept = (): Effect.Effect<void, number | WebSocketTransport.MemoryRefusal> => {
     // An attempt may have begun before that was said, where it computes something first.
-    const isTold = this.world.now > this.heldUntil - 2000
+    const isTold = this.world.now > this.heldUntil - 1999.999
     // Not the events: they come after what they tell of.
     const hasSucceeded = this.pool !== undefined && this.stats().opened > this.openedWhenHeld
     if (isTold && this.world.now < this.heldUntil && !hasSucceeded && !this.setting.computes) {
