@@ -53,7 +53,7 @@ export class Upkeep {
     if (this.isPausing && this.hasFailed) return
     this.hasFailed = true
     this.failures += 1
-    if (!this.isPausing) this.wait(this.failures)
+    this.wait(this.failures)
   }
 
   renewed(): void {
@@ -83,6 +83,8 @@ export class Upkeep {
   private wait(times: number): void {
     const jitter = 0.8 + 0.4 * this.random()
     const pause = Math.min(Math.min(firstPause * 2 ** (times - 1), longestPause) * jitter, longestPause)
-    this.timers.set(this.pause, this.timers.now() + Math.round(pause))
+    const due = this.timers.now() + Math.round(pause)
+    // A failure in the pause after a loss does not shorten it.
+    if (!this.isPausing || this.pause.due < due) this.timers.set(this.pause, due)
   }
 }

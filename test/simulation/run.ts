@@ -88,11 +88,15 @@ class Simulation {
 
   /** Until when the server has asked to be left alone. */
   heldUntil = Number.NEGATIVE_INFINITY
+  /** How many connections had been opened when it did. */
+  openedWhenHeld = 0
 
   readonly accept = (): Effect.Effect<void, number | WebSocketTransport.MemoryRefusal> => {
     // An attempt may have begun before that was said, where it computes something first.
-    const isTold = this.world.now > this.heldUntil - 2000
-    if (isTold && this.world.now < this.heldUntil && !this.setting.computes) {
+    const isTold = this.world.now > this.heldUntil - 1999.999
+    // Not the events: they come after what they tell of.
+    const hasSucceeded = this.pool !== undefined && this.stats().opened > this.openedWhenHeld
+    if (isTold && this.world.now < this.heldUntil && !hasSucceeded && !this.setting.computes) {
       this.fail("an attempt before Retry-After has passed")
     }
     switch (this.mood) {
@@ -109,6 +113,7 @@ class Simulation {
         return Effect.fail(403)
       case "holdsOff":
         this.heldUntil = this.world.now + 2000
+        this.openedWhenHeld = this.stats().opened
         return Effect.fail({ status: 503, retryAfter: "2 seconds" })
     }
   }
@@ -522,7 +527,6 @@ class Simulation {
   }
 
   counted(event: PoolEvent.PoolEvent): void {
-    if (event._tag === "ConnectionOpened") this.heldUntil = Number.NEGATIVE_INFINITY
     if (event._tag === "ConnectFailed" || event._tag === "PoolClosing") this.isTroubled = true
     if (event._tag === "ConnectionClosed") {
       const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
