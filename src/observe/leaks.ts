@@ -1,9 +1,9 @@
-import { currentSpan, type Fork } from "#dialect"
+import type { Fork } from "#dialect"
+import { failWithin, spanOf, type Within, within } from "#edition/observe/spans"
 import * as Cause from "#effect/Cause"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
-import type * as Tracer from "#effect/Tracer"
 import type { WebSocketConnection } from "../connection/handle.js"
 import { nameOf } from "../connection/leaseSpan.js"
 import { makeTimer, type Timer, type Timers } from "../core/timers.js"
@@ -16,8 +16,8 @@ type Get = Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope>
 /** A lease that is out. */
 interface Held {
   readonly since: number
-  /** The span of the fiber that took it. */
-  readonly span: Tracer.AnySpan | undefined
+  /** The spans of the fiber that took it. */
+  readonly spans: Within
   /** Where it was asked for, if that could be seen. */
   site: Site | undefined
 }
@@ -83,7 +83,7 @@ export class Leaks {
 
   taken(id: string): void {
     const since = this.timers.now()
-    this.held.set(id, { since, span: currentSpan(), site: undefined })
+    this.held.set(id, { since, spans: within(), site: undefined })
     if (this.timer.position === -1) this.timers.set(this.timer, since + this.threshold)
   }
 
@@ -104,7 +104,7 @@ export class Leaks {
     }
   }
 
-  private tell(connectionId: string, { since, site, span }: Held, now: number): void {
+  private tell(connectionId: string, { since, site, spans }: Held, now: number): void {
     const held = Duration.millis(now - since)
     const message =
       `Connection ${connectionId} has been leased for ${Duration.format(held)}, longer than leakThreshold: ` +
@@ -112,11 +112,10 @@ export class Leaks {
     // An error that fails inside of a span is printed with the places where that span and those above it were made.
     const error = new Error(text)
     error.stack = site === undefined ? `Error: ${text}` : framesOf(site)
-    const failed =
-      span === undefined ? Effect.failCause(Cause.fail(error)) : Effect.withParentSpan(Effect.fail(error), span)
     this.fork(
-      Effect.catchCause(failed, (cause) =>
+      Effect.catchCause(failWithin(error, spans), (cause) =>
         Effect.sync(() => {
+          const span = spanOf(spans)
           const name = nameOf(span)
           const traceId = span?.traceId
           this.log.warn(

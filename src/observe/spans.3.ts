@@ -8,6 +8,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
+import { currentSpan } from "../effect/3/dialect.js"
 
 /** Effect's own tracer keeps spans where nobody will ever see them: then none is made. */
 const nobody = Context.get(DefaultServices.liveServices, Tracer.Tracer)
@@ -61,3 +62,14 @@ export const startSpan = (
 /** What something failed with, if it did nothing but fail, once. */
 export const soleErrorOf = <E>(cause: Cause.Cause<E>): E | undefined =>
   Cause.isFailType(cause) ? cause.error : undefined
+
+/** The spans within which a fiber is. */
+export type Within = Tracer.AnySpan | undefined
+
+export const within: () => Within = currentSpan
+
+export const spanOf = (spans: Within): Tracer.AnySpan | undefined => spans
+
+/** Fails as within those spans: printed, it shows the places where they were made. */
+export const failWithin = <E>(error: E, span: Within): Effect.Effect<never, E> =>
+  span === undefined ? Effect.failCause(Cause.fail(error)) : Effect.withParentSpan(Effect.fail(error), span)

@@ -65,3 +65,20 @@ export const soleErrorOf = <E>({ reasons }: Cause.Cause<E>): E | undefined => {
   const [reason] = reasons
   return reason !== undefined && reasons.length === 1 && Cause.isFailReason(reason) ? reason.error : undefined
 }
+
+/** The spans within which a fiber is. The places where they were made are none of their own. */
+export interface Within {
+  readonly span: Tracer.AnySpan | undefined
+  readonly places: References.StackFrame | undefined
+}
+
+export const within = (): Within => {
+  const cache = Fiber.getCurrent()?.cache
+  return { span: cache?.span, places: cache?.stackFrame }
+}
+
+export const spanOf = ({ span }: Within): Tracer.AnySpan | undefined => span
+
+/** Fails as within those spans: printed, it shows the places where they were made. */
+export const failWithin = <E>(error: E, { places }: Within): Effect.Effect<never, E> =>
+  Effect.provideService(Effect.fail(error), References.CurrentStackFrame, places)

@@ -1,3 +1,4 @@
+import { caughtBy } from "#dialect"
 import * as Duration from "#effect/Duration"
 import * as Predicate from "#effect/Predicate"
 import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
@@ -195,11 +196,9 @@ const isUnavailable = (cause: unknown): cause is Unavailable => Predicate.isTagg
 
 /** What a cause says of itself; one that says nothing has a name at least. */
 const messageOf = (cause: unknown): string => {
-  if (Predicate.isTagged(cause, "UnknownException") && Predicate.hasProperty(cause, "error")) {
-    // Effect.tryPromise and Effect.try wrap whatever was thrown, and say nothing of it.
-    const thrown = isSilent(cause) ? messageOf(cause.error) : ""
-    if (thrown !== "") return thrown
-  }
+  const caught = caughtBy(cause)
+  const thrown = caught === undefined ? "" : messageOf(caught)
+  if (thrown !== "") return thrown
   if (typeof cause === "string") return cause
   if (Predicate.hasProperty(cause, "message") && typeof cause.message === "string" && cause.message !== "") {
     return cause.message
@@ -207,10 +206,6 @@ const messageOf = (cause: unknown): string => {
   if (Predicate.hasProperty(cause, "_tag") && typeof cause._tag === "string") return cause._tag
   return cause instanceof Error && cause.name !== "Error" ? cause.name : ""
 }
-
-/** Whoever has made it has given it no message of its own. */
-const isSilent = (cause: object): boolean =>
-  !Predicate.hasProperty(cause, "message") || /^An unknown error /.test(String(cause.message))
 
 // ConnectionClosedError
 

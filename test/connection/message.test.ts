@@ -53,7 +53,10 @@ describe("what is neither a string nor a Uint8Array", () => {
       const connection = yield* WebSocketPool.get
       const socket = WebSocketConnection.toSocket(connection)
       const typed = WebSocketConnection.schemaMessage(connection, { send: Schema.Any, receive: Schema.Any })
-      const write = yield* socket.writer
+      const writer: unknown = yield* socket.writer
+      const write = (typeof writer === "function" ? writer : (writer as { readonly write: unknown }).write) as (
+        message: never
+      ) => Effect.Effect<unknown, unknown>
       for (const sending of [
         WebSocketConnection.request(connection, { a: 1 } as never),
         typed.send({ a: 1 }),

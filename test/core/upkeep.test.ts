@@ -1,19 +1,20 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
-import * as TestClock from "effect/TestClock"
+import { environment } from "#dialect"
+import * as Clock from "#effect/Clock"
+import * as Effect from "#effect/Effect"
+import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow } from "#support/fibers"
+import { assert, describe, it } from "#support/vitest"
 import { Timers } from "../../src/core/timers.js"
 import { Upkeep } from "../../src/core/upkeep.js"
 
 describe("Upkeep", () => {
-  it.scoped("waits the whole pause after a failure, also when it comes in the pause after a loss", () =>
+  it.effect("waits the whole pause after a failure, also when it comes in the pause after a loss", () =>
     Effect.gen(function* () {
-      const runtime = yield* Effect.runtime()
+      const { fork } = yield* environment<never>({ isInterruptible: true })
       const timers = new Timers(
-        yield* Effect.clock,
-        (effect) => Runtime.runFork(runtime)(effect, { immediate: false }),
-        (fiber) => fiber.unsafeInterruptAsFork(FiberId.none)
+        yield* Clock.clockWith(Effect.succeed),
+        (effect) => fork(effect, { immediate: false }),
+        (fiber) => interruptNow(fiber)
       )
       yield* Effect.addFinalizer(() => Effect.sync(() => timers.stop()))
       let resumed = 0

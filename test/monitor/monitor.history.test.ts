@@ -2,7 +2,6 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { HttpApp, type HttpRouter, HttpServerRequest } from "@effect/platform"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import * as Effect from "#effect/Effect"
@@ -13,6 +12,7 @@ import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
+import { fetchFrom, respond, type Web } from "#support/web"
 import { Groups } from "../../src/monitor/groups.js"
 import { History } from "../../src/monitor/history.js"
 import { merged, percentiles } from "../../src/monitor/percentiles.js"
@@ -22,18 +22,11 @@ import { echo, peers, poolWith, server, settle, url } from "../support/memoryPoo
 
 const Pool = WebSocketPool.WebSocketPool
 
-const fetchFrom = (router: HttpRouter.HttpRouter, path: string) =>
-  Effect.promise((signal) => HttpApp.toWebHandler(router)(new Request(`http://app.test${path}`, { signal })))
-
 /** A page that is open until the scope closes: the samples it has got. */
-const open = (router: HttpRouter.HttpRouter, path = "/events") =>
+const open = (router: Web, path = "/events") =>
   Effect.gen(function* () {
     const samples: Array<Sample> = []
-    const response = yield* Effect.provideService(
-      router,
-      HttpServerRequest.HttpServerRequest,
-      HttpServerRequest.fromWeb(new Request(`http://app.test${path}`))
-    )
+    const response = yield* respond(router, path)
     assert(response.body._tag === "Stream")
     const reading = Stream.runForEach(Stream.decodeText(response.body.stream), (message) =>
       Effect.sync(() => samples.push(JSON.parse(/^data: (.*)$/m.exec(message)![1]!)))

@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto"
-import { HttpApp, HttpRouter, type HttpServerError, HttpServerRequest, type HttpServerResponse } from "@effect/platform"
 import { type PoolStats, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
+import type * as HttpServerResponse from "#effect/http/HttpServerResponse"
 import * as Redacted from "#effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
+import { fetchFrom, type MonitorOf, mounted, mountings, respond, together, type Web } from "#support/web"
 import { echo, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
 interface Sample {
@@ -28,22 +29,9 @@ interface Sample {
   readonly failures: number
 }
 
-type Router = HttpRouter.HttpRouter<HttpServerError.RouteNotFound>
-
 const Pool = WebSocketPool.WebSocketPool
 
-const theMonitor = Effect.map(Pool, WebSocketPoolMonitor.router)
-
-const respond = (router: Router, path: string, method = "GET") =>
-  Effect.provideService(
-    router,
-    HttpServerRequest.HttpServerRequest,
-    HttpServerRequest.fromWeb(new Request(`http://app.test${path}`, { method }))
-  )
-
-/** The answer as a browser gets it, a path that is not there included. */
-const fetchFrom = (router: Router, path: string, method = "GET") =>
-  Effect.promise(() => HttpApp.toWebHandler(router)(new Request(`http://app.test${path}`, { method })))
+const theMonitor = Effect.map(Pool, (pool) => WebSocketPoolMonitor.router(pool))
 
 const textOf = (response: HttpServerResponse.HttpServerResponse): Stream.Stream<string, unknown> => {
   assert(response.body._tag === "Stream")
@@ -56,7 +44,7 @@ const parse = (message: string) => {
 }
 
 /** Reads the stream of a monitor, as an open page does. */
-const watch = (router: Router, path = "/events") =>
+const watch = (router: Web, path = "/events") =>
   Effect.gen(function* () {
     const samples: Array<Sample> = []
     const retries: Array<number> = []
@@ -102,9 +90,7 @@ const observed = (pool: WebSocketPool.WebSocketPool) => {
 
 it("router and record need nothing but a scope", () => {
   type Pools = WebSocketPool.WebSocketPool | ReadonlyArray<WebSocketPool.WebSocketPool>
-  expectTypeOf(WebSocketPoolMonitor.router).toEqualTypeOf<
-    (pools: Pools | WebSocketPoolMonitor.Recording) => HttpRouter.HttpRouter
-  >()
+  expectTypeOf(WebSocketPoolMonitor.router).toEqualTypeOf<MonitorOf<Pools | WebSocketPoolMonitor.Recording>>()
   expectTypeOf(WebSocketPoolMonitor.record).toEqualTypeOf<
     (pools: Pools) => Effect.Effect<WebSocketPoolMonitor.Recording, never, Scope.Scope>
   >()
@@ -142,22 +128,10 @@ describe("monitor: the page", () => {
     }).pipe(Effect.provide(poolWith()))
   )
 
-  const mountings: ReadonlyArray<
-    readonly [how: string, mount: (router: Router) => Router, paths: ReadonlyArray<string>]
-  > = [
-    ["as the whole app", (router) => router, ["/"]],
-    ["under a path", (router) => HttpRouter.mount(HttpRouter.empty, "/pool", router), ["/pool", "/pool/"]],
-    ["as an app", (router) => HttpRouter.mountApp(HttpRouter.empty, "/pool", router), ["/pool", "/pool/"]],
-    [
-      "under a path of a router under a path",
-      (router) => HttpRouter.empty.pipe(HttpRouter.mount("/b", router), HttpRouter.prefixAll("/a")),
-      ["/a/b", "/a/b/", "/a/b?of=mine"]
-    ]
-  ]
   for (const [how, mount, paths] of mountings) {
     it.effect(`is there with its stream when mounted ${how}`, () =>
       Effect.gen(function* () {
-        const router = mount(yield* theMonitor)
+        const router = mount(yield* Pool)
         for (const path of paths) {
           const page = yield* fetchFrom(router, path)
           assert.strictEqual(page.status, 200, path)
@@ -174,7 +148,7 @@ describe("monitor: the page", () => {
 
   it.effect("can only be read", () =>
     Effect.gen(function* () {
-      const router = HttpRouter.mount(HttpRouter.empty, "/pool", yield* theMonitor)
+      const router = mounted("/pool", yield* theMonitor)
       for (const path of ["/pool", "/pool/", "/pool/events"]) {
         for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
           const response = yield* fetchFrom(router, path, method)
@@ -348,7 +322,7 @@ describe("monitor: what it costs", () => {
   it.effect("nobody listens to the pool while no page is open", () =>
     Effect.gen(function* () {
       const { counts, watched } = observed(yield* Pool)
-      const router = HttpRouter.mount(HttpRouter.empty, "/pool", WebSocketPoolMonitor.router(watched))
+      const router = mounted("/pool", WebSocketPoolMonitor.router(watched))
       yield* fetchFrom(router, "/pool")
       yield* fetchFrom(router, "/pool/events", "HEAD")
       yield* fetchFrom(router, "/pool/events", "POST")
@@ -434,10 +408,10 @@ describe("monitor: more than one", () => {
     Effect.gen(function* () {
       const pool = yield* Pool
       const once = WebSocketPoolMonitor.router(pool)
-      const router = HttpRouter.empty.pipe(
-        HttpRouter.mount("/a", once),
-        HttpRouter.mount("/b", once),
-        HttpRouter.mount("/c", WebSocketPoolMonitor.router(pool))
+      const router = together(
+        mounted("/a", once),
+        mounted("/b", once),
+        mounted("/c", WebSocketPoolMonitor.router(pool))
       )
       const watching = yield* Effect.forEach(["/a/events", "/b/events", "/c/events", "/a/events"], (path) =>
         watch(router, path)

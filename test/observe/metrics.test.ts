@@ -3,11 +3,9 @@ import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
-import * as Metric from "#effect/Metric"
-import * as MetricKeyType from "#effect/MetricKeyType"
 import * as Schedule from "#effect/Schedule"
 import * as TestClock from "#effect/testing/TestClock"
-import { metricsOf } from "#support/telemetry"
+import { exported, labelled, metricsOf } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import { echo, listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
@@ -270,7 +268,7 @@ describe("the metrics", () => {
     const name = named()
     return touch.pipe(
       Effect.provide(poolWith({ name })),
-      Effect.tagMetrics("region", "eu"),
+      labelled("region", "eu"),
       Effect.tap(() => {
         assert.strictEqual(metricsOf(name)[`${prefix}.opened{region=eu}`], 1)
         assert.isUndefined(metricsOf(name)[`${prefix}.opened`])
@@ -292,27 +290,18 @@ describe("the guide", () => {
   it.effect("names every metric with its kind, unit and labels", () => {
     const name = named()
     return Effect.sync(() => {
-      const exported = new Map<string | undefined, { kind: string; unit: string; labels: Map<string, Set<string>> }>()
-      for (const { metricKey } of Metric.unsafeSnapshot()) {
-        const { keyType, name: metric, tags } = metricKey
-        if (!tags.some(({ key, value }) => key === "pool.name" && value === name)) continue
-        const one = exported.get(metric) ?? {
-          kind: MetricKeyType.isHistogramKey(keyType)
-            ? "histogram"
-            : MetricKeyType.isCounterKey(keyType) && keyType.incremental
-              ? "counter"
-              : "up-down counter",
-          unit: tags.find(({ key }) => key === "unit")?.value ?? "",
-          labels: new Map<string, Set<string>>()
-        }
-        exported.set(metric, one)
-        for (const { key, value } of tags) {
+      const found = new Map<string | undefined, { kind: string; unit: string; labels: Map<string, Set<string>> }>()
+      for (const { kind, labels, name: metric } of exported()) {
+        if (labels["pool.name"] !== name) continue
+        const one = found.get(metric) ?? { kind, unit: labels.unit ?? "", labels: new Map<string, Set<string>>() }
+        found.set(metric, one)
+        for (const [key, value] of Object.entries(labels)) {
           if (key === "pool.name" || key === "unit") continue
           const values = one.labels.get(key) ?? new Set()
           one.labels.set(key, values.add(value))
         }
       }
-      const expected = Array.from(exported, ([name, { kind, labels, unit }]) => ({
+      const expected = Array.from(found, ([name, { kind, labels, unit }]) => ({
         name,
         kind,
         unit,

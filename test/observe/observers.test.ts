@@ -1,34 +1,13 @@
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
-import * as Layer from "#effect/Layer"
-import * as Logger from "#effect/Logger"
-import * as LogLevel from "#effect/LogLevel"
+import * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
-import * as Tracer from "#effect/Tracer"
 import * as TestClock from "#effect/testing/TestClock"
-import { recordSpans } from "#support/telemetry"
+import { logger, places, throwingTracer } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 
 // A tracer that threw in the middle of a change of state left leases, slots, or the closing of the pool hanging for ever.
-
-const places = ["span", "attribute", "end", "addLinks"] as const
-
-/** Throws for spans of that name, at that place. */
-const throwing = (name: string, place: (typeof places)[number]): Tracer.Tracer => {
-  const fail = (): never => {
-    throw new Error("the tracer is broken")
-  }
-  const { tracer } = recordSpans()
-  return Tracer.make({
-    context: (f) => f(),
-    span: (...args) => {
-      if (args[0] !== name) return tracer.span(...args)
-      if (place === "span") return fail()
-      return Object.assign(tracer.span(...args), { [place]: fail })
-    }
-  })
-}
 
 /** Uses a pool in each of the ways that are observed, twice, and closes it. */
 const works = Effect.gen(function* () {
@@ -52,20 +31,20 @@ const works = Effect.gen(function* () {
   for (let round = 0; round < 2; round++) {
     const ask = yield* Effect.forkChild(pool.use((c) => Effect.andThen(c.send("hello"), c.receive)))
     yield* TestClock.adjust("500 millis")
-    assert.strictEqual(yield* ask, "hello")
+    assert.strictEqual(yield* Fiber.join(ask), "hello")
     // It waits for the end of this one, and gets a connection of its own.
     const discarding = yield* Effect.forkChild(pool.use((c) => Effect.andThen(Effect.sleep("10 millis"), c.discard)))
     const waiting = yield* Effect.forkChild(Effect.scoped(pool.get))
     yield* TestClock.adjust("500 millis")
-    yield* discarding
-    yield* waiting
+    yield* Fiber.join(discarding)
+    yield* Fiber.join(waiting)
   }
   yield* TestClock.adjust("10 seconds")
   const { idle, total } = yield* pool.stats
   assert.deepStrictEqual({ idle, total }, { idle: 1, total: 1 })
   const close = yield* Effect.forkChild(Scope.close(scope, Exit.void))
   yield* TestClock.adjust("10 seconds")
-  yield* close
+  yield* Fiber.join(close)
   assert.strictEqual((yield* pool.stats).state, "closed")
   assert.strictEqual(sockets, 0)
 })
@@ -74,26 +53,20 @@ describe("a tracer that throws costs spans, and nothing else", () => {
   for (const name of ["acquire", "connect", "connect.attempt", "drain", "close.connection", "close"]) {
     for (const place of places) {
       it.effect(`WebSocketPool.${name}, ${place}`, () =>
-        Effect.withTracer(works, throwing(`WebSocketPool.${name}`, place))
+        Effect.withTracer(works, throwingTracer(`WebSocketPool.${name}`, place))
       )
     }
   }
 })
 
 describe("a logger that throws costs log lines, and nothing else", () => {
-  for (const level of [LogLevel.Info, LogLevel.Debug]) {
-    it.effect(level.label, () =>
+  for (const level of ["Info", "Debug"] as const) {
+    it.effect(level.toUpperCase(), () =>
       Effect.provide(
         works,
-        Layer.merge(
-          Logger.replace(
-            Logger.defaultLogger,
-            Logger.make(() => {
-              throw new Error("the logger is broken")
-            })
-          ),
-          Logger.minimumLogLevel(level)
-        )
+        logger(() => {
+          throw new Error("the logger is broken")
+        }, level)
       )
     )
   }

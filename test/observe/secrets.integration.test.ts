@@ -4,16 +4,12 @@ import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
-import * as HashMap from "#effect/HashMap"
 import * as Layer from "#effect/Layer"
-import * as List from "#effect/List"
-import * as Logger from "#effect/Logger"
-import * as LogLevel from "#effect/LogLevel"
-import * as Metric from "#effect/Metric"
 import * as Redacted from "#effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
-import { recordSpans } from "#support/telemetry"
+import { prettyCause } from "#support/fibers"
+import { logger, recordSpans, registered } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import { httpAnswer } from "../fixtures/servers.js"
 import { type Fault, faults, meet, site, turns, until } from "../support/faults.js"
@@ -60,29 +56,23 @@ const assertHidden = (what: string, value: unknown): void => {
 const listening = () => {
   const { layer: tracing, spans } = recordSpans()
   const lines: Array<string> = []
-  const logger = Logger.make(({ annotations, cause, logLevel, message, spans }) => {
-    const parts = [message, cause, HashMap.toEntries(annotations), List.toArray(spans)]
-    lines.push([logLevel.label, ...parts.map(seen), Cause.pretty(cause)].join(" "))
-  })
+  const logging = logger((line, given) => lines.push([line.level, line.cause, ...given.map(seen)].join(" ")), "All")
   const hidden = Effect.sync(() => {
     for (const line of lines) assertHidden("a log line", line)
     for (const { attributes, events, links, name, status } of spans) {
       assertHidden("a span", { name, status, attributes: Object.fromEntries(attributes), events, links })
       // What an exporter makes of it.
       if (status._tag === "Ended" && Exit.isFailure(status.exit)) {
-        assertHidden("a span's error", Cause.pretty(status.exit.cause, { renderErrorCause: true }))
+        assertHidden("a span's error", prettyCause(status.exit.cause))
       }
     }
-    for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
-      const { description, name, tags } = metricKey
-      assertHidden("a metric", { name, description, tags: tags.map(({ key, value }) => [key, value]), metricState })
-    }
+    for (const metric of registered()) assertHidden("a metric", metric)
   })
   return {
     spans,
     /** Makes sure that nothing of it shows a secret. */
     hidden,
-    layer: Layer.mergeAll(tracing, Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.All))
+    layer: Layer.merge(tracing, logging)
   }
 }
 

@@ -607,7 +607,7 @@ describe("a ConfigError", () => {
   for (const [what, input, shown] of [
     ["an object", { seconds: 5, token: "secret" }, "{ seconds: …, token: … }"],
     ["an object in an array", [{ seconds: 5 }], "[{ seconds: … }]"],
-    ["an object without a prototype", Object.assign(Object.create(null), { seconds: 5 }), "{ seconds: … }"],
+    ["an object without a prototype", Object.assign(Object.create(null), { second: 5 }), "{ second: … }"],
     ["an object that shows no keys", Redacted.make("secret"), "an object"],
     ["an Effect", Effect.succeed("secret"), "an Effect"],
     ["a Config", Config.succeed(5), "an Effect"],
@@ -1023,6 +1023,7 @@ describe("layerConfig", () => {
       assert.strictEqual((yield* Tts.stats).busy, 1)
       const { close } = yield* Tts
       yield* Effect.forkDetach(close)
+      yield* settle
       assert.isTrue(PoolError.isPoolError(yield* Effect.flip(Effect.scoped(Tts.getNew))))
     }).pipe(
       Effect.scoped,

@@ -5,9 +5,9 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
-import * as Logger from "#effect/Logger"
 import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
+import { recordLines } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import { collect, echo, expectTag, greet, notYet, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
@@ -422,10 +422,7 @@ describe("discardOn", () => {
         ["a promise", () => Promise.reject(new Error("no"))],
         ["an Effect", () => Effect.succeed(false)]
       ] as const) {
-        const lines: Array<string> = []
-        const logger = Logger.make(({ message }) => {
-          lines.push(String(message))
-        })
+        const { layer, lines } = recordLines()
         yield* Effect.gen(function* () {
           for (let count = 1; count <= 2; count++) {
             assert.strictEqual(yield* WebSocketPool.use(() => Effect.succeed("result")), "result")
@@ -435,11 +432,12 @@ describe("discardOn", () => {
         }).pipe(
           Effect.scoped,
           Effect.provide(poolWith({ discardOn: answer as unknown as () => boolean })),
-          Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+          Effect.provide(layer)
         )
-        assert.deepStrictEqual(lines, [
-          `discardOn has to return a boolean, and returned ${kind}; the connection is discarded each time`
-        ])
+        assert.deepStrictEqual(
+          lines.map(({ message }) => message),
+          [`discardOn has to return a boolean, and returned ${kind}; the connection is discarded each time`]
+        )
       }
     })
   )

@@ -1,6 +1,7 @@
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Schedule from "#effect/Schedule"
 import { assert, describe, it } from "#support/vitest"
 import { wsServer } from "../fixtures/servers.js"
@@ -28,7 +29,7 @@ describe("a program that was held up for longer than a deadline", () => {
         const get = yield* Effect.forkScoped(WebSocketPool.get)
         yield* Effect.yieldNow
         yield* holdUp(700)
-        yield* get
+        yield* Fiber.join(get)
         const { connectFailures, opened } = yield* WebSocketPool.stats
         assert.deepStrictEqual({ connectFailures, opened }, { connectFailures: 0, opened: 1 })
       }).pipe(
@@ -48,7 +49,7 @@ describe("a program that was held up for longer than a deadline", () => {
         yield* Effect.yieldNow
         assert.strictEqual((yield* WebSocketPool.stats).waiting, 1)
         yield* holdUp(700)
-        assert.strictEqual((yield* get).id, id)
+        assert.strictEqual((yield* Fiber.join(get)).id, id)
         assert.strictEqual((yield* WebSocketPool.stats).healthCheckFailures, 0)
       }).pipe(
         Effect.scoped,
@@ -65,7 +66,7 @@ describe("a program that was held up for longer than a deadline", () => {
         const ping = yield* Effect.forkScoped(connection.ping)
         yield* Effect.yieldNow
         yield* holdUp(700)
-        yield* ping
+        yield* Fiber.join(ping)
         yield* turns(5)
         assert.strictEqual((yield* WebSocketPool.stats).closed, 0)
       }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ url, pingTimeout: "300 millis" })))

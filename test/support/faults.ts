@@ -645,7 +645,7 @@ export const faults = {
           let sent = 0
           const sender = yield* Effect.forkChild(
             repeated(
-              Effect.tap(
+              Effect.map(
                 Effect.suspend(() => connection.send(new Uint8Array(bytesPerMessage))),
                 () => {
                   sent += 1
@@ -659,7 +659,7 @@ export const faults = {
           yield* site.thaw
           let echoed = 0
           yield* repeated(
-            Effect.tap(connection.receive, (message) => {
+            Effect.map(connection.receive, (message) => {
               echoed += message.length
             }),
             messages - 1

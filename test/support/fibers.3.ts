@@ -150,7 +150,9 @@ export const makeInherited = (initial: string) => {
 export const isInterruptibleHere: Effect.Effect<boolean> = Effect.checkInterruptible(Effect.succeed)
 
 /** An error with what lies underneath, as it is printed. */
-export const prettyWithCause = (error: unknown): string => Cause.pretty(Cause.fail(error), { renderErrorCause: true })
+export const prettyWithCause = (error: unknown): string => prettyCause(Cause.fail(error))
+
+export const prettyCause = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause, { renderErrorCause: true })
 
 /** Tries again after a pause, as long as what it has failed with says so. */
 export const spacedWhile = <E>(pause: Duration.DurationInput, mayTry: (error: E) => boolean) =>
@@ -171,3 +173,10 @@ export const steppingScheduler = (
 /** Keeps a fiber busy for so many steps. */
 export const busy = (steps: number): Effect.Effect<void> =>
   Effect.loop(0, { while: (n) => n < steps, step: (n) => n + 1, body: () => Effect.void, discard: true })
+
+/** What `Effect.tryPromise` fails with, and what it says of what says nothing. */
+export const unknownError = (thrown: unknown, message?: string): Error => new Cause.UnknownException(thrown, message)
+export const unknownErrorText = "An unknown error occurred"
+
+/** Whether that is what `Effect.timeout` fails with. */
+export const isTimeout: (error: unknown) => boolean = Cause.isTimeoutException

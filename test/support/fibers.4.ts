@@ -228,7 +228,9 @@ export const isInterruptibleHere: Effect.Effect<boolean> = Effect.uninterruptibl
 )
 
 /** An error with what lies underneath, as it is printed. */
-export const prettyWithCause = (error: unknown): string => Cause.pretty(Cause.fail(error))
+export const prettyWithCause = (error: unknown): string => prettyCause(Cause.fail(error))
+
+export const prettyCause: (cause: Cause.Cause<unknown>) => string = Cause.pretty
 
 /** Tries again after a pause, as long as what it has failed with says so. */
 export const spacedWhile = <E>(pause: Duration.Input, mayTry: (error: E) => boolean): Schedule.Schedule<number, E> =>
@@ -252,3 +254,10 @@ export const steppingScheduler = (
 
 /** Keeps a fiber busy for so many steps. */
 export const busy = (steps: number): Effect.Effect<void> => repeated(Effect.void, steps - 1)
+
+/** What `Effect.tryPromise` fails with, and what it says of what says nothing. */
+export const unknownError = (thrown: unknown, message?: string): Error => new Cause.UnknownError(thrown, message)
+export const unknownErrorText = "UnknownError"
+
+/** Whether that is what `Effect.timeout` fails with. */
+export const isTimeout: (error: unknown) => boolean = Cause.isTimeoutError

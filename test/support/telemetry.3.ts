@@ -1,11 +1,14 @@
 /** What a pool tells through Effect's own means: its metrics, its spans, its log lines. */
 import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
+import * as List from "effect/List"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
+import * as MetricKeyType from "effect/MetricKeyType"
 import * as MetricState from "effect/MetricState"
 import type * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
@@ -27,6 +30,40 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
   }
   return series
 }
+
+/** A series of a metric as it is exported. */
+export interface Exported {
+  readonly name: string
+  readonly kind: "histogram" | "counter" | "up-down counter"
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Every series that there is. */
+export const exported = (): ReadonlyArray<Exported> =>
+  Array.from(Metric.unsafeSnapshot(), ({ metricKey: { keyType, name, tags } }) => ({
+    name,
+    kind: MetricKeyType.isHistogramKey(keyType)
+      ? "histogram"
+      : MetricKeyType.isCounterKey(keyType) && keyType.incremental
+        ? "counter"
+        : "up-down counter",
+    labels: Object.fromEntries(tags.map(({ key, value }) => [key, value]))
+  }))
+
+/** Everything that the registry of metrics shows. */
+export const registered = (): ReadonlyArray<unknown> =>
+  Array.from(Metric.unsafeSnapshot(), ({ metricKey: { description, name, tags }, metricState }) => ({
+    name,
+    description,
+    tags: tags.map(({ key, value }) => [key, value]),
+    metricState
+  }))
+
+/** With a label on every metric. */
+export const labelled: (
+  label: string,
+  value: string
+) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.tagMetrics
 
 /** A span that a tracer has made. */
 export class RecordedSpan implements Tracer.Span {
@@ -88,6 +125,25 @@ export const recordSpans = () => {
   return { spans, tracer, layer: Layer.setTracer(tracer) }
 }
 
+/** Where a tracer can throw. */
+export const places = ["span", "attribute", "end", "addLinks"] as const
+
+/** A tracer that throws for spans of that name, at that place. */
+export const throwingTracer = (name: string, place: (typeof places)[number]): Tracer.Tracer => {
+  const fail = (): never => {
+    throw new Error("the tracer is broken")
+  }
+  const { tracer } = recordSpans()
+  return Tracer.make({
+    context: (f) => f(),
+    span: (...args) => {
+      if (args[0] !== name) return tracer.span(...args)
+      if (place === "span") return fail()
+      return Object.assign(tracer.span(...args), { [place]: fail })
+    }
+  })
+}
+
 export interface Line {
   readonly level: string
   readonly message: string
@@ -104,18 +160,24 @@ const levels: { readonly [L in Level]: LogLevel.LogLevel } = {
   Warn: LogLevel.Warning
 }
 
-/** A logger by hand, in place of Effect's own, for lines of a level or above it. */
-export const logger = (write: (line: Line) => void, least: Level = "Info"): Layer.Layer<never> =>
+/** A logger by hand, in place of Effect's own, for lines of a level or above it. It gets what it was given, too. */
+export const logger = (
+  write: (line: Line, given: ReadonlyArray<unknown>) => void,
+  least: Level = "Info"
+): Layer.Layer<never> =>
   Layer.merge(
     Logger.replace(
       Logger.defaultLogger,
-      Logger.make(({ annotations, cause, logLevel, message }) =>
-        write({
-          level: logLevel.label,
-          message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
-          annotations: Object.fromEntries(HashMap.toEntries(annotations)),
-          cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
-        })
+      Logger.make(({ annotations, cause, logLevel, message, spans }) =>
+        write(
+          {
+            level: logLevel.label,
+            message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
+            annotations: Object.fromEntries(HashMap.toEntries(annotations)),
+            cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
+          },
+          [message, cause, HashMap.toEntries(annotations), List.toArray(spans)]
+        )
       )
     ),
     Logger.minimumLogLevel(levels[least])

@@ -1,6 +1,7 @@
 /** What a pool tells through Effect's own means: its metrics, its spans, its log lines. */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -27,6 +28,37 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
   }
   return series
 }
+
+/** A series of a metric as it is exported. */
+export interface Exported {
+  readonly name: string
+  readonly kind: "histogram" | "counter" | "up-down counter"
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Every series that there is. */
+export const exported = (): ReadonlyArray<Exported> =>
+  Metric.snapshotUnsafe(Context.empty()).map(({ attributes = {}, id, state, type }) => ({
+    name: id,
+    kind: type === "Histogram" ? "histogram" : type === "Counter" && state.incremental ? "counter" : "up-down counter",
+    labels: attributes
+  }))
+
+/** Everything that the registry of metrics shows. */
+export const registered = (): ReadonlyArray<unknown> =>
+  Metric.snapshotUnsafe(Context.empty()).map(({ attributes, description, id, state }) => ({
+    id,
+    description,
+    attributes,
+    state
+  }))
+
+/** With a label on every metric. */
+export const labelled = (
+  label: string,
+  value: string
+): (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
+  Effect.provideService(Metric.CurrentMetricAttributes, { [label]: value })
 
 /** A span that a tracer has made. */
 export class RecordedSpan implements Tracer.Span {
@@ -87,6 +119,24 @@ export const recordSpans = () => {
   return { spans, tracer, layer: Layer.succeed(Tracer.Tracer, tracer) }
 }
 
+/** Where a tracer can throw. */
+export const places = ["span", "attribute", "end", "addLinks"] as const
+
+/** A tracer that throws for spans of that name, at that place. */
+export const throwingTracer = (name: string, place: (typeof places)[number]): Tracer.Tracer => {
+  const fail = (): never => {
+    throw new Error("the tracer is broken")
+  }
+  const { tracer } = recordSpans()
+  return Tracer.make({
+    span: (options) => {
+      if (options.name !== name) return tracer.span(options)
+      if (place === "span") return fail()
+      return Object.assign(tracer.span(options), { [place]: fail })
+    }
+  })
+}
+
 export interface Line {
   readonly level: string
   readonly message: string
@@ -96,17 +146,23 @@ export interface Line {
 
 type Level = "All" | "Debug" | "Info" | "Warn"
 
-/** A logger by hand, in place of Effect's own, for lines of a level or above it. */
-export const logger = (write: (line: Line) => void, least: Level & LogLevel.LogLevel = "Info"): Layer.Layer<never> =>
+/** A logger by hand, in place of Effect's own, for lines of a level or above it. It gets what it was given, too. */
+export const logger = (
+  write: (line: Line, given: ReadonlyArray<unknown>) => void,
+  least: Level & LogLevel.LogLevel = "Info"
+): Layer.Layer<never> =>
   Layer.merge(
     Logger.layer([
       Logger.make(({ cause, fiber, logLevel, message }) =>
-        write({
-          level: logLevel.toUpperCase(),
-          message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
-          annotations: fiber.getRef(References.CurrentLogAnnotations),
-          cause: cause.reasons.length === 0 ? "" : Cause.pretty(cause)
-        })
+        write(
+          {
+            level: logLevel.toUpperCase(),
+            message: Array.isArray(message) ? message.map(String).join(" ") : String(message),
+            annotations: fiber.getRef(References.CurrentLogAnnotations),
+            cause: cause.reasons.length === 0 ? "" : Cause.pretty(cause)
+          },
+          [message, cause, fiber.getRef(References.CurrentLogAnnotations), fiber.getRef(References.CurrentLogSpans)]
+        )
       )
     ]),
     Layer.succeed(References.MinimumLogLevel, least)

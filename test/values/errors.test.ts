@@ -11,7 +11,7 @@ import * as Layer from "#effect/Layer"
 import * as Redacted from "#effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import * as TestClock from "#effect/testing/TestClock"
-import { prettyWithCause } from "#support/fibers"
+import { prettyWithCause, unknownError, unknownErrorText } from "#support/fibers"
 import { logger } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import {
@@ -451,9 +451,9 @@ describe("the message of a ConnectionUnavailableError", () => {
       const said = (cause: unknown) => messageOf({ reason: "Setup", step: "onConnect", cause })
       assert.include(said(rejected), "onConnect failed (login refused). ")
       assert.include(said(thrown), "onConnect failed (no key). ")
-      assert.include(said(new Cause.UnknownException(rejected)), "onConnect failed (login refused). ")
-      assert.include(said(new Cause.UnknownException(new Error("inner"), "outer")), "onConnect failed (outer). ")
-      assert.include(said(new Cause.UnknownException(undefined)), "onConnect failed (An unknown error occurred). ")
+      assert.include(said(unknownError(rejected)), "onConnect failed (login refused). ")
+      assert.include(said(unknownError(new Error("inner"), "outer")), "onConnect failed (outer). ")
+      assert.include(said(unknownError(undefined)), `onConnect failed (${unknownErrorText}). `)
     })
   )
 

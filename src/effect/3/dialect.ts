@@ -159,3 +159,9 @@ export const limited =
   (times: number) =>
   <Out, In, R>(self: Schedule.Schedule<Out, In, R>): Schedule.Schedule<[Out, number], In, R> =>
     Schedule.intersect(self, Schedule.recurs(times))
+
+// Errors
+
+/** What `Effect.tryPromise` or `Effect.try` has wrapped. They say nothing of it themselves; somebody else may. */
+export const caughtBy = (error: unknown): unknown =>
+  Cause.isUnknownException(error) && /^An unknown error /.test(error.message) ? error.error : undefined

@@ -194,3 +194,9 @@ export const limited =
   (times: number) =>
   <Out, In, E, R>(self: Schedule.Schedule<Out, In, E, R>): Schedule.Schedule<Out, In, E, R> =>
     Schedule.upTo(self, { times })
+
+// Errors
+
+/** What `Effect.tryPromise` or `Effect.try` has wrapped. They say nothing of it themselves; somebody else may. */
+export const caughtBy = (error: unknown): unknown =>
+  Cause.isUnknownError(error) && !error.message ? error.cause : undefined

@@ -21,7 +21,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
-import { interruptNow } from "#support/fibers"
+import { interruptNow, repeated } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import {
   acceptance,
@@ -48,7 +48,10 @@ const until = (condition: () => boolean): Effect.Effect<void> =>
 
 /** Gives everything that is ready to happen a chance. */
 const turns = (n = 20): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))).pipe(Effect.repeatN(n))
+  repeated(
+    Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))),
+    n
+  )
 
 interface Heard {
   readonly opened: Array<TransportSocket>
@@ -1408,7 +1411,8 @@ describe("NodeWebSocketTransport", () => {
           const events = recorder()
           const fiber = yield* Effect.forkChild(transport.connect(request({ url: local(server) }), events))
           yield* turns(steps % 20)
-          const exit = yield* Fiber.interrupt(fiber)
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Fiber.await(fiber)
           const { heard } = events
           if (Exit.isSuccess(exit)) assert.strictEqual(heard.opened.length, 1)
           if (heard.opened.length > 0) {
