@@ -7,8 +7,13 @@
 import { writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Random, Scope } from "effect"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Random from "#effect/Random"
+import * as Scope from "#effect/Scope"
+import { liveFibers, quietly, repeated } from "#support/fibers"
 import { World } from "../test/simulation/world.js"
 import { render } from "./chart.js"
 
@@ -73,15 +78,15 @@ class Server {
         ? Effect.forEach(flood, (message) => peer.send(message), { discard: true })
         : Effect.void
     )
-    return Effect.ignore(Effect.forever(Effect.zipRight(burst, Effect.sleep(400))))
+    return Effect.ignore(Effect.forever(Effect.andThen(burst, Effect.sleep(400))))
   }
 
   private readonly serve = (peer: WebSocketTransport.MemoryPeer) =>
     Effect.suspend(() => {
       if (this.trouble === "slams") return peer.close(1000, "not today")
-      if (this.trouble === "hangsUp") return Effect.zipRight(Effect.sleep(1100), peer.close(1000, "time is up"))
+      if (this.trouble === "hangsUp") return Effect.andThen(Effect.sleep(1100), peer.close(1000, "time is up"))
       this.peers.add(peer)
-      return Effect.zipRight(Effect.forkScoped(this.pour(peer)), Effect.forever(peer.receive))
+      return Effect.andThen(Effect.forkScoped(this.pour(peer)), Effect.forever(peer.receive))
     }).pipe(Effect.ensuring(Effect.sync(() => this.peers.delete(peer))))
 
   readonly transport = Layer.effect(
@@ -126,6 +131,10 @@ class Server {
 /** Lives through a scenario. The same seed gives the same storm. */
 export const live = (scenario: Scenario, seed = 1): Storm => {
   const world = new World(seed, 0)
+  return world.run(() => liveIn(world, scenario))
+}
+
+const liveIn = (world: World, scenario: Scenario): Storm => {
   const seconds = calm + trouble + aftermath
   const attempts = Array<number>(seconds).fill(0)
   const wishes = Array<number>(seconds).fill(0)
@@ -133,16 +142,15 @@ export const live = (scenario: Scenario, seed = 1): Storm => {
     const second = Math.min(seconds - 1, Math.floor(world.now / 1000))
     counts[second] = counts[second]! + 1
   }
-  const roots = () => Array.from(Effect.runSync(Fiber.roots)).length
-  const before = roots()
+  const before = liveFibers()
 
   const server = new Server(() => count(attempts))
   const made: Array<WebSocketPool.WebSocketPool> = []
   const user = (pool: WebSocketPool.WebSocketPool) =>
     Effect.sync(() => count(wishes)).pipe(
-      Effect.zipRight(pool.use((connection) => connection.send("hello"))),
+      Effect.andThen(pool.use((connection) => connection.send("hello"))),
       Effect.ignore,
-      Effect.zipRight(Effect.flatMap(Random.nextRange(500, 1500), (pause) => Effect.sleep(pause))),
+      Effect.andThen(Effect.flatMap(Random.next, (share) => Effect.sleep(500 + 1000 * share))),
       Effect.forever
     )
   const pool = Effect.gen(function* () {
@@ -155,9 +163,9 @@ export const live = (scenario: Scenario, seed = 1): Storm => {
   const scope = Effect.runSync(Scope.make())
   // The wire is there before the pools, and closed after them.
   const all = Effect.flatMap(Layer.buildWithScope(server.transport, scope), (wire) =>
-    Scope.extend(Effect.provide(Effect.repeatN(pool, pools - 1), wire), scope)
+    Scope.provide(Effect.provide(repeated(pool, pools - 1), wire), scope)
   )
-  world.fork(Logger.withMinimumLogLevel(all, LogLevel.None))
+  world.fork(quietly(all))
   const isWhole = () =>
     made.length === pools &&
     made.every((pool) => {
@@ -177,7 +185,7 @@ export const live = (scenario: Scenario, seed = 1): Storm => {
   }
   world.fork(Scope.close(scope, Exit.void))
   world.advance(10_000)
-  const left = server.sockets + world.sleeping + roots() - before
+  const left = server.sockets + world.sleeping + liveFibers() - before
   return { attempts, wishes, recovery, mostSockets: server.mostSockets, left }
 }
 

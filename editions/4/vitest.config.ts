@@ -45,6 +45,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.3.test.ts", ...notYet],
     testTimeout: 20_000,
+    // For the programs that tests start.
+    env: { TSX_TSCONFIG_PATH: here("tsconfig.tsx.json") },
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {})
   }
 })

@@ -1,5 +1,4 @@
 import { contextOf, environment, type Fork, interrupt, random, withFiber } from "#dialect"
-import * as Cause from "#effect/Cause"
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
@@ -179,15 +178,14 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     const lease = this.begin(slot, since, now)
     let body: Effect.Effect<A, E, R>
     try {
-      body = f(lease)
+      const given = f(lease)
+      body = Effect.isEffect(given) ? given : Effect.die(new TypeError(noEffect("The f of use(f)", given)))
     } catch (defect) {
       body = Effect.die(defect)
     }
     return Effect.matchCauseEffect(restore(body), {
       onFailure: (cause) => {
-        const exit = Exit.failCause(
-          Effect.isEffect(body) ? cause : Cause.die(new TypeError(noEffect("The f of use(f)", body)))
-        )
+        const exit = Exit.failCause(cause)
         this.end(slot, lease, exit)
         return exit
       },

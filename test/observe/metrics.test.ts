@@ -269,10 +269,12 @@ describe("the metrics", () => {
     return touch.pipe(
       Effect.provide(poolWith({ name })),
       labelled("region", "eu"),
-      Effect.tap(() => {
-        assert.strictEqual(metricsOf(name)[`${prefix}.opened{region=eu}`], 1)
-        assert.isUndefined(metricsOf(name)[`${prefix}.opened`])
-      })
+      Effect.tap(() =>
+        Effect.sync(() => {
+          assert.strictEqual(metricsOf(name)[`${prefix}.opened{region=eu}`], 1)
+          assert.isUndefined(metricsOf(name)[`${prefix}.opened`])
+        })
+      )
     )
   })
 })

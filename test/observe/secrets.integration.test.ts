@@ -8,6 +8,7 @@ import * as Layer from "#effect/Layer"
 import * as Redacted from "#effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
+import { isConfigError } from "#support/configErrors"
 import { prettyCause } from "#support/fibers"
 import { logger, recordSpans, registered } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
@@ -201,7 +202,7 @@ describe("nor when they are what is wrong:", () => {
       Effect.gen(function* () {
         const layer = NodeWebSocketPool.layer({ ...secretOptions("ws://127.0.0.1:1/"), ...options })
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-        assert.strictEqual(error._op, "InvalidData")
+        assert.isTrue(isConfigError(error))
         assertHidden("the ConfigError", error)
       })
     )

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process"
 import type { IncomingMessage } from "node:http"
+import { fileURLToPath } from "node:url"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
 import type { ServerOptions, WebSocket } from "ws"
@@ -599,31 +600,11 @@ describe("closing", () => {
     Effect.gen(function* () {
       const server = yield* site()
       const mute = yield* site(silent)
-      const program = `
-        import { Effect, Schedule } from "effect"
-        import { WebSocketPool } from "effect-websocket-pool"
-        import { NodeWebSocketPool } from "effect-websocket-pool/node"
-
-        const exchange = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
-        const options = { url: process.argv.at(-2), minConnections: 3, drain: { quietPeriod: "1 hour" }, connectionTTL: "1 hour" }
-        const silent = { url: process.argv.at(-1), minConnections: 2, retry: Schedule.forever, acquireTimeout: "50 millis" }
-        const report = await Effect.runPromise(
-          Effect.all([
-            Effect.zipLeft(exchange, Effect.flatMap(WebSocketPool.WebSocketPool, (pool) => pool.ready)).pipe(
-              Effect.provide(NodeWebSocketPool.layer(options))
-            ),
-            Effect.flip(exchange).pipe(
-              Effect.map((error) => error._tag),
-              Effect.provide(NodeWebSocketPool.layer(silent))
-            )
-          ])
-        )
-        process.stdout.write(report.join())
-      `
-      const root = new URL("../..", import.meta.url)
-      const args = ["--import", "tsx", "--input-type=module", "--eval", program, server.url, mute.url]
+      const script = fileURLToPath(new URL("../fixtures/alive.ts", import.meta.url))
       const output: Array<string> = []
-      const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+      const child = spawn(process.execPath, ["--import", "tsx", script, server.url, mute.url], {
+        stdio: ["ignore", "pipe", "pipe"]
+      })
       yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
       for (const stream of [child.stdout, child.stderr])
         stream.on("data", (chunk: Buffer) => output.push(String(chunk)))

@@ -199,4 +199,6 @@ export const limited =
 
 /** What `Effect.tryPromise` or `Effect.try` has wrapped. They say nothing of it themselves; somebody else may. */
 export const caughtBy = (error: unknown): unknown =>
-  Cause.isUnknownError(error) && !error.message ? error.cause : undefined
+  Cause.isUnknownError(error) && (!error.message || /^An error occurred in /.test(error.message))
+    ? error.cause
+    : undefined
