@@ -23,8 +23,16 @@ const installedHere: Plugin = {
   }
 }
 
-/** What does not run here yet, and why. */
-const notYet: ReadonlyArray<string> = []
+/** What does not run here yet: it tests examples, or starts programs, that are spelled as Effect 3. */
+const notYet: ReadonlyArray<string> = [
+  "test/docs/**",
+  "test/servers/**",
+  "test/pool/layer-map.test.ts",
+  "test/messages/typed-messages.test.ts",
+  "test/monitor/monitor.integration.test.ts",
+  "test/observe/prometheus.integration.test.ts",
+  "test/observe/tracing.test.ts"
+]
 
 export default defineConfig({
   root: root(""),
