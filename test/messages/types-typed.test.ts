@@ -1,7 +1,5 @@
-import { MsgPack } from "@effect/platform"
 import { type PoolError, WebSocketConnection, WebSocketPool, type WebSocketTransport } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
-import type * as Chunk from "#effect/Chunk"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import type * as Duration from "#effect/Duration"
@@ -9,9 +7,9 @@ import * as Effect from "#effect/Effect"
 import { pipe } from "#effect/Function"
 import type * as Layer from "#effect/Layer"
 import * as LayerMap from "#effect/LayerMap"
-import type { ParseError } from "#effect/ParseResult"
 import * as Schema from "#effect/Schema"
 import type * as Stream from "#effect/Stream"
+import { layerOf, type NonEmpty, needing as needs, type ParseError, Point, Words } from "#support/types"
 import { describe, expectTypeOf, it } from "#support/vitest"
 
 class A extends Context.Service<A, "a">()("A") {}
@@ -19,12 +17,6 @@ class B extends Context.Service<B, "b">()("B") {}
 
 type Connection = WebSocketConnection.WebSocketConnection
 type Failure = PoolError.ConnectionClosedError | PoolError.ConnectionBusyError | ParseError
-
-const needs = <S extends A | B, V>(tag: Context.Tag<S, V>) =>
-  Schema.transformOrFail(Schema.String, Schema.Number, {
-    decode: () => Effect.as(tag, 1),
-    encode: () => Effect.as(tag, "1")
-  })
 
 declare const connection: Connection
 
@@ -38,7 +30,7 @@ describe("schema", () => {
       expectTypeOf(typed).toEqualTypeOf<WebSocketConnection.TypedConnection<Date, number>>()
       expectTypeOf(typed.send).toEqualTypeOf<(value: Date) => Effect.Effect<void, Failure>>()
       expectTypeOf(typed.receive).toEqualTypeOf<Effect.Effect<number, Failure>>()
-      expectTypeOf(typed.receiveChunk).toEqualTypeOf<Effect.Effect<Chunk.NonEmptyChunk<number>, Failure>>()
+      expectTypeOf(typed.receiveChunk).toEqualTypeOf<Effect.Effect<NonEmpty<number>, Failure>>()
       expectTypeOf(typed.messages).toEqualTypeOf<Stream.Stream<number, Failure>>()
       expectTypeOf(typed.ping).toEqualTypeOf<Effect.Effect<Duration.Duration, PoolError.ConnectionError>>()
       expectTypeOf(typed.info).toEqualTypeOf<Effect.Effect<WebSocketConnection.ConnectionInfo>>()
@@ -54,10 +46,10 @@ describe("schema", () => {
       const typed = WebSocketConnection.schema(connection, { send: needs(A), receive: needs(B) })
       expectTypeOf(typed.send).toEqualTypeOf<(value: number) => Effect.Effect<void, Failure, A>>()
       expectTypeOf(typed.receive).toEqualTypeOf<Effect.Effect<number, Failure, B>>()
-      expectTypeOf(typed.receiveChunk).toEqualTypeOf<Effect.Effect<Chunk.NonEmptyChunk<number>, Failure, B>>()
+      expectTypeOf(typed.receiveChunk).toEqualTypeOf<Effect.Effect<NonEmpty<number>, Failure, B>>()
       expectTypeOf(typed.messages).toEqualTypeOf<Stream.Stream<number, Failure, B>>()
       expectTypeOf(WebSocketConnection.request(typed, 1)).toEqualTypeOf<
-        Effect.Effect<Chunk.NonEmptyChunk<number>, Failure, A | B>
+        Effect.Effect<NonEmpty<number>, Failure, A | B>
       >()
     }))
 
@@ -73,8 +65,7 @@ describe("schema", () => {
 describe("schemaMessage", () => {
   it("takes schemas that encode to messages", () =>
     never(() => {
-      const Point = MsgPack.schema(Schema.Struct({ x: Schema.Number, at: Schema.Date }))
-      const schemas = { send: Point, receive: Schema.split(",") }
+      const schemas = { send: Point, receive: Words }
       type Typed = WebSocketConnection.TypedConnection<{ readonly x: number; readonly at: Date }, ReadonlyArray<string>>
       expectTypeOf(WebSocketConnection.schemaMessage(connection, schemas)).toExtend<Typed>()
       expectTypeOf(pipe(connection, WebSocketConnection.schemaMessage(schemas))).toExtend<Typed>()
@@ -96,9 +87,7 @@ describe("request", () => {
   it("gives messages of the connection", () =>
     never(() => {
       const expected =
-        expectTypeOf<
-          Effect.Effect<Chunk.NonEmptyChunk<WebSocketTransport.Message>, PoolError.ConnectionError | ParseError>
-        >()
+        expectTypeOf<Effect.Effect<NonEmpty<WebSocketTransport.Message>, PoolError.ConnectionError | ParseError>>()
       expected.toEqualTypeOf(WebSocketConnection.request(connection, "go"))
       expected.toEqualTypeOf(
         WebSocketConnection.request(connection, Uint8Array.of(1), {
@@ -119,7 +108,7 @@ describe("request", () => {
 
   it("takes and gives values of a typed connection", () =>
     never(() => {
-      const expected = expectTypeOf<Effect.Effect<Chunk.NonEmptyChunk<{ readonly last: boolean }>, Failure, A | B>>()
+      const expected = expectTypeOf<Effect.Effect<NonEmpty<{ readonly last: boolean }>, Failure, A | B>>()
       expected.toEqualTypeOf(WebSocketConnection.request(typed(), { _tag: "Ask" }))
       expected.toEqualTypeOf(WebSocketConnection.request(typed(), { _tag: "Ask" }, { until: ({ last }) => last }))
       expected.toEqualTypeOf(pipe(typed(), WebSocketConnection.request({ _tag: "Ask" })))
@@ -161,10 +150,10 @@ describe("a pool in a LayerMap", () => {
 
   it("requires what the pool does: LayerMap.Service takes layers of any kind, and that any must not be inferred", () => {
     type Transport = WebSocketTransport.WebSocketTransport
-    expectTypeOf(Plain.Default).toEqualTypeOf<Layer.Layer<Plain, never, Transport>>()
-    expectTypeOf(OnNode.Default).toEqualTypeOf<Layer.Layer<OnNode>>()
-    expectTypeOf(Tagged.Default).toEqualTypeOf<Layer.Layer<Tagged, never, Transport>>()
-    expectTypeOf(Needing.Default).toEqualTypeOf<Layer.Layer<Needing, never, Transport | A>>()
+    expectTypeOf(layerOf(Plain)).toEqualTypeOf<Layer.Layer<Plain, never, Transport>>()
+    expectTypeOf(layerOf(OnNode)).toEqualTypeOf<Layer.Layer<OnNode>>()
+    expectTypeOf(layerOf(Tagged)).toEqualTypeOf<Layer.Layer<Tagged, never, Transport>>()
+    expectTypeOf(layerOf(Needing)).toEqualTypeOf<Layer.Layer<Needing, never, Transport | A>>()
     expectTypeOf(Tagged.get("key")).toEqualTypeOf<Layer.Layer<Tts, Config.ConfigError, Tagged>>()
   })
 })

@@ -1,4 +1,3 @@
-import type * as Socket from "@effect/platform/Socket"
 import {
   PoolError,
   PoolEvent,
@@ -9,7 +8,6 @@ import {
   WebSocketTransport
 } from "effect-websocket-pool"
 import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
-import type * as Chunk from "#effect/Chunk"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import type * as Duration from "#effect/Duration"
@@ -19,6 +17,7 @@ import * as Redacted from "#effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
+import type { ErrorOf, NonEmpty, Socket } from "#support/types"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
 
 class A extends Context.Service<A, "a">()("A") {}
@@ -38,7 +37,7 @@ const url = "ws://server.test"
 
 /** A hook that needs a service and a scope, and may fail. */
 const needs =
-  <S extends A | B | C | D | F, V>(tag: Context.Tag<S, V>) =>
+  <S extends A | B | C | D | F, V>(tag: Context.Key<S, V>) =>
   (_: Connection): Effect.Effect<V, "no", S | Scope.Scope> =>
     Effect.andThen(
       Effect.addFinalizer(() => Effect.void),
@@ -109,7 +108,7 @@ describe("PoolError", () => {
         ConnectionBusyError: () => Effect.void
       })
     )
-    expectTypeOf<Effect.Effect.Error<typeof caught>>().toEqualTypeOf<never>()
+    expectTypeOf<ErrorOf<typeof caught>>().toEqualTypeOf<never>()
   })
 })
 
@@ -232,7 +231,7 @@ describe("WebSocketConnection", () => {
     >()
     expectTypeOf<Connection["receive"]>().toEqualTypeOf<Effect.Effect<string | Uint8Array, ConnectionError>>()
     expectTypeOf<Connection["receiveChunk"]>().toEqualTypeOf<
-      Effect.Effect<Chunk.NonEmptyChunk<string | Uint8Array>, ConnectionError>
+      Effect.Effect<NonEmpty<string | Uint8Array>, ConnectionError>
     >()
     expectTypeOf<Connection["messages"]>().toEqualTypeOf<Stream.Stream<string | Uint8Array, ConnectionError>>()
     expectTypeOf<Connection["ping"]>().toEqualTypeOf<Effect.Effect<Duration.Duration, ConnectionError>>()
@@ -246,14 +245,14 @@ describe("WebSocketConnection", () => {
     expectTypeOf<Exclude<keyof WebSocketConnection.ConnectionInfo, "id" | "state">>().toEqualTypeOf<
       "openedAt" | "lastActivityAt" | "leases" | "messagesSent" | "messagesReceived" | "bytesSent" | "bytesReceived"
     >()
-    expectTypeOf(WebSocketConnection.toSocket).toEqualTypeOf<(self: Connection) => Socket.Socket>()
+    expectTypeOf(WebSocketConnection.toSocket).toEqualTypeOf<(self: Connection) => Socket>()
     expectTypeOf(WebSocketConnection.isWebSocketConnection).toEqualTypeOf<(u: unknown) => u is Connection>()
   })
 })
 
 describe("WebSocketPool", () => {
   it("is interface and tag in one", () => {
-    expectTypeOf(WebSocketPool.WebSocketPool).toEqualTypeOf<Context.Tag<Pool, Pool>>()
+    expectTypeOf(WebSocketPool.WebSocketPool).toEqualTypeOf<Context.Service<Pool, Pool>>()
     const pool = Effect.map(WebSocketPool.WebSocketPool, (pool) => pool)
     expectTypeOf(pool).toEqualTypeOf<Effect.Effect<Pool, never, Pool>>()
   })
@@ -374,7 +373,7 @@ describe("WebSocketPool", () => {
       onRelease: undefined
     })
     expectTypeOf(layer).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport | C | D>>()
-    const wrapped: Config.Config.Wrap<WebSocketPool.Options> = { url: Config.String("URL") }
+    const wrapped: Config.Wrap<WebSocketPool.Options> = { url: Config.String("URL") }
     expectTypeOf(WebSocketPool.layerConfig(wrapped)).toEqualTypeOf<Layer.Layer<Pool, Config.ConfigError, Transport>>()
   })
 })
@@ -408,7 +407,7 @@ describe("WebSocketPool.Tag", () => {
 
 describe("WebSocketTransport", () => {
   it("has a tag, and a layer in memory that requires what its handler does, without its Scope", () => {
-    expectTypeOf(WebSocketTransport.WebSocketTransport).toEqualTypeOf<Context.Tag<Transport, Transport>>()
+    expectTypeOf(WebSocketTransport.WebSocketTransport).toEqualTypeOf<Context.Service<Transport, Transport>>()
     type Peer = WebSocketTransport.MemoryPeer
     expectTypeOf(
       WebSocketTransport.layerMemory((peer: Peer) =>
