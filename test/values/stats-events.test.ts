@@ -587,99 +587,107 @@ describe("ConnectionClosed", () => {
 })
 
 describe("statistics and events", () => {
-  it.effect("agree after a random life with an unreliable server, and every snapshot adds up", () =>
-    Effect.gen(function* () {
-      const service = yield* Pool
-      // What has failed before anybody could listen.
-      const unheard = (yield* service.stats).connectFailures
-      const events = yield* collect(service)
-      const check = Effect.tap(service.stats, ({ busy, closing, connecting, draining, idle, maxConnections, total }) =>
-        Effect.sync(() => {
-          assert.strictEqual(total, idle + busy + draining + connecting + closing)
-          assert.isAtMost(total, maxConnections)
-        })
-      )
-      const user = Effect.gen(function* () {
-        const hold = yield* Random.nextIntBetween(0, 3_000)
-        const kind = yield* Random.nextIntBetween(0, 6)
-        const get = (yield* Random.nextIntBetween(0, 10)) === 0 ? service.useNew : service.use
-        yield* Effect.exit(
-          get((connection) =>
-            Effect.gen(function* () {
-              yield* check
-              yield* connection.send("hello")
-              yield* Effect.sleep(hold)
-              if (kind === 0) yield* connection.discard
-              if (kind === 1) yield* connection.close()
-              if (kind === 2) yield* Effect.fail("no")
-              if (kind === 3) yield* Effect.timeout(connection.receive, "1 second")
+  it.effect(
+    "agree after a random life with an unreliable server, and every snapshot adds up",
+    () =>
+      Effect.gen(function* () {
+        const service = yield* Pool
+        // What has failed before anybody could listen.
+        const unheard = (yield* service.stats).connectFailures
+        const events = yield* collect(service)
+        const check = Effect.tap(
+          service.stats,
+          ({ busy, closing, connecting, draining, idle, maxConnections, total }) =>
+            Effect.sync(() => {
+              assert.strictEqual(total, idle + busy + draining + connecting + closing)
+              assert.isAtMost(total, maxConnections)
             })
+        )
+        const user = Effect.gen(function* () {
+          const hold = yield* Random.nextIntBetween(0, 3_000)
+          const kind = yield* Random.nextIntBetween(0, 6)
+          const get = (yield* Random.nextIntBetween(0, 10)) === 0 ? service.useNew : service.use
+          yield* Effect.exit(
+            get((connection) =>
+              Effect.gen(function* () {
+                yield* check
+                yield* connection.send("hello")
+                yield* Effect.sleep(hold)
+                if (kind === 0) yield* connection.discard
+                if (kind === 1) yield* connection.close()
+                if (kind === 2) yield* Effect.fail("no")
+                if (kind === 3) yield* Effect.timeout(connection.receive, "1 second")
+              })
+            )
           )
-        )
-        yield* check
-        yield* Effect.sleep(yield* Random.nextIntBetween(0, 2_000))
-      })
-      const users = yield* Effect.replicateEffect(Effect.forkChild(repeated(user, 5)), 12)
-      yield* TestClock.adjust("90 seconds")
-      yield* Effect.forEach(users, now)
-      const closing = yield* Effect.forkChild(service.close)
-      yield* TestClock.adjust("10 seconds")
-      yield* now(closing)
+          yield* check
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, 2_000))
+        })
+        const users = yield* Effect.replicateEffect(Effect.forkChild(repeated(user, 5)), 12)
+        yield* TestClock.adjust("90 seconds")
+        yield* Effect.forEach(users, now)
+        const closing = yield* Effect.forkChild(service.close)
+        yield* TestClock.adjust("10 seconds")
+        yield* now(closing)
 
-      const stats = yield* service.stats
-      const count = (tag: Event["_tag"]) => ofTag(events, tag).length
-      const closedFor = (reason: PoolEvent.CloseReason) =>
-        ofTag(events, "ConnectionClosed").filter((event) => event.reason === reason).length
-      assert.strictEqual(count("PoolClosed"), 1)
-      assert.deepInclude(stats, {
-        state: "closed",
-        total: 0,
-        waiting: 0,
-        opened: count("ConnectionOpened"),
-        closed: count("ConnectionClosed"),
-        connectFailures: unheard + count("ConnectFailed"),
-        acquired: count("Acquired"),
-        released: count("Released"),
-        exhausted: count("Exhausted"),
-        discarded: closedFor("Discarded"),
-        drainTimeouts: closedFor("DrainTimeout"),
-        messagesDropped: count("MessageDropped")
-      })
-      assert.strictEqual(stats.opened, stats.closed)
-      assert.strictEqual(stats.acquired, stats.released)
-      for (const counter of ["opened", "connectFailures", "acquired", "exhausted", "discarded"] as const) {
-        assert.isAbove(stats[counter], 0, counter)
-      }
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(
-        poolWith(
-          {
-            minConnections: 1,
-            maxConnections: 4,
-            maxWaiters: 6,
-            idleTimeout: "3 seconds",
-            connectionTTL: "10 seconds",
-            ...once,
-            drain: { quietPeriod: "50 millis", timeout: "500 millis" }
-          },
-          (peer) =>
-            Effect.gen(function* () {
-              for (;;) {
-                yield* peer.receive
-                const mood = yield* Random.nextIntBetween(0, 8)
-                if (mood < 4) yield* peer.send("answer")
-                if (mood === 4) yield* peer.close()
-                if (mood === 5) yield* peer.destroy
-                if (mood === 6) yield* Effect.forkChild(Effect.repeat(peer.send("and"), Schedule.spaced("40 millis")))
-              }
-            }),
-          () =>
-            Effect.flatMap(Random.nextIntBetween(0, 5), (dice) => (dice === 0 ? Effect.fail(503) : Effect.sleep(dice)))
-        )
+        const stats = yield* service.stats
+        const count = (tag: Event["_tag"]) => ofTag(events, tag).length
+        const closedFor = (reason: PoolEvent.CloseReason) =>
+          ofTag(events, "ConnectionClosed").filter((event) => event.reason === reason).length
+        assert.strictEqual(count("PoolClosed"), 1)
+        assert.deepInclude(stats, {
+          state: "closed",
+          total: 0,
+          waiting: 0,
+          opened: count("ConnectionOpened"),
+          closed: count("ConnectionClosed"),
+          connectFailures: unheard + count("ConnectFailed"),
+          acquired: count("Acquired"),
+          released: count("Released"),
+          exhausted: count("Exhausted"),
+          discarded: closedFor("Discarded"),
+          drainTimeouts: closedFor("DrainTimeout"),
+          messagesDropped: count("MessageDropped")
+        })
+        assert.strictEqual(stats.opened, stats.closed)
+        assert.strictEqual(stats.acquired, stats.released)
+        for (const counter of ["opened", "connectFailures", "acquired", "exhausted", "discarded"] as const) {
+          assert.isAbove(stats[counter], 0, counter)
+        }
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          poolWith(
+            {
+              minConnections: 1,
+              maxConnections: 4,
+              maxWaiters: 6,
+              idleTimeout: "3 seconds",
+              connectionTTL: "10 seconds",
+              ...once,
+              drain: { quietPeriod: "50 millis", timeout: "500 millis" }
+            },
+            (peer) =>
+              Effect.gen(function* () {
+                for (;;) {
+                  yield* peer.receive
+                  const mood = yield* Random.nextIntBetween(0, 8)
+                  if (mood < 4) yield* peer.send("answer")
+                  if (mood === 4) yield* peer.close()
+                  if (mood === 5) yield* peer.destroy
+                  if (mood === 6) yield* Effect.forkChild(Effect.repeat(peer.send("and"), Schedule.spaced("40 millis")))
+                }
+              }),
+            () =>
+              Effect.flatMap(Random.nextIntBetween(0, 5), (dice) =>
+                dice === 0 ? Effect.fail(503) : Effect.sleep(dice)
+              )
+          )
+        ),
+        seeded("stats and events")
       ),
-      seeded("stats and events")
-    )
+    // `TestClock` waits for real timers at each of its many steps.
+    60_000
   )
 
   it.effect("are there without anybody who listens", () =>
