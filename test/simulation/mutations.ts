@@ -122,7 +122,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "count a release twice",
-    file: "pool/service.ts",
+    file: "pool/leases.ts",
     from: "this.journal.released(link",
     to: "this.journal.totals.released += 1; this.journal.released(link"
   },
