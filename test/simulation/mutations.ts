@@ -228,7 +228,7 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "wait for creations in flight when the pool closes",
     file: "core/resourcePool.ts",
-    from: "if (fiber !== undefined) this.interrupt(fiber)",
+    from: "if (fiber !== undefined) interrupt(fiber)",
     to: ""
   },
   {
