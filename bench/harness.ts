@@ -115,7 +115,7 @@ export const collectAll = async (): Promise<void> => {
 
 // Rounds
 
-interface AnyContender {
+export interface AnyContender {
   readonly name: string
   /** What it is called in a table. */
   readonly label: string
@@ -126,7 +126,7 @@ interface AnyContender {
   readonly workers?: number
 }
 
-interface Runner {
+export interface Runner {
   /** Does so many turns of whatever is measured. */
   readonly run: (turns: number) => Promise<unknown>
   /** What has to be done after a sample, off the clock. */
@@ -223,6 +223,30 @@ export const measure = (
       nanos,
       cpu
     }))
+  })
+
+/** Few enough turns that nothing is collected meanwhile. */
+const heapTurns = 128
+
+/** Bytes that one turn of each leaves on the heap: the median over the rounds in which nothing was collected. */
+export const measureHeap = (
+  contenders: ReadonlyArray<AnyContender & Runner>,
+  { progress, rounds }: Settings
+): Effect.Effect<ReadonlyMap<string, number>> =>
+  Effect.promise(async () => {
+    const bytes = new Map(contenders.map(({ name }): readonly [string, Array<number>] => [name, []]))
+    for (let round = 0; round < rounds * 3; round++) {
+      progress(`heap, round ${round + 1} of ${rounds * 3}`)
+      for (const contender of order(contenders, round)) {
+        collectYoung()
+        const before = process.memoryUsage().heapUsed
+        await contender.run(heapTurns)
+        const grown = process.memoryUsage().heapUsed - before
+        await contender.after?.()
+        if (grown > 0) bytes.get(contender.name)?.push(grown / heapTurns)
+      }
+    }
+    return new Map(Array.from(bytes, ([name, grown]) => [name, median(grown)]))
   })
 
 /** The one of that name. */

@@ -40,6 +40,12 @@ export const use: Peer = (setting) =>
     return (times, workers) => fibers(times, workers, ask)
   })
 
+export const ask: Peer = (setting) =>
+  Effect.map(warm(setting), (pool) => {
+    const ask = pool.ask(setting.message)
+    return (times, workers) => fibers(times, workers, ask)
+  })
+
 export const get: Peer = (setting) =>
   Effect.map(warm(setting), (pool) => {
     const ask = Effect.scoped(Effect.flatMap(pool.get, exchange(setting.message)))
@@ -305,6 +311,7 @@ export const peers = {
   fiber: { label: "bare `ws`, a fiber per socket, no pool", peer: fiberPerSocket, isOurs: false },
   line: { label: "bare `ws`, fibers in line, no pool", peer: inLine(identity), isOurs: false },
   "scoped-line": { label: "the same, each turn in an empty scope", peer: inLine(Effect.scoped), isOurs: false },
+  ask: { label: "`WebSocketPool.ask`", peer: ask, isOurs: true },
   use: { label: "`WebSocketPool.use`", peer: use, isOurs: true },
   get: { label: "`WebSocketPool.get`, scoped", peer: get, isOurs: true },
   undici: { label: "undici's `WebSocket`, no pool", peer: undici, isOurs: false },

@@ -64,6 +64,7 @@ const subjects: Readonly<Record<string, { readonly peer: Peer; readonly workers:
     (Object.keys(peers) as Array<PeerName>).map((name) => [name, { peer: peers[name].peer, workers: connections }])
   ),
   waiters: { peer: peers.use.peer, workers: 256 },
+  "ask-waiters": { peer: peers.ask.peer, workers: 256 },
   "use-instant": { peer: instantly(false), workers: connections },
   "get-instant": { peer: instantly(true), workers: connections },
   "waiters-instant": { peer: instantly(false), workers: 256 },

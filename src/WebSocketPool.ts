@@ -10,13 +10,13 @@ import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
 import type * as Types from "#effect/Types"
 import type { Options, OptionsConfig } from "./options/options.js"
-import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
+import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolStats } from "./PoolStats.js"
 import * as accessors from "./pool/accessors.js"
 import { type TagClass, WebSocketPool } from "./pool/api.js"
 import type { WebSocketConnection } from "./WebSocketConnection.js"
-import type { WebSocketTransport } from "./WebSocketTransport.js"
+import type { Message, WebSocketTransport } from "./WebSocketTransport.js"
 
 export type { DrainOptions, HeadersInput, Options, OptionsConfig, UrlInput } from "./options/options.js"
 export type {
@@ -224,6 +224,39 @@ export const use: <A, E, R>(
 export const useNew: <A, E, R>(
   f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
 ) => Effect.Effect<A, E | AcquireError, R | WebSocketPool> = accessors.useNew(WebSocketPool)
+
+/**
+ * Sends a message and receives the next one, on a connection of the pool in the context that is leased for just that.
+ *
+ * **Details** It means what `use` with `send`, then `receive`, means, and costs less: the fiber waits once. While no
+ * connection is free the message stands in line, and the pool writes it when its turn comes.
+ *
+ * **Errors** Those of `get`. `ConnectionClosedError`: the connection ended before the reply came.
+ *
+ * **Gotchas** Interrupted, it ends as `use` does: its connection is closed (`discardOn`), at the latest 100 ms later, so that
+ * a late reply reaches nobody. Interrupted before its message was written, it leaves nothing behind. A greeting of the
+ * server counts as the reply. The bytes of a binary message have to stay as they are until the reply is there.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * const Echo = WebSocketTransport.layerMemory((peer) => Effect.forever(Effect.flatMap(peer.receive, peer.send)))
+ * const Live = WebSocketPool.layer({ url: "ws://echo.test" }).pipe(Layer.provide(Echo))
+ *
+ * const program = Effect.timeout(WebSocketPool.ask("hello"), "5 seconds")
+ *
+ * Effect.runPromise(Effect.provide(program, Live)).then((answer) => {
+ *   console.log(answer) // hello
+ * })
+ * ```
+ *
+ * @category accessors
+ * @since 0.2.0
+ */
+export const ask: (message: Message) => Effect.Effect<Message, AcquireError | ConnectionError, WebSocketPool> =
+  accessors.ask(WebSocketPool)
 
 /**
  * A consistent snapshot of the pool in the context.

@@ -1,15 +1,17 @@
 import { Effect } from "effect"
 import {
+  type AnyContender,
   type Case,
-  type Contender,
   comparison,
   type Measured,
   measure,
+  measureHeap,
   median,
   number,
   of,
   perSecond,
   type Report,
+  type Runner,
   ratio,
   type Settings,
   speed,
@@ -24,17 +26,14 @@ const small = "x".repeat(64)
 const contenders = (names: ReadonlyArray<PeerName>, setting: Setting, workers: number, turns?: number) =>
   Effect.forEach(names, (name) => {
     const { isOurs, label, peer } = peers[name]
-    return Effect.map(
-      peer(setting),
-      (ask): Contender => ({
-        name,
-        label,
-        isOurs,
-        workers,
-        run: (turns) => ask(turns, workers),
-        ...(turns === undefined ? {} : { turns })
-      })
-    )
+    return Effect.map(peer(setting), (ask): AnyContender & Runner => ({
+      name,
+      label,
+      isOurs,
+      workers,
+      run: (turns) => ask(turns, workers),
+      ...(turns === undefined ? {} : { turns })
+    }))
   })
 
 const table = (title: string, measured: ReadonlyArray<Measured>): Table =>
@@ -47,15 +46,37 @@ const run = (settings: Settings) =>
     const setting = { url: `${settings.url}/echo`, connections, message: small }
     const all = yield* contenders(Object.keys(peers) as Array<PeerName>, setting, connections)
     const measured = yield* measure(all, settings, 250)
+    const heap = yield* measureHeap(
+      all.filter(({ name }) => ["bare", "ask", "use", "get", "effect-pool"].includes(name)),
+      settings
+    )
+    const kilobytes = (name: string): string => ((heap.get(name) ?? Number.NaN) / 1024).toFixed(1)
     const bare = of(measured, "bare")
+    const ask = of(measured, "ask")
     const use = of(measured, "use")
     const get = of(measured, "get")
     const effectPool = of(measured, "effect-pool")
     const title = `Echo of ${small.length} bytes, ${connections} connections, ${connections} fibers`
     const report: Report = {
       name: "echo",
-      tables: [table(title, measured)],
+      tables: [
+        table(title, measured),
+        {
+          title: "Heap for each of these echoes",
+          columns: ["", "KB"],
+          rows: Array.from(heap.keys(), (name) => [of(measured, name).label, kilobytes(name)])
+        }
+      ],
       targets: [
+        {
+          what: "echo of 64 bytes, `ask`: client CPU per request",
+          measured: `${median(ask.cpu).toFixed(1)} µs`,
+          against: `bare \`ws\`: ${median(bare.cpu).toFixed(1)} µs`,
+          ratio: ratio(ask.cpu, bare.cpu),
+          better: "less",
+          least: 1.05,
+          aim: 0.95
+        },
         {
           what: "echo of 64 bytes, `use`: requests/s",
           measured: requests(use),
@@ -134,7 +155,7 @@ export const waiters: Case = {
   run: (settings) =>
     Effect.gen(function* () {
       const setting = { url: `${settings.url}/echo`, connections, message: small }
-      const names = ["bare", "line", "scoped-line", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
+      const names = ["bare", "line", "scoped-line", "ask", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
       const measured = yield* measure(yield* contenders(names, setting, manyWorkers), settings, 250)
       const bare = of(measured, "bare")
       const use = of(measured, "use")

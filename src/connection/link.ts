@@ -67,15 +67,39 @@ interface Receiver {
   readonly isInterruptible: boolean
 }
 
-interface Reader extends Receiver {
+export interface Reader extends Receiver {
   /** Makes it look again. */
   readonly wake: () => void
+  /** What it waits for is over. Whoever says so is in the middle of something: it looks again once that is done. */
+  readonly fail: () => void
 }
 
-interface Sender {
+export interface Sender {
   readonly lease: Holder
   readonly message: Message
-  readonly resume: (effect: Effect.Effect<void, ConnectionError>) => void
+  /** Whether nobody wants the message to go out any more. */
+  readonly isWithdrawn: boolean
+  readonly sent: () => void
+  /** Called in the middle of something, as `fail` of a reader is. */
+  readonly refuse: (refusal: Effect.Effect<never, ConnectionError>) => void
+}
+
+/** A fiber that waits in `receive`. */
+class Receiving<A> implements Reader {
+  constructor(
+    readonly fiber: Fiber.Fiber<unknown, unknown>,
+    readonly isInterruptible: boolean,
+    private readonly again: Effect.Effect<A, ConnectionError>,
+    private readonly resume: (effect: Effect.Effect<A, ConnectionError>) => void
+  ) {}
+
+  wake(): void {
+    this.resume(this.again)
+  }
+
+  fail(): void {
+    afterwards(() => this.wake())
+  }
 }
 
 /**
@@ -246,8 +270,16 @@ export class Link implements SocketEvents, Line, Timer {
     // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
     // by the state of its fiber, and waking it does nothing.
     return Effect.callback((resume) => {
-      this.reader = { fiber, isInterruptible, wake: () => resume(again) }
+      this.reader = new Receiving(fiber, isInterruptible, again, resume)
     })
+  }
+
+  /** What a reader that is no fiber can take now, or fails with. If there is neither, it is woken once there is. */
+  look(reader: Reader): "Message" | ConnectionClosedError | undefined {
+    if (this.inbox.length > 0) return "Message"
+    if (this.end !== undefined) return this.closedError(this.end)
+    this.reader = reader
+    return undefined
   }
 
   take(lease: Holder): Message {
@@ -284,7 +316,7 @@ export class Link implements SocketEvents, Line, Timer {
   private failReader(): void {
     const { reader } = this
     this.reader = undefined
-    if (reader !== undefined) afterwards(reader.wake)
+    reader?.fail()
   }
 
   private pause(): void {
@@ -319,18 +351,17 @@ export class Link implements SocketEvents, Line, Timer {
     const { socket } = this
     const refusal = this.refusal(lease)
     if (refusal !== undefined || socket === undefined) return refusal ?? this.released
-    // A server that has begun to close has not told how yet: then wait for the end, too.
-    if (this.senders.length > 0 || socket.bufferedAmount > this.host.sendBuffer || !socket.isOpen) {
+    if (!this.hasRoom(socket)) {
       return cancellable((resume) => {
-        const sender: Sender = { lease, message, resume }
-        // It joins a step later: what ended it, or made room, in between would not be told again.
-        const refusal = this.refusal(lease)
-        if (refusal !== undefined) resume(refusal)
-        else {
-          if (this.senders === none) this.senders = []
-          this.senders.push(sender)
-          this.sendWaiting()
+        const sender: Sender = {
+          lease,
+          message,
+          isWithdrawn: false,
+          sent: () => resume(Effect.void),
+          refuse: resume
         }
+        // It joins a step later: what ended it, or made room, in between would not be told again.
+        this.post(sender)
         return () => {
           const index = this.senders.indexOf(sender)
           if (index >= 0) this.senders.splice(index, 1)
@@ -340,6 +371,25 @@ export class Link implements SocketEvents, Line, Timer {
     }
     this.write(socket, message)
     return Effect.void
+  }
+
+  /** A server that has begun to close has not told how yet: then wait for the end, too. */
+  private hasRoom(socket: TransportSocket): boolean {
+    return this.senders.length === 0 && socket.bufferedAmount <= this.host.sendBuffer && socket.isOpen
+  }
+
+  /** Writes for a sender, now or once there is room. */
+  post(sender: Sender): void {
+    const { socket } = this
+    const refusal = this.refusal(sender.lease)
+    if (refusal !== undefined || socket === undefined) sender.refuse(refusal ?? this.released)
+    else if (this.hasRoom(socket)) {
+      this.write(socket, sender.message)
+      sender.sent()
+    } else {
+      if (this.senders === none) this.senders = []
+      this.senders.push(sender)
+    }
   }
 
   private write(socket: TransportSocket, message: Message): void {
@@ -354,8 +404,9 @@ export class Link implements SocketEvents, Line, Timer {
     const { socket } = this
     while (this.senders.length > 0 && this.isOpen && socket!.bufferedAmount <= this.host.sendBuffer) {
       const sender = this.senders.shift()!
+      if (sender.isWithdrawn) continue
       this.write(socket!, sender.message)
-      sender.resume(Effect.void)
+      sender.sent()
     }
   }
 
@@ -368,8 +419,8 @@ export class Link implements SocketEvents, Line, Timer {
   /** Why nothing can be done for a lease any more, or for the pool itself. */
   private refusal(lease: Holder | undefined): Effect.Effect<never, ConnectionError> | undefined {
     if (lease !== undefined && this.lease !== lease) return this.released
-    const end = this.end ?? this.closing
-    return end === undefined ? undefined : Effect.fail(this.closedError(end))
+    const error = this.endError
+    return error === undefined ? undefined : Effect.fail(error)
   }
 
   sendPing(): void {
@@ -435,7 +486,7 @@ export class Link implements SocketEvents, Line, Timer {
     const { senders } = this
     const error = () => Effect.fail(this.closedError(end))
     this.senders = none
-    for (const sender of senders) sender.resume(error())
+    for (const sender of senders) sender.refuse(error())
     this.watch.stop()
     this.watch.fail(error)
   }
@@ -460,7 +511,7 @@ export class Link implements SocketEvents, Line, Timer {
     if (this.reader !== undefined) this.failReader()
     if (senders.length > 0) {
       this.senders = none
-      for (const sender of senders) sender.resume(this.released)
+      for (const sender of senders) sender.refuse(this.released)
     }
     this.watch.endLease(() => this.released)
     if (this.greeting !== undefined) {
@@ -478,6 +529,12 @@ export class Link implements SocketEvents, Line, Timer {
 
   private get released(): Effect.Effect<never, ConnectionBusyError> {
     return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Released" }))
+  }
+
+  /** With what everything fails that is not under way yet. */
+  get endError(): ConnectionClosedError | undefined {
+    const end = this.end ?? this.closing
+    return end === undefined ? undefined : this.closedError(end)
   }
 
   private closedError(end: End): ConnectionClosedError {

@@ -103,6 +103,11 @@ export class Slot<A, E> extends Place<Slot<A, E>> implements Timer {
 /** What a waiter is given in the end: a slot leased to it, or an error. */
 export type Outcome<A, E> = Effect.Effect<Slot<A, E>, E>
 
+/** Learns the outcome of a waiter, in the step that settles it. */
+export interface WaiterListener<A, E> {
+  readonly onSettled: (waiter: Waiter<A, E>, outcome: Outcome<A, E>) => void
+}
+
 /** What a waiter asks for. */
 export interface Request {
   /** Whether it wants an item made for it. */
@@ -137,6 +142,7 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
 
   private outcome: Outcome<A, E> | undefined = undefined
   private resume: ((outcome: Outcome<A, E>) => void) | undefined = undefined
+  private listener: WaiterListener<A, E> | undefined = undefined
 
   /** Whether an item was checked for it already: once is enough. */
   checked: boolean
@@ -157,14 +163,24 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
   }
 
   /** Waits for the outcome. It has no finaliser: whoever runs it tells the pool when it was interrupted. */
-  readonly wait: Outcome<A, E> = callback((resume) => {
-    if (this.outcome === undefined) this.resume = resume
-    else resume(this.outcome)
-  })
+  get wait(): Outcome<A, E> {
+    if (this.outcome !== undefined) return this.outcome
+    return callback((resume) => {
+      if (this.outcome === undefined) this.resume = resume
+      else resume(this.outcome)
+    })
+  }
+
+  /** Tells the outcome to a listener in place of a fiber, at once if it is there. */
+  tell(listener: WaiterListener<A, E>): void {
+    if (this.outcome === undefined) this.listener = listener
+    else listener.onSettled(this, this.outcome)
+  }
 
   settle(outcome: Outcome<A, E>): void {
     this.done = true
-    if (this.resume === undefined) this.outcome = outcome
+    if (this.listener !== undefined) this.listener.onSettled(this, outcome)
+    else if (this.resume === undefined) this.outcome = outcome
     else this.resume(outcome)
   }
 

@@ -3,6 +3,7 @@ import { registry } from "#edition/observe/registry"
 import type * as Clock from "#effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
 import type * as LogLevel from "#effect/LogLevel"
 import type { SlotState } from "../core/slot.js"
 import type { Timers } from "../core/timers.js"
@@ -143,11 +144,12 @@ export class Journal {
 
   // Leases
 
-  acquired({ id }: Subject, waited: number): void {
+  /** `fiber` is whose lease begins, unless it is that of the one that runs. */
+  acquired({ id }: Subject, waited: number, fiber?: Fiber.Fiber<unknown, unknown>): void {
     this.totals.acquired += 1
     this.metrics.acquired(waited)
     this.exhaustion.succeeded()
-    this.leaks?.taken(id)
+    this.leaks?.taken(id, fiber)
     this.hub.acquired(waited)
     if (!this.hub.isFollowed) return
     this.hub.emit({ _tag: "Acquired", pool: this.pool, connectionId: id, waited: Duration.millis(waited) })

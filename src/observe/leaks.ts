@@ -1,8 +1,9 @@
-import type { Fork } from "#dialect"
+import { currentFiber, type Fork } from "#dialect"
 import { failWithin, spanOf, type Within, within } from "#edition/observe/spans"
 import * as Cause from "#effect/Cause"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
 import type { WebSocketConnection } from "../connection/handle.js"
 import { nameOf } from "../connection/leaseSpan.js"
@@ -76,14 +77,20 @@ export class Leaks {
     }
   }
 
-  private locate(id: string, site: Site): void {
+  /** Where an `ask` is made. */
+  ask(): Site {
+    return takeAnnounced() ?? siteBelow(2) // This, and the pool's `ask`.
+  }
+
+  locate(id: string, site: Site): void {
     const held = this.held.get(id)
     if (held !== undefined) held.site = site
   }
 
-  taken(id: string): void {
+  /** A lease begins: that of the fiber that runs, unless it is another one's. */
+  taken(id: string, fiber: Fiber.Fiber<unknown, unknown> | undefined = currentFiber()): void {
     const since = this.timers.now()
-    this.held.set(id, { since, spans: within(), site: undefined })
+    this.held.set(id, { since, spans: within(fiber), site: undefined })
     if (this.timer.position === -1) this.timers.set(this.timer, since + this.threshold)
   }
 

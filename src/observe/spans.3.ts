@@ -8,7 +8,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import { currentSpan } from "../effect/3/dialect.js"
+import { spanIn } from "../effect/3/dialect.js"
 
 /** Effect's own tracer keeps spans where nobody will ever see them: then none is made. */
 const nobody = Context.get(DefaultServices.liveServices, Tracer.Tracer)
@@ -66,7 +66,7 @@ export const soleErrorOf = <E>(cause: Cause.Cause<E>): E | undefined =>
 /** The spans within which a fiber is. */
 export type Within = Tracer.AnySpan | undefined
 
-export const within: () => Within = currentSpan
+export const within: (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined) => Within = spanIn
 
 export const spanOf = (spans: Within): Tracer.AnySpan | undefined => spans
 

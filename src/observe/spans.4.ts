@@ -72,8 +72,8 @@ export interface Within {
   readonly places: References.StackFrame | undefined
 }
 
-export const within = (): Within => {
-  const cache = Fiber.getCurrent()?.cache
+export const within = (fiber: Fiber.Fiber<unknown, unknown> | undefined): Within => {
+  const cache = fiber?.cache
   return { span: cache?.span, places: cache?.stackFrame }
 }
 

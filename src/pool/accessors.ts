@@ -11,8 +11,9 @@ import { decodeConfig } from "../options/config.js"
 import { decode } from "../options/decode.js"
 import type { Options, OptionsConfig } from "../options/options.js"
 import type { WebSocketTransport } from "../transport/seam.js"
-import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
+import type { Message } from "../values/message.js"
 import type { PoolStats } from "../values/stats.js"
 import type { TagClass, WebSocketPool } from "./api.js"
 import { make as makePool } from "./service.js"
@@ -44,6 +45,15 @@ export const useNew =
   (f) => {
     const site = siteOfAccessor(1)
     return onBehalfOf(site, tag, (pool) => pool.useNew(f))
+  }
+
+type Ask<Self> = (message: Message) => Effect.Effect<Message, AcquireError | ConnectionError, Self>
+
+export const ask =
+  <Self>(tag: PoolTag<Self>): Ask<Self> =>
+  (message) => {
+    const site = siteOfAccessor(1)
+    return onBehalfOf(site, tag, (pool) => pool.ask(message))
   }
 
 const onBehalfOf = <Self, A, E, R>(
@@ -128,6 +138,7 @@ export const Tag =
       getNew: getNew(tag),
       use: use(tag),
       useNew: useNew(tag),
+      ask: ask(tag),
       stats: stats(tag),
       events: events(tag),
       ready: ready(tag),

@@ -10,8 +10,9 @@ import type * as Types from "#effect/Types"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { Options, OptionsConfig } from "../options/options.js"
 import type { WebSocketTransport } from "../transport/seam.js"
-import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
+import type { Message } from "../values/message.js"
 import type { PoolStats } from "../values/stats.js"
 
 /**
@@ -50,6 +51,20 @@ export interface WebSocketPool {
   readonly useNew: <A, E, R>(
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | AcquireError, R>
+
+  /**
+   * Sends a message and receives the next one, on a connection that is leased for just that.
+   *
+   * **Details** It means what `use` with `send`, then `receive`, means, and costs less: the fiber waits once. While no
+   * connection is free the message stands in line, and the pool writes it when its turn comes.
+   *
+   * **Errors** Those of `get`. `ConnectionClosedError`: the connection ended before the reply came.
+   *
+   * **Gotchas** Interrupted, it ends as `use` does: its connection is closed (`discardOn`), at the latest 100 ms later, so that
+   * a late reply reaches nobody. Interrupted before its message was written, it leaves nothing behind. A greeting of the
+   * server counts as the reply. The bytes of a binary message have to stay as they are until the reply is there.
+   */
+  readonly ask: (message: Message) => Effect.Effect<Message, AcquireError | ConnectionError>
 
   /** A consistent snapshot. */
   readonly stats: Effect.Effect<PoolStats>
@@ -110,6 +125,8 @@ export interface TagClass<Self, Id extends string> extends PlainTagClass<Self, W
   readonly useNew: <A, E, R>(
     f: (connection: WebSocketConnection) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | AcquireError, R | Self>
+  /** `ask` of this pool. */
+  readonly ask: (message: Message) => Effect.Effect<Message, AcquireError | ConnectionError, Self>
   /** `stats` of this pool. */
   readonly stats: Effect.Effect<PoolStats, never, Self>
   /** `events` of this pool. */

@@ -1,4 +1,4 @@
-import { contextOf, environment, type Fork, interrupt, random, withFiber } from "#dialect"
+import { contextOf, environment, type Fork, interrupt, isInterruptible, random, withFiber } from "#dialect"
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
@@ -18,14 +18,18 @@ import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
+import type { Site } from "../observe/leakSites.js"
 import { decodeLimits, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
-import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
+import { isMessage, type Message, notAMessage } from "../values/message.js"
 import type { PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
+import { Exchange, Exchanges } from "./exchange.js"
 import { noEffect } from "./hooks.js"
+import { Leases } from "./leases.js"
 import type { Place } from "./tasks.js"
 import { Verdict } from "./verdict.js"
 
@@ -57,7 +61,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** Those that have called `close`: they may wait for it themselves. */
   private readonly closers = new WeakSet<Fiber.Fiber<unknown, unknown>>()
   private isClosed = false
-  private readonly discards: Verdict<Exit.Exit<unknown, unknown>>
+  private readonly leases: Leases
+  private readonly exchanges: Exchanges
 
   constructor(
     private readonly settings: Settings,
@@ -81,12 +86,16 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
-    this.discards = new Verdict(
+    const discards = new Verdict<Exit.Exit<unknown, unknown>>(
       settings.discardOn,
       "discardOn",
       true,
       "the connection is discarded",
       (message, cause) => this.connections.warn(message, cause)
+    )
+    this.leases = new Leases(this.pool, this.timers, this.journal, discards)
+    this.exchanges = new Exchanges(this.pool, this.timers, this.leases, (id, site) =>
+      this.journal.leaks?.locate(id, site)
     )
     this.journal.leaks?.watch(this)
     this.patience = makeTimer(() => this.sever())
@@ -147,7 +156,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private lendTo(scope: Scope.Scope, slot: Place, since: number, now: number): Effect.Effect<WebSocketConnection> {
     const lease = this.begin(slot, since, now)
     const release = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-      this.end(slot, lease, exit)
+      this.leases.end(slot, lease, exit)
       return Effect.void
     }
     return Effect.as(Scope.addFinalizerExit(scope, release), lease)
@@ -186,12 +195,12 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return Effect.matchCauseEffect(restore(body), {
       onFailure: (cause) => {
         const exit = Exit.failCause(cause)
-        this.end(slot, lease, exit)
+        this.leases.end(slot, lease, exit)
         return exit
       },
       onSuccess: (value) => {
         const exit = Exit.succeed(value)
-        this.end(slot, lease, exit)
+        this.leases.end(slot, lease, exit)
         return exit
       }
     })
@@ -227,22 +236,35 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   }
 
   private begin(slot: Place, since: number, now: number): Lease {
-    const link = slot.item
-    const lease = new Lease(link, now)
-    link.lease = lease
-    link.leases += 1
-    this.journal.acquired(link, now - since)
+    const lease = new Lease(slot.item, now)
+    this.leases.begin(slot, lease, since)
     return lease
   }
 
-  private end(slot: Place, lease: Lease, exit: Exit.Exit<unknown, unknown>): void {
-    const link = slot.item
-    const now = this.timers.now()
-    this.journal.released(link, now - lease.since)
-    link.leasedUntil = now
-    link.endLease()
-    link.isUnfit = lease.isDiscarded || this.discards.on(exit)
-    this.pool.release(slot, false, now)
+  readonly ask: WebSocketPool["ask"] = (message) => {
+    const site = this.journal.leaks?.ask()
+    return withFiber((fiber, status) => this.exchange(message, fiber, isInterruptible(fiber, status), site))
+  }
+
+  /** Nothing may come between a lease, or a place in line, and its entry among the exchanges: so it is all one step. */
+  private exchange(
+    message: Message,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    isInterruptible: boolean,
+    site: Site | undefined
+  ): Effect.Effect<Message, AcquireError | ConnectionError> {
+    if (!isMessage(message)) return Effect.die(notAMessage(message, "ask"))
+    const since = this.timers.now()
+    const exchange = new Exchange(this.exchanges, message, fiber, isInterruptible, since, site)
+    const slot = this.pool.tryLease(since)
+    if (slot === undefined && this.journal.tracing.isTraced) {
+      // Its fiber waits in line itself, within a span.
+      return Effect.uninterruptibleMask((restore) =>
+        this.wait(restore, false, since, (slot) => restore(exchange.accept(slot)))
+      )
+    }
+    if (slot !== undefined) return exchange.begin(slot, since)
+    return exchange.wait(since + this.settings.acquireTimeout)
   }
 
   // What it tells

@@ -17,9 +17,9 @@ export const isMessage = (input: unknown): input is Message =>
 const isForeignBytes = (input: unknown): boolean =>
   ArrayBuffer.isView(input) && Object.prototype.toString.call(input) === "[object Uint8Array]"
 
-/** What `send` dies of in a program that gives it something else. */
-export const notAMessage = (input: unknown): TypeError =>
-  new TypeError(`send takes a string or a Uint8Array, and got ${kindOf(input)}: ${adviceFor(input)}`)
+/** What `send` or `ask` dies of in a program that gives it something else. */
+export const notAMessage = (input: unknown, operation: "ask" | "send" = "send"): TypeError =>
+  new TypeError(`${operation} takes a string or a Uint8Array, and got ${kindOf(input)}: ${adviceFor(input)}`)
 
 const adviceFor = (input: unknown): string => {
   if (input instanceof ArrayBuffer) return "wrap it, as in new Uint8Array(buffer)"

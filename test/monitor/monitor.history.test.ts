@@ -227,6 +227,7 @@ describe("without a recording", () => {
     Effect.gen(function* () {
       const pool = yield* makePool()
       const members = [
+        "ask",
         "close",
         "events",
         "get",

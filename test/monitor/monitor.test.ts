@@ -433,9 +433,9 @@ describe("monitor: more than one", () => {
 
   it.effect("a pool of somebody else's making is shown without its connections, however its events end", () =>
     Effect.gen(function* () {
-      const { close, get, getNew, ready, refresh, resize, stats, use, useNew } = yield* Pool
+      const { ask, close, get, getNew, ready, refresh, resize, stats, use, useNew } = yield* Pool
       const events = Stream.empty
-      const pool = { close, events, get, getNew, ready, refresh, resize, stats, use, useNew }
+      const pool = { ask, close, events, get, getNew, ready, refresh, resize, stats, use, useNew }
       const { last, samples } = yield* watch(WebSocketPoolMonitor.router(pool))
       yield* WebSocketPool.use(() => Effect.void)
       yield* TestClock.adjust("1 second")

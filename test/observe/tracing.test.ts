@@ -13,7 +13,7 @@ import { type RecordedSpan, recordLines, recordSpans } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import * as tracing from "../../examples/tracing.js"
 import { wsServer } from "../fixtures/servers.js"
-import { listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
+import { echo, listen, now, peers, poolWith, settle } from "../support/memoryPool.js"
 
 const Pool = WebSocketPool.WebSocketPool
 
@@ -90,6 +90,30 @@ describe("spans", () => {
       yield* repeated(Effect.scoped(WebSocketPool.get), 9)
       assert.lengthOf(spans, before)
     }).pipe(Effect.provide(poolWith()), Effect.provide(layer))
+  })
+
+  it.effect("tell the same of an ask: its wait, and nothing where an idle connection is found", () => {
+    const { layer, spans } = recordSpans()
+    return Effect.gen(function* () {
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.sleep("3 seconds")))
+      yield* settle
+      const late = yield* Effect.forkChild(Effect.withSpan(WebSocketPool.ask("hello"), "late"))
+      const interrupted = yield* Effect.forkChild(Effect.withSpan(WebSocketPool.ask("never"), "interrupted"))
+      yield* settle
+      interruptNow(interrupted)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* now(late), "hello")
+      const [first, second, third, ...more] = named(spans, "WebSocketPool.acquire")
+      assert.lengthOf(more, 0)
+      assert.deepStrictEqual([first?.millis, second?.millis, third?.millis], [0, 3000, 0])
+      assert.strictEqual(parentOf(second!), named(spans, "late")[0]?.spanId)
+      assert.strictEqual(attributesOf(second!)["websocket.connection.id"], "server.test-1")
+      const before = spans.length
+      assert.strictEqual(yield* WebSocketPool.ask("again"), "again")
+      assert.lengthOf(spans, before)
+      const [{ received } = { received: [] }] = yield* peers
+      assert.deepStrictEqual(received, ["hello", "again"])
+    }).pipe(Effect.provide(poolWith({ maxConnections: 1 }, echo)), Effect.provide(layer))
   })
 
   it.effect("tell of a wait for what others hold, and link to where that was opened", () => {

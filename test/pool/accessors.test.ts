@@ -1,17 +1,20 @@
-import { type PoolError, WebSocketPool } from "effect-websocket-pool"
+import { type PoolError, WebSocketPool, type WebSocketTransport } from "effect-websocket-pool"
 import type * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as TestClock from "#effect/testing/TestClock"
 import { isConfigError } from "#support/configErrors"
 import { assert, describe, it } from "#support/vitest"
-import { expectTag, notYet, now, peers, type Server, server, settle, url } from "../support/memoryPool.js"
+import { echo, expectTag, notYet, now, peers, type Server, server, settle, url } from "../support/memoryPool.js"
 
 class Tts extends WebSocketPool.Tag("Tts")<Tts>() {}
 
 const options = { url, minConnections: 2, shutdownTimeout: "1 second" } as const
 
 interface Accessors<Self> {
+  readonly ask: (
+    message: WebSocketTransport.Message
+  ) => Effect.Effect<WebSocketTransport.Message, PoolError.AcquireError | PoolError.ConnectionError, Self>
   readonly stats: Effect.Effect<WebSocketPool.PoolStats, never, Self>
   readonly ready: Effect.Effect<void, PoolError.AcquireError, Self>
   readonly resize: (limits: { maxConnections?: number; minConnections?: number }) => Effect.Effect<void, unknown, Self>
@@ -21,10 +24,16 @@ interface Accessors<Self> {
 
 const suite = <Self>(
   what: string,
-  { close, ready, refresh, resize, stats }: Accessors<Self>,
+  { ask, close, ready, refresh, resize, stats }: Accessors<Self>,
   layer: Layer.Layer<Self | Server, Config.ConfigError>
 ) =>
   describe(what, () => {
+    it.effect("exchanges a message by ask", () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* ask("hello"), "hello")
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("waits by ready until minConnections are open", () =>
       Effect.gen(function* () {
         const waiting = yield* Effect.forkChild(ready)
@@ -68,5 +77,5 @@ const suite = <Self>(
     )
   })
 
-suite("WebSocketPool", WebSocketPool, Layer.provideMerge(WebSocketPool.layer(options), server()))
-suite("a tag of one's own", Tts, Layer.provideMerge(Tts.layer(options), server()))
+suite("WebSocketPool", WebSocketPool, Layer.provideMerge(WebSocketPool.layer(options), server(echo)))
+suite("a tag of one's own", Tts, Layer.provideMerge(Tts.layer(options), server(echo)))

@@ -250,6 +250,31 @@ describe("at every step of a scheduler", () => {
       )
     )
 
+    for (const [where, options, occupy] of [
+      ["that waits for its reply", {}, Effect.void],
+      ["in line", { maxConnections: 1, shutdownTimeout: "100 millis" }, Effect.yieldNow]
+    ] as const) {
+      it.live(`${what} an ask ${where} leaves nothing`, () =>
+        sweep(
+          () => makeServer({ onMessage: (peer, message) => Effect.andThen(Effect.yieldNow, peer.send(message)) }),
+          options,
+          (pool, _, arm, stepper) =>
+            Effect.gen(function* () {
+              let fiber: Fiber.Fiber<unknown, unknown> | undefined
+              arm(() => fiber)
+              const holder = yield* Effect.forkChild(pool.use(() => occupy))
+              fiber = yield* Effect.forkChild(withScheduler(pool.ask("hello"), stepper.scheduler))
+              yield* Fiber.await(fiber)
+              yield* Fiber.await(holder)
+              // The pool learns of an interruption by the reply, or when the turn comes.
+              yield* settle
+            }),
+          action,
+          60
+        )
+      )
+    }
+
     it.live(`${what} ready leaves nothing`, () =>
       sweep(
         () => makeServer(),

@@ -264,6 +264,11 @@ describe("WebSocketPool", () => {
     expectTypeOf<Pool["getNew"]>().toEqualTypeOf<Get>()
     expectTypeOf<Pool["use"]>().toEqualTypeOf<Use>()
     expectTypeOf<Pool["useNew"]>().toEqualTypeOf<Use>()
+    expectTypeOf<Pool["ask"]>().toEqualTypeOf<
+      (
+        message: WebSocketTransport.Message
+      ) => Effect.Effect<WebSocketTransport.Message, AcquireError | PoolError.ConnectionError>
+    >()
     expectTypeOf<Pool["stats"]>().toEqualTypeOf<Effect.Effect<WebSocketPool.PoolStats>>()
     expectTypeOf<Pool["events"]>().toEqualTypeOf<Stream.Stream<PoolEvent.PoolEvent>>()
     expectTypeOf<Pool["ready"]>().toEqualTypeOf<
@@ -283,6 +288,9 @@ describe("WebSocketPool", () => {
     const f = (_: Connection): Effect.Effect<number, "f", A> => Effect.succeed(1)
     expectTypeOf(WebSocketPool.use(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Pool>>()
     expectTypeOf(WebSocketPool.useNew(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Pool>>()
+    expectTypeOf(WebSocketPool.ask("")).toEqualTypeOf<
+      Effect.Effect<WebSocketTransport.Message, AcquireError | PoolError.ConnectionError, Pool>
+    >()
     expectTypeOf(WebSocketPool.stats).toEqualTypeOf<Effect.Effect<WebSocketPool.PoolStats, never, Pool>>()
     expectTypeOf(WebSocketPool.events).toEqualTypeOf<Stream.Stream<PoolEvent.PoolEvent, never, Pool>>()
     expectTypeOf(WebSocketPool.ready).toEqualTypeOf<
@@ -386,6 +394,9 @@ describe("WebSocketPool.Tag", () => {
     const f = (_: Connection): Effect.Effect<number, "f", A> => Effect.succeed(1)
     expectTypeOf(Tts.use(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Tts>>()
     expectTypeOf(Tts.useNew(f)).toEqualTypeOf<Effect.Effect<number, "f" | AcquireError, A | Tts>>()
+    expectTypeOf(Tts.ask(new Uint8Array())).toEqualTypeOf<
+      Effect.Effect<WebSocketTransport.Message, AcquireError | PoolError.ConnectionError, Tts>
+    >()
     expectTypeOf(Tts.stats).toEqualTypeOf<Effect.Effect<WebSocketPool.PoolStats, never, Tts>>()
     expectTypeOf(Tts.events).toEqualTypeOf<Stream.Stream<PoolEvent.PoolEvent, never, Tts>>()
     expectTypeOf(Tts.ready).toEqualTypeOf<

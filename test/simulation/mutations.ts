@@ -122,7 +122,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "count a release twice",
-    file: "pool/service.ts",
+    file: "pool/leases.ts",
     from: "this.journal.released(link",
     to: "this.journal.totals.released += 1; this.journal.released(link"
   },
@@ -188,6 +188,68 @@ const mutations: ReadonlyArray<Mutation> = [
     to: 'if (!("lost" in transitions[slot.state]) || slot.state === "leased") return'
   },
 
+  // Exchanges
+  {
+    name: "write an ask that was interrupted in line",
+    file: "pool/exchange.ts",
+    from: "if (this.isWithdrawn) {",
+    to: "if (this.isWithdrawn && this.asked < 0) {"
+  },
+  {
+    name: "write an ask that was interrupted while it waited for room",
+    file: "connection/link.ts",
+    from: "if (sender.isWithdrawn) continue",
+    to: ""
+  },
+  {
+    name: "take the reply for an ask that was interrupted",
+    file: "pool/exchange.ts",
+    from: "if (this.isWithdrawn) this.interrupted()",
+    to: "if (this.isWithdrawn && this.asked < 0) this.interrupted()"
+  },
+  {
+    name: "never notice that an ask was interrupted",
+    file: "pool/exchange.ts",
+    from: "if (one.isWithdrawn) left.push(one)",
+    to: ""
+  },
+  {
+    name: "notice late that an ask was interrupted",
+    file: "pool/exchange.ts",
+    from: "const sweepInterval = 99",
+    to: "const sweepInterval = 199"
+  },
+  {
+    name: "keep the connection of an ask that was interrupted",
+    file: "pool/exchange.ts",
+    from: 'this.end(state === "sending" ? undefined',
+    to: 'this.end(state !== "over" ? undefined'
+  },
+  {
+    name: "keep the place in line of an ask that was interrupted",
+    file: "pool/exchange.ts",
+    from: "if (waiter !== undefined) this.exchanges.pool.abandon(waiter)",
+    to: ""
+  },
+  {
+    name: "keep the lease of an ask that fails",
+    file: "pool/exchange.ts",
+    from: "    this.end(exit)\n    this.tell(answer)",
+    to: "    this.over()\n    this.tell(answer)"
+  },
+  {
+    name: "forget an ask that was granted what had ended",
+    file: "pool/exchange.ts",
+    from: "else this.await(again)",
+    to: ""
+  },
+  {
+    name: "leave the reader of an ask waiting when its connection ends",
+    file: "pool/exchange.ts",
+    from: "queueMicrotask(() => this.look(false))",
+    to: ""
+  },
+
   // The generic pool, and what only it reaches
   {
     name: "skip the finaliser of an item",
@@ -228,7 +290,7 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "wait for creations in flight when the pool closes",
     file: "core/resourcePool.ts",
-    from: "if (fiber !== undefined) this.interrupt(fiber)",
+    from: "if (fiber !== undefined) interrupt(fiber)",
     to: ""
   },
   {
@@ -460,7 +522,7 @@ const simulate = (folder: string, kind: string): Promise<string | undefined> =>
 const run = async (mutation?: Mutation): Promise<ReadonlyArray<string>> => {
   const folder = mkdtempSync(join(tmpdir(), "mutation-"))
   try {
-    for (const name of ["src", "test/simulation", "tsconfig.json", "package.json"]) {
+    for (const name of ["src", "test/simulation", "test/support", "tsconfig.json", "package.json"]) {
       cpSync(join(root, name), join(folder, name), { recursive: true })
     }
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))

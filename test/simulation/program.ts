@@ -20,11 +20,15 @@ export type Step =
       readonly acts: ReadonlyArray<Act>
       readonly end: "succeed" | "fail"
     }
+  /** One exchange, given up after so many milliseconds. */
+  | { readonly step: "ask"; readonly wish: Wish; readonly bytes: number; readonly patience: number }
   | { readonly step: "interrupt"; readonly who: number }
   /** With all leased, a holder is interrupted, and one of the next in line so many turns later: what was given back may be on its way. */
   | { readonly step: "cross"; readonly who: number; readonly other: number; readonly turns: number }
   /** The server pushes to everybody, and so many turns later a holder is interrupted: it may be receiving just then. */
   | { readonly step: "race"; readonly who: number; readonly turns: number }
+  /** The same of those who ask, one of whom is interrupted: it may be given its reply, or its turn, just then. */
+  | { readonly step: "raceAsk"; readonly who: number; readonly turns: number }
   | { readonly step: "wait"; readonly millis: number }
   | { readonly step: "server"; readonly mood: Mood }
   | { readonly step: "peer"; readonly who: number; readonly deed: "push" | "close" | "destroy" | "silence" }
@@ -106,6 +110,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       end: fc.constantFrom("succeed" as const, "succeed" as const, "fail" as const)
     })
   },
+  {
+    weight: 6,
+    arbitrary: fc.record({ step: fc.constant("ask" as const), wish, bytes: fc.constantFrom(0, 0, 10, 300), patience })
+  },
   { weight: 4, arbitrary: fc.record({ step: fc.constant("interrupt" as const), who: fc.nat(30) }) },
   {
     weight: 4,
@@ -119,6 +127,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ step: fc.constant("race" as const), who: fc.nat(30), turns: fc.nat(8) })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ step: fc.constant("raceAsk" as const), who: fc.nat(30), turns: fc.nat(8) })
   },
   {
     weight: 8,

@@ -16,9 +16,13 @@ import { Violation, World } from "./world.js"
 const shutdownTimeout = 1000
 const closeTimeout = 500
 
+/** How late the pool may notice that an ask was interrupted. */
+const sweepInterval = 100
+
 /** What a run has seen. */
 export type Tally = {
   readonly leases: number
+  readonly asks: number
   readonly messages: number
   readonly sockets: number
   readonly seconds: number
@@ -34,6 +38,17 @@ interface User {
   readonly token: number
   readonly mode: string
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+/** One ask. It has no handle: what becomes of it shows on the wire. */
+interface Asker extends User {
+  /** On what it was written, and how many messages had arrived then. */
+  socket: WebSocketTransport.TransportSocket | undefined
+  since: number
+  /** Whether it was the first to be written there. */
+  isFirst: boolean
+  hasEnded: boolean
+  interruptedAt: number | undefined
 }
 
 class Simulation {
@@ -62,6 +77,14 @@ class Simulation {
   /** Connections that must not be leased again. */
   unfit = new Set<string>()
   leases = 0
+  /** By their tokens. */
+  askers = new Map<string, Asker>()
+  /** On which socket a message arrived, and how many have on each. */
+  arrivedOn = new Map<string, WebSocketTransport.TransportSocket>()
+  arrivedAt = new Map<WebSocketTransport.TransportSocket, number>()
+  written = new Set<WebSocketTransport.TransportSocket>()
+  /** Sockets on which nothing may be written any more, and whose reply may still come. */
+  abandoned = new Map<WebSocketTransport.TransportSocket, number>()
   sent = 0
   tokens = 0
   violation: Violation | undefined
@@ -186,6 +209,10 @@ class Simulation {
           onMessage: (message, bytes) => {
             this.arrived += 1
             this.arrivals.set(String(message), this.arrived)
+            if (opened !== undefined) {
+              this.arrivedOn.set(String(message), opened)
+              this.arrivedAt.set(opened, this.arrived)
+            }
             events.onMessage(message, bytes)
           },
           onPong: (payload) => events.onPong(payload),
@@ -216,7 +243,10 @@ class Simulation {
       get progress() {
         return socket.progress
       },
-      send: (message) => socket.send(message),
+      send: (message) => {
+        this.writes(socket, String(message))
+        return socket.send(message)
+      },
       ping: (payload) => socket.ping(payload),
       pause: () => socket.pause(),
       resume: () => socket.resume(),
@@ -230,6 +260,90 @@ class Simulation {
         else socket.destroy()
       }
     }
+  }
+
+  // Those who ask
+
+  ask(step: { readonly wish: Wish; readonly bytes: number; readonly patience: number }): void {
+    this.tokens += 1
+    const asker: Asker = {
+      token: this.tokens,
+      mode: "ask",
+      fiber: undefined,
+      socket: undefined,
+      since: 0,
+      isFirst: false,
+      hasEnded: false,
+      interruptedAt: undefined
+    }
+    this.askers.set(String(asker.token), asker)
+    this.line.push(asker)
+    this.users.push(asker)
+    const asked = Effect.onExit(this.pool.ask(`${asker.token}|${step.wish}|${"x".repeat(step.bytes)}`), (exit) =>
+      Effect.sync(() => this.answered(asker, exit))
+    )
+    asker.fiber = this.world.fork(Effect.timeoutOption(asked, Duration.millis(step.patience)))
+    asker.fiber.addObserver((exit) => {
+      this.users = this.users.filter((one) => one !== asker)
+      this.line = this.line.filter((one) => one !== asker)
+      // Interrupted before it began.
+      asker.hasEnded = true
+      if (Exit.isFailure(exit)) this.judge(exit.cause)
+    })
+  }
+
+  /** Something is written. */
+  writes(socket: WebSocketTransport.TransportSocket, message: string): void {
+    const since = this.abandoned.get(socket)
+    if (since !== undefined) this.fail(`${message} is written where a reply was given up at ${since} ms`)
+    const asker = this.askers.get(message.split("|")[0] ?? "")
+    const isFirst = !this.written.has(socket)
+    this.written.add(socket)
+    if (asker === undefined) return
+    if (asker.socket !== undefined) this.fail(`${message} is written twice`)
+    const isLate = asker.interruptedAt !== undefined
+    if (isLate && this.setting.yields === 0) this.fail(`${message} is written though its asker was interrupted`)
+    asker.socket = socket
+    asker.since = this.arrived
+    asker.isFirst = isFirst
+    this.leases += 1
+    // One that has waited for room had its turn before.
+    if (!this.setting.narrow) this.served(asker)
+    this.line = this.line.filter((one) => one !== asker)
+  }
+
+  answered(asker: Asker, exit: Exit.Exit<WebSocketTransport.Message, unknown>): void {
+    asker.hasEnded = true
+    const { isFirst, since, socket, token } = asker
+    if (Exit.isFailure(exit)) {
+      if (!Exit.hasInterrupts(exit)) return
+      asker.interruptedAt = this.world.now
+      // Unless it has come already.
+      const isUnanswered = socket !== undefined && (this.arrivedAt.get(socket) ?? 0) <= since
+      if (isUnanswered && this.setting.discards) this.abandoned.set(socket, this.world.now)
+      return
+    }
+    const message = String(exit.value)
+    this.delivered += 1
+    const arrival = this.arrivals.get(message)
+    if (arrival === undefined) this.fail(`a message that nobody sent: ${message}`)
+    this.arrivals.delete(message)
+    if (this.arrivedOn.get(message) !== socket) this.fail(`${token} got ${message}, which came on another socket`)
+    if (message.startsWith("greeting")) {
+      if (!isFirst) this.fail(`${token} got ${message}, and was not the first to write there`)
+    } else if (arrival <= since && !isFirst && !this.setting.narrow) {
+      this.fail(`${token} got ${message}, which came before it was written`)
+    }
+  }
+
+  /** How many may hold a connection, or a place in line: those that go on, and those whose interruption need not be known yet. */
+  get asking(): number {
+    let count = 0
+    for (const { hasEnded, interruptedAt } of this.askers.values()) {
+      const isKnown = interruptedAt === undefined || this.world.now - interruptedAt > sweepInterval - 0.001
+      if (!hasEnded || !isKnown) count += 1
+    }
+    return count
   }
 
   // The holders of leases
@@ -395,6 +509,15 @@ class Simulation {
       case "lease":
         this.lease(step)
         return
+      case "ask":
+        this.ask(step)
+        return
+      case "raceAsk": {
+        for (let n = 0; n < 3; n++) this.ask({ wish: "echo", bytes: 0, patience: 5000 })
+        const askers = Array.from(this.askers.values()).slice(-3)
+        this.interruptLater(pick(askers, step.who), step.turns)
+        return
+      }
       case "interrupt": {
         const user = pick(this.users, step.who)
         if (user?.fiber !== undefined) this.world.fork(Effect.forkDetach(Fiber.interrupt(user.fiber)))
@@ -502,7 +625,13 @@ class Simulation {
     }
     const { healthCheck, validates, yields } = this.setting
     const isExact = stats.state === "open" && !healthCheck && !validates && yields === 0
-    if (isExact && busy !== present) this.fail(`${busy} busy, ${present} holders`)
+    const { asking } = this
+    if (isExact && (busy < present || busy > present + asking)) {
+      this.fail(`${busy} busy, ${present} holders, ${asking} who ask`)
+    }
+    if (yields === 0 && waiting > this.line.length + asking) {
+      this.fail(`${waiting} wait, ${this.line.length} in line, ${asking} who ask`)
+    }
     if (stats.state === "open") {
       const covered = connecting + closing + busy
       if (waiting > 0 && idle > 0 && waiting > covered) this.fail(`somebody waits while one is idle: ${show(stats)}`)
@@ -703,13 +832,20 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   if (simulation.users.length > 0) simulation.fail(`${simulation.users.length} holders cannot be interrupted`)
   const end = simulation.stats()
   if (end.acquired !== end.released) simulation.fail(`acquired and released differ: ${show(end)}`)
-  if (end.acquired !== simulation.leases && setting.yields === 0) {
-    simulation.fail(`${simulation.leases} leases, ${end.acquired} counted`)
+  // One that was not written may have had a lease, and waited for room.
+  const askers = Array.from(simulation.askers.values())
+  const unwritten = askers.filter(({ socket }) => socket === undefined).length
+  const isCounted = end.acquired >= simulation.leases && end.acquired <= simulation.leases + unwritten
+  if (!isCounted && setting.yields === 0) {
+    simulation.fail(`${simulation.leases} leases, and ${unwritten} asks that were not written, ${end.acquired} counted`)
   }
   const given = simulation.delivered + end.messagesDropped
   // A consumer of the stream that is interrupted between two steps may have pulled a message already.
   const mayPull = setting.yields > 0 && steps.some((step) => step.step === "lease" && step.acts.some(isStream))
-  if (mayPull ? given > simulation.arrived : given !== simulation.arrived) {
+  // A fiber that is interrupted just when it is given its reply takes it to its end.
+  const lost = askers.filter(({ interruptedAt, socket }) => interruptedAt !== undefined && socket !== undefined).length
+  const least = mayPull ? 0 : simulation.arrived - lost
+  if (given > simulation.arrived || given < least) {
     simulation.fail(`${simulation.arrived} messages arrived, ${given} were delivered or counted as dropped`)
   }
 
@@ -722,6 +858,7 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   if (isExact && after > before) simulation.fail(`${after - before} fibers are left`)
   return {
     leases: simulation.leases,
+    asks: askers.length,
     messages: simulation.arrived,
     sockets: simulation.opened,
     seconds: world.now / 1000

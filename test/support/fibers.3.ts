@@ -115,8 +115,16 @@ export const forkStepwise = <A, E>(
   options: { readonly immediate?: boolean } = {}
 ): AnyFiber<A, E> => Effect.runFork(effect, { ...options, scheduler: schedulerOf({ mayYield, schedule }) })
 
-/** Calls a function, and gives to `schedule` what would happen in microtasks: here that is nothing. */
-export const withoutMicrotasks = <A>(_: (task: () => void) => void, f: () => A): A => f()
+/** Calls a function, and gives to `schedule` what would happen in microtasks. */
+export const withoutMicrotasks = <A>(schedule: (task: () => void) => void, f: () => A): A => {
+  const real = globalThis.queueMicrotask
+  globalThis.queueMicrotask = schedule
+  try {
+    return f()
+  } finally {
+    globalThis.queueMicrotask = real
+  }
+}
 
 /** How many fibers there are that no other one has started. */
 export const liveFibers = (): number => Array.from(Effect.runSync(Fiber.roots)).length

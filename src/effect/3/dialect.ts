@@ -80,6 +80,9 @@ export const hasEnded = (fiber: AnyFiber): boolean => fiber.unsafePoll() !== nul
 /** Whether a fiber was told to end, sooner or later. */
 export const isInterrupted = (fiber: AnyFiber): boolean => !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 
+/** Why a fiber was told to end. */
+export const interruptionOf = (fiber: AnyFiber): Cause.Cause<never> => fiber.getFiberRef(FiberRef.interruptedCause)
+
 /** Runs an effect so that whoever gives it up does not wait for its end. */
 export const disconnect = Effect.disconnect
 
@@ -97,11 +100,14 @@ export const nanosOf = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNa
 /** A clock that nobody sets. */
 export const monotonicOf = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
 
+/** The fiber that runs right now. */
+export const currentFiber = (): AnyFiber | undefined => Option.getOrUndefined(Fiber.getCurrentFiber())
+
+/** The span that a fiber is in. */
+export const spanIn = (fiber: AnyFiber | undefined): Tracer.AnySpan | undefined => fiber?.currentSpan
+
 /** The span of the fiber that runs right now. */
-export const currentSpan = (): Tracer.AnySpan | undefined => {
-  const fiber = Fiber.getCurrentFiber()
-  return fiber._tag === "Some" ? fiber.value.currentSpan : undefined
-}
+export const currentSpan = (): Tracer.AnySpan | undefined => spanIn(currentFiber())
 
 export const makeTag = <Self, Shape, const Id extends string>(id: Id): TagClass<Self, Shape, Id> =>
   Context.Tag(id)<Self, Shape>()

@@ -108,6 +108,10 @@ export const hasEnded = (fiber: AnyFiber): boolean => fiber.pollUnsafe() !== und
 /** Whether a fiber was told to end, sooner or later. */
 export const isInterrupted = (fiber: AnyFiber): boolean => (fiber as Insight)._interruptedCause !== undefined
 
+/** Why a fiber was told to end. */
+export const interruptionOf = (fiber: AnyFiber): Cause.Cause<never> =>
+  (fiber as Insight)._interruptedCause ?? Cause.interrupt()
+
 /** Runs an effect so that whoever gives it up does not wait for its end. */
 export const disconnect = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.context<R>(), (context) =>
@@ -133,8 +137,14 @@ export const nanosOf = (clock: Clock.Clock): bigint => clock.currentTimeNanosUns
 /** A clock that nobody sets. */
 export const monotonicOf = (clock: Clock.Clock): bigint => clock.monotonicTimeNanosUnsafe()
 
+/** The fiber that runs right now. */
+export const currentFiber = (): AnyFiber | undefined => Fiber.getCurrent()
+
+/** The span that a fiber is in. */
+export const spanIn = (fiber: AnyFiber | undefined): Tracer.AnySpan | undefined => fiber?.cache.span
+
 /** The span of the fiber that runs right now. */
-export const currentSpan = (): Tracer.AnySpan | undefined => Fiber.getCurrent()?.cache.span
+export const currentSpan = (): Tracer.AnySpan | undefined => spanIn(currentFiber())
 
 export const makeTag = <Self, Shape, const Id extends string>(id: Id): TagClass<Self, Shape, Id> =>
   Context.Service<Self, Shape>()(id)
