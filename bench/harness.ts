@@ -3,7 +3,8 @@ import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Effect, type Scope } from "effect"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import type { Chart } from "./chart.js"
 
 // What a case hands back. All of it goes into a file of JSON, from which tables and charts are made.

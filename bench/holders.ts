@@ -1,7 +1,8 @@
 /** What opens connections, 100 at a time, and keeps them without using them. */
 import { Effect, Pool, type Scope } from "effect"
 import type { WebSocket } from "ws"
-import { makePool, open, openUndici, pooledSocket } from "./peers.js"
+import { pooledSocket } from "#bench/dialect"
+import { makePool, open, openUndici } from "./peers.js"
 
 export type Hold = (url: string, count: number) => Effect.Effect<unknown, unknown, Scope.Scope>
 

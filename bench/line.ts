@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "#effect/Effect"
 
 interface Waiter<A> {
   readonly resume: (item: Effect.Effect<A>) => void
@@ -26,7 +26,7 @@ export class Line<A> {
         this.give(item)
         return value
       })
-    const wait = Effect.async<A>((resume) => {
+    const wait = Effect.callback<A>((resume) => {
       const waiter: Waiter<A> = { resume, next: undefined }
       if (this.last === undefined) this.first = waiter
       else this.last.next = waiter

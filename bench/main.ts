@@ -8,16 +8,9 @@ import { fork } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { Effect, Logger, LogLevel } from "effect"
-import { behaviour } from "./cases/behaviour.js"
-import { echo, largeMessages, waiters } from "./cases/echo.js"
-import { heap, idleCpu, opening } from "./cases/idle.js"
-import { lease } from "./cases/lease.js"
-import { observed, telemetry } from "./cases/observed.js"
-import { receiving } from "./cases/receive.js"
-import { scaling } from "./cases/scaling.js"
-import { size } from "./cases/size.js"
-import { sizing } from "./cases/sizing.js"
+import { cases } from "#bench/cases"
+import { isDocumented, results as resultsFile, withoutWarnings } from "#bench/dialect"
+import * as Effect from "#effect/Effect"
 import { type Case, type Report, server } from "./harness.js"
 import {
   allTargets,
@@ -30,23 +23,6 @@ import {
   verdict,
   writeDocuments
 } from "./report.js"
-
-const cases: ReadonlyArray<Case> = [
-  echo,
-  waiters,
-  lease,
-  receiving,
-  largeMessages,
-  opening,
-  heap,
-  idleCpu,
-  scaling,
-  observed,
-  telemetry,
-  behaviour,
-  size,
-  sizing
-]
 
 const usage = `npm run bench -- [options]
   --list         what there is to measure
@@ -104,7 +80,7 @@ const seconds = count(values.seconds)
 const run = (one: Case): Promise<Report> =>
   Effect.flatMap(server, (url) =>
     one.run({ url, rounds, seconds, progress: (what) => progress(`${one.name}: ${what}`) })
-  ).pipe(Effect.scoped, Logger.withMinimumLogLevel(LogLevel.Error), Effect.runPromise)
+  ).pipe(Effect.scoped, withoutWarnings, Effect.runPromise)
 
 /** Each case has a process, so that none meets what an earlier one has left in the heap, or taught the compiler. */
 const runAlone = async (one: Case): Promise<Report> => {
@@ -135,12 +111,13 @@ const main = async (): Promise<void> => {
   if (values.help) return console.log(usage)
   if (values.list) return console.log(cases.map(({ about, name }) => `${name.padEnd(12)} ${about}`).join("\n"))
   if (values.write && only !== undefined) fail("--write needs a run of every case")
+  if ((values.write || values.charts) && !isDocumented) fail("nothing is made of the results of this edition")
 
   const results: Results =
     values.from === undefined ? await measureAll() : JSON.parse(readFileSync(inRoot(values.from), "utf8"))
   console.log(`${targets(allTargets(results))}\n`)
 
-  const file = values.json ?? (only === undefined && values.from === undefined ? "docs/charts/bench.json" : undefined)
+  const file = values.json ?? (only === undefined && values.from === undefined ? resultsFile : undefined)
   if (file !== undefined) writeFileSync(inRoot(file), `${JSON.stringify(results, rounded)}\n`)
   if (values.write) console.log(`wrote ${writeDocuments(results).join(", ") || "nothing new"}`)
   if (values.charts || values.write) console.log(`drew ${drawCharts(results).join(", ")}`)

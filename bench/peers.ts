@@ -1,12 +1,14 @@
 /** What asks a server and takes its echo: this library, what it stands on, and its peers, each as one would write it. */
 import { once } from "node:events"
-import { Socket } from "@effect/platform"
-import { NodeSocket } from "@effect/platform-node"
-import { Deferred, Effect, FiberSet, identity, Mailbox, Pool, Queue, type Scope } from "effect"
 import genericPool from "generic-pool"
 import * as tarn from "tarn"
 import { WebSocket as UndiciWebSocket } from "undici"
 import { WebSocket } from "ws"
+import { pooledSocket, pooledSocketOfEffects, socketLabel } from "#bench/dialect"
+import * as Effect from "#effect/Effect"
+import { identity } from "#effect/Function"
+import * as Pool from "#effect/Pool"
+import type * as Scope from "#effect/Scope"
 import { type WebSocketConnection, WebSocketPool } from "../src/index.js"
 import { NodeWebSocketTransport } from "../src/node.js"
 import { fibers, promises, turns } from "./harness.js"
@@ -32,7 +34,7 @@ const warm = ({ connections, url }: Setting) =>
   makePool({ url, minConnections: connections, maxConnections: connections })
 
 export const exchange = (message: string | Buffer) => (connection: WebSocketConnection.WebSocketConnection) =>
-  Effect.zipRight(connection.send(message), connection.receive)
+  Effect.andThen(connection.send(message), connection.receive)
 
 export const use: Peer = (setting) =>
   Effect.map(warm(setting), (pool) => {
@@ -110,7 +112,7 @@ const questions = (setting: Setting) =>
     sockets.map((socket) => {
       let answer = (_reply: Effect.Effect<unknown>) => {}
       socket.on("message", (data, isBinary) => answer(Effect.succeed(read(data, isBinary))))
-      return Effect.async<unknown>((resume) => {
+      return Effect.callback<unknown>((resume) => {
         answer = resume
         socket.send(setting.message)
       })
@@ -261,37 +263,6 @@ export const undici: Peer = ({ connections, message, url }) =>
 
 // Effect
 
-/**
- * What one writes to put a `Socket` of the platform into a `Pool`. The handler is a function that returns nothing, and so
- * is called in place: one that returns an effect costs a fiber per message.
- */
-export const pooledSocket = (url: string) =>
-  Effect.gen(function* () {
-    const socket = yield* Socket.makeWebSocket(url)
-    const inbox = yield* Mailbox.make<string | Uint8Array>()
-    const isOpen = yield* Deferred.make<void>()
-    const fibers = yield* FiberSet.make<void, Socket.SocketError>()
-    yield* FiberSet.run(
-      fibers,
-      socket.runRaw((data) => void inbox.unsafeOffer(data), { onOpen: Deferred.succeed(isOpen, undefined) })
-    )
-    yield* Deferred.await(isOpen)
-    return { write: yield* socket.writer, receive: inbox.take }
-  }).pipe(Effect.provide(NodeSocket.layerWebSocketConstructor))
-
-/** The same as most would write it: the handler is an effect. */
-export const pooledSocketOfEffects = (url: string) =>
-  Effect.gen(function* () {
-    const socket = yield* Socket.makeWebSocket(url)
-    const inbox = yield* Queue.unbounded<string | Uint8Array>()
-    const isOpen = yield* Deferred.make<void>()
-    yield* Effect.forkScoped(
-      socket.runRaw((data) => Queue.offer(inbox, data), { onOpen: Deferred.succeed(isOpen, undefined) })
-    )
-    yield* Deferred.await(isOpen)
-    return { write: yield* socket.writer, receive: Queue.take(inbox) }
-  }).pipe(Effect.provide(NodeSocket.layerWebSocketConstructor))
-
 const effectPoolOf =
   (pooled: typeof pooledSocket | typeof pooledSocketOfEffects): Peer =>
   ({ connections, message, url }) =>
@@ -300,7 +271,7 @@ const effectPoolOf =
       // All of them are open before anything is measured.
       yield* Effect.scoped(Effect.replicateEffect(Pool.get(pool), connections))
       const ask = Effect.scoped(
-        Effect.flatMap(Pool.get(pool), (item) => Effect.zipRight(item.write(message), item.receive))
+        Effect.flatMap(Pool.get(pool), (item) => Effect.andThen(item.write(message), item.receive))
       )
       return (times, workers) => fibers(times, workers, ask)
     })
@@ -317,9 +288,9 @@ export const peers = {
   undici: { label: "undici's `WebSocket`, no pool", peer: undici, isOurs: false },
   tarn: { label: "`ws` under tarn", peer: underTarn, isOurs: false },
   "generic-pool": { label: "`ws` under generic-pool", peer: underGenericPool, isOurs: false },
-  "effect-pool": { label: "Effect's `Pool` and platform's `Socket`", peer: effectPoolOf(pooledSocket), isOurs: false },
+  "effect-pool": { label: socketLabel, peer: effectPoolOf(pooledSocket), isOurs: false },
   "effect-pool-of-effects": {
-    label: "the same, its handler an effect",
+    label: "the same, by a queue of effects",
     peer: effectPoolOf(pooledSocketOfEffects),
     isOurs: false
   },

@@ -1,7 +1,8 @@
 /** What is made of the measurements: tables, charts and the parts of the documents that show them. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
-import { fileURLToPath } from "node:url"
+import { resolve } from "node:path"
+import { packages } from "#bench/dialect"
 import * as bars from "./bars.js"
 import * as chart from "./chart.js"
 import { number, type Report, type Table, type Target } from "./harness.js"
@@ -17,12 +18,10 @@ export interface Results {
   readonly reports: ReadonlyArray<Report>
 }
 
-/** The root of the repository, from where this is compiled to. */
-const root = new URL("../../../", import.meta.url)
+/** The root of the edition, in which npm runs its scripts. */
+const root = process.cwd()
 
-export const inRoot = (file: string): string => fileURLToPath(new URL(file, root))
-
-const packages = ["effect", "@effect/platform", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]
+export const inRoot = (file: string): string => resolve(root, file)
 
 export const surroundings = () => ({
   date: new Date().toISOString().slice(0, 10),

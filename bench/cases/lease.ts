@@ -1,6 +1,8 @@
-import { Effect, Pool } from "effect"
 import genericPool from "generic-pool"
 import * as tarn from "tarn"
+import { yielding } from "#bench/dialect"
+import * as Effect from "#effect/Effect"
+import * as Pool from "#effect/Pool"
 import { ResourcePool } from "../../src/index.js"
 import { type Case, type Contender, measure, median, number, of, type Report, ratio, turns } from "../harness.js"
 import { makePool } from "../peers.js"
@@ -10,9 +12,8 @@ const size = 16
 const nothing = Effect.void
 const doNothing = () => nothing
 
-/** So many turns of the same effect; each lets other fibers have a turn, too, as `repeatN` does. */
-const repeated = (turn: Effect.Effect<unknown, unknown>) => (count: number) =>
-  Effect.runPromise(Effect.repeatN(turn, count - 1))
+/** So many turns of the same effect; each lets other fibers have a turn, too. */
+const repeated = (turn: Effect.Effect<unknown, unknown>) => (count: number) => Effect.runPromise(yielding(turn, count))
 
 /** So many turns, one right after the other. */
 const tight = (turn: Effect.Effect<unknown, unknown>) => (count: number) => Effect.runPromise(turns(count, turn))

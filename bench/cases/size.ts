@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
-import { Effect } from "effect"
 import { build } from "esbuild"
+import * as Effect from "#effect/Effect"
 import { type Case, child, median, number, order, type Report, ratio, type Table, type Target } from "../harness.js"
 
 const compiled = (module: string): string => new URL(`../../src/${module}.js`, import.meta.url).href

@@ -1,0 +1,28 @@
+import { behaviour } from "./cases/behaviour.js"
+import { echo, largeMessages, waiters } from "./cases/echo.js"
+import { heap, idleCpu, opening } from "./cases/idle.js"
+import { lease } from "./cases/lease.js"
+import { observed, telemetry } from "./cases/observed.js"
+import { receiving } from "./cases/receive.js"
+import { scaling } from "./cases/scaling.js"
+import { size } from "./cases/size.js"
+import { sizing } from "./cases/sizing.js"
+import type { Case } from "./harness.js"
+
+/** What is measured on Effect 3. */
+export const cases: ReadonlyArray<Case> = [
+  echo,
+  waiters,
+  lease,
+  receiving,
+  largeMessages,
+  opening,
+  heap,
+  idleCpu,
+  scaling,
+  observed,
+  telemetry,
+  behaviour,
+  size,
+  sizing
+]
