@@ -29,7 +29,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.4.test.ts"],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
     coverage: {
       provider: "v8",

@@ -52,7 +52,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.3.test.ts", ...notYet],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     // For the programs that tests start.
     env: { TSX_TSCONFIG_PATH: here("tsconfig.tsx.json") },
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {})
