@@ -1,5 +1,4 @@
 import { contextOf, environment, type Fork, interrupt, random, withFiber } from "#dialect"
-import * as Cause from "#effect/Cause"
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
@@ -180,14 +179,14 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     let body: Effect.Effect<A, E, R>
     try {
       body = f(lease)
+      // Effect 4 ends a fiber on such a value without a word to what it is part of, this lease included.
+      if (!Effect.isEffect(body)) body = Effect.die(new TypeError(noEffect("The f of use(f)", body)))
     } catch (defect) {
       body = Effect.die(defect)
     }
     return Effect.matchCauseEffect(restore(body), {
       onFailure: (cause) => {
-        const exit = Exit.failCause(
-          Effect.isEffect(body) ? cause : Cause.die(new TypeError(noEffect("The f of use(f)", body)))
-        )
+        const exit = Exit.failCause(cause)
         this.end(slot, lease, exit)
         return exit
       },
