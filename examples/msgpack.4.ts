@@ -2,14 +2,15 @@ import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import { pack, unpack } from "msgpackr"
 
-const notMsgPack = () => new SchemaIssue.InvalidValue({ message: "Expected MessagePack" })
-
 /** What a schema encodes to, as MessagePack. */
 export const msgPack = <S extends Schema.Constraint>(schema: S) =>
   Schema.Uint8Array.pipe(
     Schema.decodeTo(Schema.Unknown, {
-      decode: SchemaGetter.transformEffect((bytes: Uint8Array) =>
-        Effect.try({ try: (): unknown => unpack(bytes), catch: notMsgPack })
+      decode: SchemaGetter.transformEffect((bytes: Uint8Array, options) =>
+        Effect.try({
+          try: (): unknown => unpack(bytes),
+          catch: () => new SchemaIssue.InvalidValue({ message: "Expected MessagePack" }, bytes, options)
+        })
       ),
       encode: SchemaGetter.transform((value: unknown): Uint8Array => pack(value))
     }),
