@@ -18,6 +18,7 @@ export default defineConfig({
     alias: [
       { find: /^#dialect$/, replacement: src("effect/3/dialect.ts") },
       { find: /^#support\/(.+)$/, replacement: src("../test/support/$1.3.ts") },
+      { find: /^#examples\/(.+)$/, replacement: src("../examples/$1.3.ts") },
       { find: /^#effect\/testing\/(.+)$/, replacement: src("../test/support/effect3/testing/$1.ts") },
       { find: /^#edition\/(.+)$/, replacement: src("$1.3.ts") },
       ...shims.map(([name, file]) => ({ find: name, replacement: src(file) })),

@@ -14,5 +14,5 @@ export const layer = (url: string) =>
 /** A notice may also come while we wait for the answer. */
 export const ask = (question: string) =>
   WebSocketPool.use((connection) =>
-    Effect.zipRight(connection.send(question), Effect.repeat(connection.receive, { while: isNotice }))
+    Effect.andThen(connection.send(question), Effect.repeat(connection.receive, { while: isNotice }))
   )

@@ -6,6 +6,6 @@ export const layer = (url: string) =>
   NodeWebSocketPool.layer({ url, maxConnections: 2, maxWaiters: 2, acquireTimeout: "250 millis" })
 
 export const answer = (question: string) =>
-  WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+  WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive)).pipe(
     Effect.catchTag("PoolExhaustedError", (error) => Effect.succeed(`busy, try again later (${error.reason})`))
   )

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { WebSocketPool } from "effect-websocket-pool"
 
 export const ask = (question: string) =>
-  WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+  WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive)).pipe(
     Effect.timeout("5 seconds")
   )
 

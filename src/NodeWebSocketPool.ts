@@ -27,7 +27,7 @@ import * as WebSocketPool from "./WebSocketPool.js"
  * const Live = NodeWebSocketPool.layer({ url: "wss://echo.example", maxConnections: 10 })
  *
  * const program = WebSocketPool.use((connection) =>
- *   Effect.zipRight(connection.send("hello"), connection.receive)
+ *   Effect.andThen(connection.send("hello"), connection.receive)
  * ).pipe(Effect.provide(Live))
  * ```
  *
@@ -50,6 +50,21 @@ export const layer = <RUrl = never, RHeaders = never, ROnConnect = never, RHealt
  * **Errors** `ConfigError`: a value is missing or cannot be read, or an option is bad.
  *
  * @example
+ * **Effect 4**
+ *
+ * ```ts
+ * import { Config } from "effect"
+ * import { NodeWebSocketPool } from "effect-websocket-pool/node"
+ *
+ * const Live = NodeWebSocketPool.layerConfig({
+ *   url: Config.Redacted("SPEECH_URL"),
+ *   headers: { authorization: Config.Redacted("SPEECH_TOKEN") },
+ *   maxConnections: Config.Int("SPEECH_CONNECTIONS").pipe(Config.withDefault(10))
+ * })
+ * ```
+ *
+ * **Effect 3**
+ *
  * ```ts
  * import { Config } from "effect"
  * import { NodeWebSocketPool } from "effect-websocket-pool/node"

@@ -148,7 +148,7 @@ export const use: {
  *   pool: ResourcePool.ResourcePool<A, E>,
  *   f: (item: A) => Effect.Effect<B, E2, R>
  * ) =>
- *   ResourcePool.use(pool, (item) => Effect.tapErrorCause(f(item), () => ResourcePool.invalidate(pool, item)))
+ *   ResourcePool.use(pool, (item) => Effect.onError(f(item), () => ResourcePool.invalidate(pool, item)))
  * ```
  *
  * @category leases

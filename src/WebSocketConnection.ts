@@ -45,6 +45,21 @@ export const isWebSocketConnection: (u: unknown) => u is WebSocketConnection = l
  * **Gotchas** The lease ends with the scope of its `get`, not with `run`.
  *
  * @example
+ * **Effect 4**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = WebSocketConnection.toSocket(yield* WebSocketPool.get)
+ *   const { pull } = yield* socket.reader
+ *   yield* Effect.forever(Effect.flatMap(pull, (messages) => Effect.log(...messages)))
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * **Effect 3**
+ *
  * ```ts
  * import { Effect } from "effect"
  * import { WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
@@ -73,21 +88,21 @@ export const toSocket: (self: WebSocketConnection) => Socket = makeSocket
  * import { WebSocketConnection, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
  *
  * const Question = Schema.Struct({ city: Schema.String })
- * const Answer = Schema.Struct({ celsius: Schema.Number, at: Schema.Date })
+ * const Answer = Schema.Struct({ celsius: Schema.Number, wind: Schema.NumberFromString })
  *
  * const program = WebSocketPool.use((connection) => {
  *   const weather = WebSocketConnection.schema(connection, { send: Question, receive: Answer })
- *   return Effect.zipRight(weather.send({ city: "Oslo" }), weather.receive)
+ *   return Effect.andThen(weather.send({ city: "Oslo" }), weather.receive)
  * })
  *
  * const server = WebSocketTransport.layerMemory((peer) =>
- *   Effect.zipRight(peer.receive, peer.send('{"celsius":7,"at":"2024-03-01T12:00:00Z"}'))
+ *   Effect.andThen(peer.receive, peer.send('{"celsius":7,"wind":"12"}'))
  * )
  *
  * Effect.runPromise(
  *   program.pipe(Effect.provide(WebSocketPool.layer({ url: "ws://weather" }).pipe(Layer.provide(server))))
- * ).then(({ at, celsius }) => {
- *   console.log(celsius, at.getUTCFullYear()) // 7 2024
+ * ).then(({ celsius, wind }) => {
+ *   console.log(celsius, wind) // 7 12
  * })
  * ```
  *
@@ -114,23 +129,23 @@ export const schema: {
  *
  * @example
  * ```ts
- * import { MsgPack } from "@effect/platform"
  * import { Effect, Layer, Schema } from "effect"
  * import { WebSocketConnection, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
  *
- * const Point = MsgPack.schema(Schema.Struct({ x: Schema.Number, y: Schema.Number }))
+ * // A number is a message: its digits.
+ * const Count = Schema.NumberFromString
  *
  * const program = WebSocketPool.use((connection) => {
- *   const points = WebSocketConnection.schemaMessage(connection, { send: Point, receive: Point })
- *   return Effect.zipRight(points.send({ x: 1, y: 2 }), points.receive)
+ *   const counts = WebSocketConnection.schemaMessage(connection, { send: Count, receive: Count })
+ *   return Effect.andThen(counts.send(12), counts.receive)
  * })
  *
  * const echo = WebSocketTransport.layerMemory((peer) => Effect.flatMap(peer.receive, peer.send))
  *
  * Effect.runPromise(
  *   program.pipe(Effect.provide(WebSocketPool.layer({ url: "ws://echo" }).pipe(Layer.provide(echo))))
- * ).then(({ x, y }) => {
- *   console.log(x, y) // 1 2
+ * ).then((count) => {
+ *   console.log(count + 1) // 13
  * })
  * ```
  *
@@ -168,7 +183,7 @@ export const schemaMessage: {
  * )
  *
  * const server = WebSocketTransport.layerMemory((peer) =>
- *   Effect.zipRight(peer.receive, Effect.forEach(["apples", "pears", "end"], (line) => peer.send(line)))
+ *   Effect.andThen(peer.receive, Effect.forEach(["apples", "pears", "end"], (line) => peer.send(line)))
  * )
  *
  * Effect.runPromise(

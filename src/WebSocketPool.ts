@@ -84,7 +84,7 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
  *
  * const Live = WebSocketPool.layer({ url: "ws://echo.test", maxConnections: 10 }).pipe(Layer.provide(Echo))
  *
- * const program = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hello"), connection.receive))
+ * const program = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
  *
  * Effect.runPromise(Effect.provide(program, Live)).then((answer) => {
  *   console.log(answer) // hello
@@ -110,6 +110,29 @@ export const layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealth
  * **Errors** `ConfigError`: a value is missing or cannot be read, or an option is bad.
  *
  * @example
+ * **Effect 4**
+ *
+ * ```ts
+ * import { Config, ConfigProvider, Effect, Layer } from "effect"
+ * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+ *
+ * const Live = WebSocketPool.layerConfig({
+ *   url: Config.Redacted("SPEECH_URL"),
+ *   maxConnections: Config.Int("SPEECH_CONNECTIONS").pipe(Config.withDefault(10)),
+ *   onConnect: Config.succeed((connection) => connection.send("hello"))
+ * }).pipe(
+ *   Layer.provide(WebSocketTransport.layerMemory((peer) => peer.receive)),
+ *   Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ SPEECH_URL: "ws://speech.test" })))
+ * )
+ *
+ * const program = Effect.map(WebSocketPool.stats, (stats) => {
+ *   console.log(stats.maxConnections) // 10
+ * })
+ * Effect.runPromise(Effect.provide(program, Live))
+ * ```
+ *
+ * **Effect 3**
+ *
  * ```ts
  * import { Config, ConfigProvider, Effect, Layer } from "effect"
  * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
@@ -201,7 +224,7 @@ export const getNew: Effect.Effect<WebSocketConnection, AcquireError, WebSocketP
  * import { WebSocketPool } from "effect-websocket-pool"
  *
  * const ask = (question: string) =>
- *   WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+ *   WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive)).pipe(
  *     Effect.timeout("5 seconds")
  *   )
  * ```
@@ -347,9 +370,9 @@ export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(
  * const Pools = Layer.mergeAll(
  *   Hearing.layer({ url: "ws://hearing.test" }),
  *   Speech.layer({ url: "ws://speech.test" })
- * ).pipe(Layer.provide(WebSocketTransport.layerMemory((peer) => Effect.zipRight(peer.receive, peer.send(peer.url)))))
+ * ).pipe(Layer.provide(WebSocketTransport.layerMemory((peer) => Effect.andThen(peer.receive, peer.send(peer.url)))))
  *
- * const program = Speech.use((connection) => Effect.zipRight(connection.send("?"), connection.receive))
+ * const program = Speech.use((connection) => Effect.andThen(connection.send("?"), connection.receive))
  *
  * Effect.runPromise(Effect.provide(program, Pools)).then((answer) => {
  *   console.log(answer) // ws://speech.test/

@@ -24,6 +24,25 @@ export { type Recording, TypeId } from "./monitor/api.js"
  * **Gotchas** Once the scope is closed, the recording is as a pool without one: it goes on only while a page is open.
  *
  * @example
+ * **Effect 4**
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { HttpRouter } from "effect/http"
+ * import { WebSocketPool } from "effect-websocket-pool"
+ * import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+ *
+ * const MonitorLive = Layer.unwrap(
+ *   Effect.gen(function* () {
+ *     const pool = yield* WebSocketPool.WebSocketPool
+ *     const recording = yield* WebSocketPoolMonitor.record(pool)
+ *     return HttpRouter.serve(WebSocketPoolMonitor.router(recording, { prefix: "/pool" }))
+ *   })
+ * )
+ * ```
+ *
+ * **Effect 3**
+ *
  * ```ts
  * import { HttpRouter, HttpServer } from "@effect/platform"
  * import { Effect, Layer } from "effect"

@@ -54,7 +54,7 @@ export type { Message } from "./values/message.js"
  *   onConnect: (connection) => connection.receive
  * }).pipe(Layer.provide(Server))
  *
- * const program = WebSocketPool.use((connection) => Effect.zipRight(connection.send("hi"), connection.receive))
+ * const program = WebSocketPool.use((connection) => Effect.andThen(connection.send("hi"), connection.receive))
  *
  * Effect.runPromise(Effect.provide(program, Live)).then((answer) => {
  *   console.log(answer) // you said hi

@@ -42,6 +42,7 @@ export default defineConfig({
       { find: /^#dialect$/, replacement: root("src/effect/4/dialect.ts") },
       { find: /^#edition\/(.+)$/, replacement: root("src/$1.4.ts") },
       { find: /^#support\/(.+)$/, replacement: root("test/support/$1.4.ts") },
+      { find: /^#examples\/(.+)$/, replacement: root("examples/$1.4.ts") },
       { find: /^#effect\/testing\/(.+)$/, replacement: root("test/support/effect4/testing/$1.ts") },
       { find: /^#effect\/(.+)$/, replacement: "effect/$1" },
       { find: /^effect-websocket-pool$/, replacement: root("src/index.ts") },

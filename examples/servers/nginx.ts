@@ -14,7 +14,7 @@ import { NodeWebSocketPool } from "effect-websocket-pool/node"
 
 // #region options
 /** `proxyTimeout` is what nginx has as `proxy_read_timeout`, 60 seconds unless set. */
-export const options = (url: string, proxyTimeout: Duration.DurationInput = "60 seconds") =>
+export const options = (url: string, proxyTimeout: Duration.Duration = Duration.minutes(1)) =>
   ({
     url,
     name: "behind-nginx",
@@ -24,7 +24,7 @@ export const options = (url: string, proxyTimeout: Duration.DurationInput = "60 
     idleTimeout: "10 minutes"
   }) satisfies WebSocketPool.Options
 
-export const layer = (url: string, proxyTimeout?: Duration.DurationInput) =>
+export const layer = (url: string, proxyTimeout?: Duration.Duration) =>
   NodeWebSocketPool.layer(options(url, proxyTimeout))
 // #endregion
 
@@ -32,13 +32,13 @@ export const layer = (url: string, proxyTimeout?: Duration.DurationInput) =>
 export const ask = (question: string) =>
   WebSocketPool.use((connection) =>
     connection.send(question).pipe(
-      Effect.zipRight(connection.receive),
+      Effect.andThen(connection.receive),
       Effect.map((answer) => ({ answer, connectionId: connection.id }))
     )
   )
 
 /** Whether a connection outlives the proxy's timeout without being used. */
-export const survives = (proxyTimeout: Duration.DurationInput) =>
+export const survives = (proxyTimeout: Duration.Duration) =>
   Effect.gen(function* () {
     const before = yield* ask("before")
     yield* Effect.sleep(Duration.times(proxyTimeout, 1.5))
@@ -46,7 +46,7 @@ export const survives = (proxyTimeout: Duration.DurationInput) =>
     return before.connectionId === after.connectionId
   })
 
-export const program = (proxyTimeout: Duration.DurationInput) =>
+export const program = (proxyTimeout: Duration.Duration) =>
   Effect.gen(function* () {
     const survived = yield* survives(proxyTimeout)
     yield* Console.log(survived ? "the same connection served both" : "the proxy has cut the idle connection")

@@ -153,7 +153,7 @@ const exportsOf = (file: string): ReadonlyArray<Declaration> =>
     if (!/^(\.|#edition)\/[a-z]/.test(from) || statement.exportClause === undefined) return []
     if (!ts.isNamedExports(statement.exportClause)) return []
     const names = statement.exportClause.elements.map(({ name }) => name.text)
-    const there = exportsOf(resolve(file, "..", from.replace(/\.js$/, ".ts").replace(/^#edition\/(.*)$/, "$1.3.ts")))
+    const there = exportsOf(resolve(file, "..", from.replace(/\.js$/, ".ts").replace(/^#edition\/(.*)$/, "$1.4.ts")))
     return there.filter(({ name }) => names.includes(name))
   })
 

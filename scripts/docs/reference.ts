@@ -32,6 +32,24 @@ const problemsIn = (modules: ReadonlyArray<Module>): ReadonlyArray<string> =>
     ])
   ])
 
+/** What the edition for Effect 3 calls what signatures name. */
+const inEffect3 = [
+  ["Duration.Input", "`Duration.DurationInput`"],
+  ["Config.ConfigError", "`ConfigError.ConfigError`"],
+  ["Schema.SchemaError", "`ParseResult.ParseError`"],
+  [
+    "Encoder<A, I, R>, Decoder<A, I, R>",
+    "`Schema.Schema<A, I, R>`; here they are a `Schema.Codec` used in one direction"
+  ],
+  ["NonEmpty<A>", "`Chunk.NonEmptyChunk<A>`; here it is an `Array.NonEmptyArray<A>`"],
+  ["Context.Service<Self, Shape>", "`Context.Tag<Self, Shape>`"],
+  ["Socket", "the `Socket` of `@effect/platform`; here that of `effect/socket`"],
+  [
+    "Layer.Layer<never, never, HttpRouter.HttpRouter>",
+    "`HttpRouter.HttpRouter` of `@effect/platform`, which is what `router` gives"
+  ]
+] as const
+
 class Renderer {
   /** Where the one export of a name is, for all names that only one module has. */
   private readonly targets = new Map<string, string>()
@@ -118,6 +136,15 @@ class Renderer {
       "Made from the docstrings by `npm run docs`; every example in it is compiled and run by the tests. New here? Begin with" +
         " the [guides](../README.md).",
       ["| module | what it is | import from |", "|---|---|---|", ...rows].join("\n"),
+      "Signatures are those of the edition for Effect 4. In the edition for Effect 3 these names differ, and what they stand for" +
+        " does not:",
+      [
+        "| here | in the edition for Effect 3 |",
+        "|---|---|",
+        ...inEffect3.map(([here, there]) => `| \`${here}\` | ${there} |`)
+      ].join("\n"),
+      `[Effect 3 and Effect 4](../guides/editions.md) has the rest. Where an example needs different code for the two, there are two` +
+        " of it.",
       `Each module can be imported by itself, too: \`import * as PoolError from "${packageName}/PoolError"\`.`
     ]
       .map((part) => `${part}\n`)

@@ -188,6 +188,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     let body: Effect.Effect<A, E, R>
     try {
       const given = f(lease)
+      // Effect 4 ends a fiber on such a value without a word to what it is part of, this lease included.
       body = Effect.isEffect(given) ? given : Effect.die(new TypeError(noEffect("The f of use(f)", given)))
     } catch (defect) {
       body = Effect.die(defect)

@@ -10,11 +10,11 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
-import * as Logger from "#effect/Logger"
 import type * as Scope from "#effect/Scope"
-import * as TestContext from "#effect/TestContext"
 import * as TestClock from "#effect/testing/TestClock"
-import { poll } from "#support/fibers"
+import { edition } from "#support/edition"
+import { poll, quietly } from "#support/fibers"
+import { type Line, recordLines } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import { faults } from "../support/faults.js"
 import { root } from "../support/markdown.js"
@@ -72,34 +72,35 @@ const layerOf = ({ accept, options, server = echo }: Scene) =>
 
 /** Lets the time go on until it has ended. */
 const played = <A, E>(program: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(program)
-    for (let second = 0; second < 200 && poll(fiber) === undefined; second++) yield* TestClock.adjust("1 second")
-    return yield* Fiber.join(fiber)
-  }).pipe(Effect.provide(TestContext.TestContext))
+  TestClock.driven(
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(program)
+      for (let second = 0; second < 200 && poll(fiber) === undefined; second++) yield* TestClock.adjust("1 second")
+      return yield* Fiber.join(fiber)
+    })
+  )
 
 const scene = (
   setting: Scene,
   program: Effect.Effect<unknown, unknown, WebSocketPool.WebSocketPool | Scope.Scope> = use
-): Fails =>
-  played(
-    Effect.scoped(program).pipe(
-      Effect.as("no failure"),
-      Effect.provide(layerOf(setting)),
-      Effect.provide(Logger.remove(Logger.defaultLogger))
-    )
-  )
+): Fails => played(Effect.scoped(program).pipe(Effect.as("no failure"), Effect.provide(layerOf(setting)), quietly))
+
+/** As Effect's own `logfmt` writes a line, without the time, the fiber and the stack. */
+const logfmt = ({ annotations, cause, level, message }: Line): string => {
+  const [reason] = cause.split("\n")
+  const parts = { level, message, ...(reason ? { cause: reason } : {}), ...annotations }
+  return Object.entries(parts)
+    .map(([key, value]) => `${key}=${/\s/.test(String(value)) ? JSON.stringify(value) : value}`)
+    .join(" ")
+}
 
 /** Fails with the warnings that a program logs. */
 const warningsOf = <A, E>(program: Effect.Effect<A, E>): Fails =>
   Effect.suspend(() => {
-    const lines: Array<string> = []
-    const logger = Logger.map(Logger.logfmtLogger, (line) => {
-      if (line.includes("level=WARN")) lines.push(line.replace(/timestamp=\S+ | ?fiber=\S+|\\n +at [^"]*/g, ""))
-    })
+    const { layer, lines } = recordLines("Warn")
     const observed = Effect.andThen(Effect.exit(program), TestClock.adjust("1 second"))
-    const run = Effect.provide(observed, Logger.replace(Logger.defaultLogger, logger))
-    return Effect.flatMap(played(run), () => Effect.fail(lines.join("\n")))
+    const run = Effect.provide(observed, layer)
+    return Effect.flatMap(played(run), () => Effect.fail(lines.map(logfmt).join("\n")))
   })
 
 const warned = (setting: Scene, program: Effect.Effect<unknown, unknown, WebSocketPool.WebSocketPool>): Fails =>
@@ -135,10 +136,10 @@ const messages: Readonly<Record<string, Fails>> = {
   badUrl: scene({ options: { url: Effect.succeed("https://server.example") } }),
   closesAtOnce: scene({ server: (peer) => peer.close(4001, "no seats"), options: { onConnect: (c) => c.receive } }),
 
-  exhausted: scene({ options: { maxConnections: 1 } }, Effect.andThen(hold, Effect.andThen(TestClock.adjust(0), use))),
+  exhausted: scene({ options: { maxConnections: 1 } }, Effect.andThen(hold, Effect.delay(use, "1 second"))),
   tooManyWaiters: scene(
     { options: { maxConnections: 1, maxWaiters: 0 } },
-    Effect.andThen(hold, Effect.andThen(TestClock.adjust(0), use))
+    Effect.andThen(hold, Effect.delay(use, "1 second"))
   ),
   poolClosed: scene(
     {},
@@ -230,8 +231,8 @@ const messages: Readonly<Record<string, Fails>> = {
 
 const page = resolve(root, "docs/guides/troubleshooting.md")
 
-/** A block whose text is that of a message. */
-const blocks = /(<!-- message: (\w+) -->\n```text\n)([\s\S]*?)(```)/g
+/** A block whose text is that of a message, in this edition if they differ. */
+const blocks = new RegExp(`(<!-- message: (\\w+)(?: ${edition})? -->\\n\`\`\`text\\n)([\\s\\S]*?)(\`\`\`)`, "g")
 
 /** With WRITE_DOCS=1 the page is written instead of read. */
 const isWriting = process.env.WRITE_DOCS !== undefined

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs"
 import { resolve } from "node:path"
 import * as main from "effect-websocket-pool"
 import * as node from "effect-websocket-pool/node"
+import { edition } from "#support/edition"
 import { assert, describe, it } from "#support/vitest"
 import { makeReference } from "../../scripts/docs/reference.js"
 import { transitions } from "../../src/core/slot.js"
@@ -10,6 +11,7 @@ import {
   anchorsIn,
   deadLinksIn,
   deadScriptsIn,
+  editionsOf,
   pagesIn,
   parse,
   read,
@@ -24,7 +26,7 @@ const reference = pagesIn("docs").filter((file) => file.startsWith("docs/api/"))
 const pages = [...pagesIn("docs").filter((file) => !reference.includes(file)), "CONTRIBUTING.md"]
 const sources = readdirSync(resolve(root, "src"), { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll("\\", "/"))
-  .filter((file) => /^\w+\.ts$|\.3\.ts$/.test(file))
+  .filter((file) => /^\w+\.ts$/.test(file) || file.endsWith(`.${edition}.ts`))
   .map((file) => `src/${file}`)
 
 const snippets = [...pages.flatMap(snippetsOfPage), ...sources.flatMap(examplesOf)]
@@ -45,7 +47,10 @@ describe("snippets", () => {
     for (const fence of parse(read(page)).fences) {
       const source = sourceOf(fence)
       if (source === undefined) continue
-      it(`${page}:${fence.line} is in ${source.file}, word for word`, () => assert.strictEqual(fence.code, source.code))
+      it(`${page}:${fence.line} is in ${source.file}, word for word`, () => {
+        assert.strictEqual(fence.code, source.code)
+        assert.deepStrictEqual(editionsOf(fence), source.editions)
+      })
     }
   }
 })

@@ -36,8 +36,18 @@ describe("snippets", () => {
       .join("\n")
     for (const example of examples) {
       assert.include(docs, `examples/${example}`)
-      assert.include(tests, `../examples/${example.slice(0, -".ts".length)}.`)
+      const [name, edition] = example.split(".")
+      assert.include(tests, edition === "ts" ? `../examples/${name}.` : `"#examples/${name}"`)
     }
+  })
+
+  it("has both files of an example that differs", () => {
+    const files = ["examples", "examples/servers"].flatMap((folder) =>
+      readdirSync(resolve(root, folder)).map((file) => `${folder}/${file}`)
+    )
+    const of = (edition: 3 | 4) =>
+      files.filter((file) => file.endsWith(`.${edition}.ts`)).map((file) => file.slice(0, -5))
+    assert.sameMembers(of(3), of(4))
   })
 })
 

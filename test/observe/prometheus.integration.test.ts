@@ -7,11 +7,10 @@ import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
-import * as Logger from "#effect/Logger"
-import * as LogLevel from "#effect/LogLevel"
 import * as Schedule from "#effect/Schedule"
+import { PrometheusLive, Scrape } from "#examples/metrics"
+import { quietly } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
-import { PrometheusLive, Scrape } from "../../examples/metrics.js"
 import { wsServer } from "../fixtures/servers.js"
 
 interface Sample {
@@ -65,7 +64,7 @@ const scenario = Effect.gen(function* () {
       retry: Schedule.recurs(1),
       drain: { quietPeriod: "5 millis" }
     })
-  ).pipe(Layer.provide(Logger.minimumLogLevel(LogLevel.None)))
+  )
   const ask = WebSocketPool.use((connection) => Effect.andThen(connection.send("hello"), connection.receive))
   return yield* Effect.provide(
     Effect.gen(function* () {
@@ -87,7 +86,7 @@ const scenario = Effect.gen(function* () {
       return { name, stats, samples: yield* scrape }
     }),
     layer
-  )
+  ).pipe(quietly)
 })
 
 describe("the example", () => {

@@ -1,47 +1,42 @@
 /** A pool per key, with Effect's `LayerMap`: what the recipe "Many endpoints" says. */
 
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
-import * as ConfigProvider from "#effect/ConfigProvider"
+import type { ConfigError } from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
-import * as HashMap from "#effect/HashMap"
 import * as Layer from "#effect/Layer"
-import * as Logger from "#effect/Logger"
-import * as RcMap from "#effect/RcMap"
 import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
+import { ask, Regions } from "#examples/layer-map"
+import { isConfigError, isMissing } from "#support/configErrors"
+import { withConfig } from "#support/fibers"
+import { open, withoutDependencies } from "#support/layerMap"
+import { logger } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
-import { ask, Regions } from "../../examples/layer-map.js"
 import { echo, type Handler, notYet, now, Server, server, settle } from "../support/memoryPool.js"
 
-const config = ConfigProvider.fromMap(
-  new Map([
-    ["URL_EU", "ws://eu.test"],
-    ["URL_US", "ws://us.test"],
-    ["URL_AT", "http://no-websocket.test"]
-  ])
-)
+const configured = withConfig({
+  URL_EU: "ws://eu.test",
+  URL_US: "ws://us.test",
+  URL_AT: "http://no-websocket.test"
+})
 
 /** The map of the example, with a server in memory. */
 const withRegions =
   (handler: Handler = echo) =>
   <A, E>(body: Effect.Effect<A, E, Regions | Server | Scope.Scope>): Effect.Effect<A, E> =>
-    body.pipe(
-      Effect.scoped,
-      Effect.provide(Layer.provideMerge(Regions.DefaultWithoutDependencies, server(handler))),
-      Effect.withConfigProvider(config)
-    )
+    body.pipe(Effect.scoped, Effect.provide(Layer.provideMerge(withoutDependencies, server(handler))), configured)
 
 const hosts = Effect.map(Server, ({ handshakes }) => handshakes.map(({ url }) => new URL(url).hostname))
 
 /** How the connections have ended, in the order of their opening. */
-const codes = Effect.map(Server, ({ peers }) => peers.map(({ ended }) => ended?.code))
-
-/** The regions that have a pool. */
-const open = Effect.flatMap(Regions, ({ rcMap }) => RcMap.keys(rcMap))
+const codes = Effect.andThen(
+  settle,
+  Effect.map(Server, ({ peers }) => peers.map(({ ended }) => ended?.code))
+)
 
 /** Makes a map, and closes it at the end. */
-const withMap = Effect.provide(Regions.DefaultWithoutDependencies)
+const withMap = Effect.provide(withoutDependencies)
 
 describe("a pool per key", () => {
   it.effect("is opened when it is first asked for, and shared from then on", () =>
@@ -176,16 +171,14 @@ describe("log lines of a pool", () => {
   ])("have the annotations of whoever opened it if these are $where", ({ leak, where }) =>
     Effect.gen(function* () {
       const annotated: Array<string> = []
-      const logger = Logger.make(({ annotations }) => {
-        annotated.push(...HashMap.keys(annotations))
-      })
+      const observed = logger(({ annotations }) => annotated.push(...Object.keys(annotations)))
       const annotate = Effect.annotateLogs("request", "1")
       const provide = Effect.provide(Regions.get("EU"))
       const scope = yield* Scope.make()
       const get = Scope.provide(WebSocketPool.get, scope)
       const closing = yield* Effect.forkChild(
         withMap(where === "around provide" ? annotate(provide(get)) : provide(annotate(get))).pipe(
-          Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+          Effect.provide(observed)
         )
       )
       // It warns of the lease that is still out.
@@ -197,7 +190,7 @@ describe("log lines of a pool", () => {
         annotated.filter((key) => key === "request"),
         leak
       )
-    }).pipe(Effect.provide(server(echo)), Effect.withConfigProvider(config))
+    }).pipe(Effect.provide(server(echo)), configured)
   )
 })
 
@@ -215,11 +208,11 @@ describe("a key that does not work", () => {
     }).pipe(
       Effect.provide(
         Layer.provide(
-          Regions.DefaultWithoutDependencies,
+          withoutDependencies,
           server(echo, () => Effect.suspend(() => (isUp ? Effect.void : Effect.fail(503))))
         )
       ),
-      Effect.withConfigProvider(config)
+      configured
     )
   })
 
@@ -227,7 +220,8 @@ describe("a key that does not work", () => {
     withRegions()(
       Effect.gen(function* () {
         const error = yield* Effect.flip(ask(region, "hello"))
-        assert.propertyVal(error, "_op", region === "AT" ? "InvalidData" : "MissingData")
+        assert.isTrue(isConfigError(error))
+        assert.strictEqual(isMissing(error as ConfigError), region !== "AT")
         assert.strictEqual(yield* ask("EU", "hello"), "hello")
       })
     )
@@ -239,7 +233,7 @@ describe("closing the map", () => {
     Effect.gen(function* () {
       yield* withMap(Effect.andThen(ask("EU", "one"), ask("US", "two")))
       assert.deepStrictEqual(yield* codes, [1001, 1001])
-    }).pipe(Effect.provide(server(echo)), Effect.withConfigProvider(config))
+    }).pipe(Effect.provide(server(echo)), configured)
   )
 
   it.effect("takes shutdownTimeout for each pool with a lease out, since LayerMap closes one after the other", () =>
@@ -258,7 +252,7 @@ describe("closing the map", () => {
       yield* now(closing)
       assert.deepStrictEqual(yield* codes, [1001, 1001])
       yield* Scope.close(scope, Exit.void)
-    }).pipe(Effect.provide(server(echo)), Effect.withConfigProvider(config))
+    }).pipe(Effect.provide(server(echo)), configured)
   )
 
   it.effect("waits for a pool that is closing already", () =>
@@ -279,6 +273,6 @@ describe("closing the map", () => {
       yield* now(closing)
       assert.deepStrictEqual(yield* codes, [1001])
       yield* Scope.close(scope, Exit.void)
-    }).pipe(Effect.provide(server(echo)), Effect.withConfigProvider(config))
+    }).pipe(Effect.provide(server(echo)), configured)
   )
 })

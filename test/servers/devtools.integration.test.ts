@@ -6,6 +6,7 @@ import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
 import { assert, describe, layer } from "#support/vitest"
@@ -106,7 +107,7 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
           const closing = yield* WebSocketPool.events.pipe(
             Stream.filter(PoolEvent.is("ConnectionClosed")),
             Stream.runHead,
-            Effect.flatten,
+            Effect.map(Option.getOrThrow),
             Effect.forkChild
           )
           yield* Effect.yieldNow

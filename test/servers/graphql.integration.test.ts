@@ -7,8 +7,9 @@ import * as Fiber from "#effect/Fiber"
 import * as Redacted from "#effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
+import * as example from "#examples/servers/graphql"
+import { edition } from "#support/edition"
 import { assert, describe, it } from "#support/vitest"
-import * as example from "../../examples/servers/graphql.js"
 import { graphql } from "./support/graphql.js"
 import { runExample, statsWhen } from "./support/pool.js"
 
@@ -19,7 +20,7 @@ describe("graphql-ws", { timeout: 60_000 }, () => {
   it.live("the example runs as it is", () =>
     Effect.gen(function* () {
       const { url } = yield* graphql()
-      const { stderr, stdout } = yield* runExample("graphql.ts", url)
+      const { stderr, stdout } = yield* runExample(`graphql.${edition}.ts`, url)
       assert.strictEqual(stderr, "")
       assert.deepStrictEqual(stdout.trim().split("\n"), [
         "{ hello: 'Hello, World!' }",

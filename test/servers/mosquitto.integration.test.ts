@@ -8,8 +8,9 @@ import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
+import * as example from "#examples/servers/mosquitto"
+import { edition } from "#support/edition"
 import { assert, describe, it } from "#support/vitest"
-import * as example from "../../examples/servers/mosquitto.js"
 import { wsServer } from "../fixtures/servers.js"
 import { mosquitto } from "./support/mosquitto.js"
 import { runExample, statsWhen } from "./support/pool.js"
@@ -24,7 +25,10 @@ describe.skipIf(isMissing)(
     it.live("the example runs as it is", () =>
       Effect.gen(function* () {
         const { url } = yield* mosquitto()
-        assert.deepStrictEqual(yield* runExample("mosquitto.ts", url), { stdout: "Hello, World!\n", stderr: "" })
+        assert.deepStrictEqual(yield* runExample(`mosquitto.${edition}.ts`, url), {
+          stdout: "Hello, World!\n",
+          stderr: ""
+        })
       })
     )
 

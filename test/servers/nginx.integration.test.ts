@@ -2,6 +2,7 @@
 
 import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Schedule from "#effect/Schedule"
@@ -83,7 +84,7 @@ describe.skipIf(isMissing)(
             yield* connection.send("still there?")
             assert.strictEqual(yield* connection.receive, "still there?")
           })
-        ).pipe(Effect.provide(example.layer(proxy.url, "2 seconds")))
+        ).pipe(Effect.provide(example.layer(proxy.url, Duration.seconds(2))))
       })
     )
 

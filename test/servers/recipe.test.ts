@@ -7,7 +7,7 @@ const read = (file: string): string => readFileSync(new URL(file, root), "utf8")
 const recipe = read("docs/recipes/real-servers.md")
 
 const fences = Array.from(
-  recipe.matchAll(/(?:<!-- (examples\/servers\/[\w-]+\.ts)#(\w+) -->\n)?^```ts\n([\s\S]*?)^```$/gm)
+  recipe.matchAll(/(?:<!-- (examples\/servers\/[\w.-]+\.ts)#(\w+) -->\n)?^```ts\n([\s\S]*?)^```$/gm)
 )
 
 const region = (source: string, name: string): string =>

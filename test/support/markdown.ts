@@ -22,8 +22,16 @@ export interface Fence {
   readonly line: number
   /** The HTML comments right above it, without their brackets. */
   readonly comments: ReadonlyArray<string>
-  /** Whether nothing but blank lines stands between it and the fence before. */
+  /** The major of Effect that it is for, if the paragraph right above it begins with `**Effect 3**` or `**Effect 4**`. */
+  readonly edition: 3 | 4 | undefined
+  /** Whether nothing but a label for an edition stands between it and the fence before. */
   readonly follows: boolean
+}
+
+/** The edition that a paragraph is a label for. */
+const labelOf = (line: string): 3 | 4 | undefined => {
+  const [, major] = /^\*\*Effect ([34])\*\*/.exec(line) ?? []
+  return major === undefined ? undefined : major === "3" ? 3 : 4
 }
 
 /** The fenced blocks of a page, and its text without them and without comments. */
@@ -32,7 +40,9 @@ export const parse = (markdown: string): { readonly fences: ReadonlyArray<Fence>
   const prose: Array<string> = []
   const lines = markdown.split("\n")
   let comments: Array<string> = []
+  let edition: 3 | 4 | undefined
   let follows = false
+  let isParagraph = false
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index] ?? ""
     const fence = /^( *)(`{3,})([\w-]*)\s*$/.exec(line)
@@ -43,18 +53,34 @@ export const parse = (markdown: string): { readonly fences: ReadonlyArray<Fence>
       for (index = start; index < lines.length && lines[index]?.trim() !== ticks; index++) {
         code.push((lines[index] ?? "").slice(indent.length))
       }
-      fences.push({ language, code: code.map((each) => `${each}\n`).join(""), line: start + 1, comments, follows })
+      fences.push({
+        language,
+        code: code.map((each) => `${each}\n`).join(""),
+        line: start + 1,
+        comments,
+        edition,
+        follows
+      })
       comments = []
+      // What a snippet prints is for its edition, too.
+      if (language !== "ts") edition = undefined
       follows = true
+      isParagraph = false
     } else if (line.startsWith("<!--")) {
       const comment: Array<string> = [line]
       while (!comment.at(-1)?.trimEnd().endsWith("-->") && index + 1 < lines.length) comment.push(lines[++index] ?? "")
       comments.push(comment.join("\n").replace(/^<!--\s*|\s*-->\s*$/g, ""))
     } else {
       prose.push(line)
-      if (line.trim() === "") continue
+      if (line.trim() === "") {
+        isParagraph = false
+        continue
+      }
+      const isLabel = !isParagraph && labelOf(line) !== undefined
+      if (!isParagraph) edition = labelOf(line)
+      isParagraph = true
       comments = []
-      follows = false
+      if (!isLabel) follows = false
     }
   }
   return { fences, prose: prose.join("\n") }
@@ -119,6 +145,8 @@ export const deadScriptsIn = (file: string): ReadonlyArray<string> => {
 
 export interface Source {
   readonly file: string
+  /** For which majors of Effect the code is: for both if both files of an example have it. */
+  readonly editions: ReadonlyArray<3 | 4>
   /** The whole file, or the part between `// #region <name>` and `// #endregion` that is asked for by `#<name>`. */
   readonly code: string | undefined
 }
@@ -128,9 +156,20 @@ export const sourceOf = ({ comments }: Fence): Source | undefined => {
   const comment = comments.find((comment) => /^examples\/\S+\.ts(#\S+)?$/.test(comment))
   if (comment === undefined) return undefined
   const [file = "", region] = comment.split("#")
+  const code = partOf(file, region)
+  const [, own] = /\.([34])\.ts$/.exec(file) ?? []
+  if (own === undefined) return { file, code, editions: [3, 4] }
+  const twin = partOf(file.replace(/[34]\.ts$/, own === "3" ? "4.ts" : "3.ts"), region)
+  return { file, code, editions: twin === code ? [3, 4] : own === "3" ? [3] : [4] }
+}
+
+/** The majors of Effect that a fence is shown for. */
+export const editionsOf = ({ edition }: Fence): ReadonlyArray<3 | 4> => (edition === undefined ? [3, 4] : [edition])
+
+const partOf = (file: string, region: string | undefined): string | undefined => {
   const lines = read(file).split("\n")
-  if (region === undefined) return { file, code: lines.join("\n") }
+  if (region === undefined) return lines.join("\n")
   const from = lines.findIndex((line) => line.trim() === `// #region ${region}`)
   const to = lines.findIndex((line, index) => index > from && line.trim() === "// #endregion")
-  return { file, code: from < 0 || to < 0 ? undefined : `${lines.slice(from + 1, to).join("\n")}\n` }
+  return from < 0 || to < 0 ? undefined : `${lines.slice(from + 1, to).join("\n")}\n`
 }

@@ -2,10 +2,11 @@
  * The TypeScript of the docs: what is in fences of Markdown files, and in the `@example`s of the sources. See
  * "Writing docs" in CONTRIBUTING.md for what may stand around a snippet.
  */
-import { resolve } from "node:path"
+import { dirname, resolve } from "node:path"
 import { format } from "node:util"
 import ts from "typescript"
-import { parse, read, root, sourceOf } from "./markdown.js"
+import { edition, tsconfig } from "#support/edition"
+import { type Fence, parse, read, root, sourceOf } from "./markdown.js"
 
 export interface Snippet {
   /** Where it is: the file, and the line of its first line. */
@@ -54,9 +55,12 @@ const loggedIn = (code: string): string | undefined => {
   return lines.length === 0 ? undefined : lines.join("")
 }
 
-/** The snippets of a page. Those that show a file of `examples/` are not among them: it has tests of its own. */
+/** Whether it is shown to the users of the edition that is tested. */
+const isHere = ({ edition: own }: Fence): boolean => own === undefined || own === edition
+
+/** The snippets of a page for this edition. Those that show a file of `examples/` are not among them: it has tests of its own. */
 export const snippetsOfPage = (file: string): ReadonlyArray<Snippet> => {
-  const { fences } = parse(read(file))
+  const fences = parse(read(file)).fences.filter(isHere)
   const above = new Map<string, string>()
   let before = ""
   return fences.flatMap((fence, index): ReadonlyArray<Snippet> => {
@@ -82,13 +86,13 @@ export const snippetsOfPage = (file: string): ReadonlyArray<Snippet> => {
   })
 }
 
-/** The `@example`s of a source file: each is run. */
+/** The `@example`s of a source file for this edition: each is run. */
 export const examplesOf = (file: string): ReadonlyArray<Snippet> => {
   const source = read(file)
   return Array.from(source.matchAll(/^( *)\* @example\n((?: *\*(?! @).*\n)*)/gm)).flatMap((match) => {
     const { fences } = parse((match[2] ?? "").replace(/^ *\* ?/gm, ""))
     const first = source.slice(0, match.index).split("\n").length + 1
-    return fences.map(({ code, line }): Snippet => {
+    return fences.filter(isHere).map(({ code, line }): Snippet => {
       return { file, line: first + line - 1, code, preamble: "", kind: "run", output: loggedIn(code) }
     })
   })
@@ -97,9 +101,9 @@ export const examplesOf = (file: string): ReadonlyArray<Snippet> => {
 // Compiling
 
 const optionsOfProject = (): ts.CompilerOptions => {
-  const file = resolve(root, "tsconfig.json")
+  const file = resolve(root, tsconfig)
   const { config } = ts.readConfigFile(file, ts.sys.readFile)
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, dirname(file))
   return { ...options, noUnusedLocals: false, noUnusedParameters: false }
 }
 
@@ -169,7 +173,7 @@ export const run = async ({ code, preamble }: Snippet): Promise<string> => {
   const { log } = console
   console.log = (...args: ReadonlyArray<unknown>) => {
     // What the library logs is no part of what a snippet shows.
-    if (!String(args[0]).startsWith("timestamp=")) logged.push(`${format(...args)}\n`)
+    if (!/^timestamp=|^\[\d\d:\d\d:\d\d/.test(String(args[0]))) logged.push(`${format(...args)}\n`)
   }
   try {
     await new AsyncFunction("require", "exports", outputText)((name: string) => modules.get(name), {})

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as Effect from "#effect/Effect"
+import { tsxConfig } from "#support/edition"
 
 /** The first snapshot for which `condition` holds. */
 export const statsWhen = (condition: (stats: PoolStats.PoolStats) => boolean) =>
@@ -16,7 +17,10 @@ export const runExample = (
     const child = execFile(
       process.execPath,
       ["--import", "tsx", `examples/servers/${file}`, ...args],
-      { cwd: fileURLToPath(new URL("../../..", import.meta.url)), env: { ...process.env, NO_COLOR: "1" } },
+      {
+        cwd: fileURLToPath(new URL("../../..", import.meta.url)),
+        env: { ...process.env, NO_COLOR: "1", TSX_TSCONFIG_PATH: tsxConfig }
+      },
       (_, stdout, stderr) => resume(Effect.succeed({ stdout, stderr }))
     )
     return Effect.sync(() => child.kill("SIGKILL"))

@@ -16,6 +16,6 @@ export class Regions extends LayerMap.Service<Regions>()("Regions", {
 
 /** `Effect.provide` keeps the region's pool open for as long as this runs. */
 export const ask = (region: string, question: string) =>
-  WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+  WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive)).pipe(
     Effect.provide(Regions.get(region))
   )

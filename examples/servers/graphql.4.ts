@@ -1,11 +1,11 @@
 /**
  * GraphQL over WebSockets, the protocol of `graphql-ws`, that many GraphQL servers speak.
  *
- *     npx tsx examples/servers/graphql.ts [ws://localhost:4000/graphql]
+ *     npx tsx examples/servers/graphql.4.ts [ws://localhost:4000/graphql]
  */
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Data, Effect, Redacted, Stream } from "effect"
+import { Console, Data, Effect, Option, Redacted, Stream } from "effect"
 import { type PoolError, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type Message, MessageType, parseMessage, stringifyMessage } from "graphql-ws"
@@ -20,13 +20,15 @@ const send = (connection: Connection, message: Message) => connection.send(strin
 /** The next message of the server that is not a ping. */
 const receive = (connection: Connection): Effect.Effect<Message, GraphQLFailure | PoolError.ConnectionError> =>
   connection.receive.pipe(
-    Effect.tryMap({
-      try: (text) => parseMessage(text),
-      catch: (error) => new GraphQLFailure({ message: `not of the protocol: ${error}` })
-    }),
+    Effect.flatMap((text) =>
+      Effect.try({
+        try: () => parseMessage(text),
+        catch: (error) => new GraphQLFailure({ message: `not of the protocol: ${error}` })
+      })
+    ),
     Effect.flatMap((message) =>
       message.type === MessageType.Ping
-        ? Effect.zipRight(send(connection, { type: MessageType.Pong }), receive(connection))
+        ? Effect.andThen(send(connection, { type: MessageType.Pong }), receive(connection))
         : Effect.succeed(message)
     )
   )
@@ -45,9 +47,9 @@ export const options = (url: string, token?: Redacted.Redacted) =>
       send(connection, {
         type: MessageType.ConnectionInit,
         ...(token === undefined ? {} : { payload: { token: Redacted.value(token) } })
-      }).pipe(Effect.zipRight(until(connection, MessageType.ConnectionAck))),
+      }).pipe(Effect.andThen(until(connection, MessageType.ConnectionAck))),
     healthCheck: (connection) =>
-      Effect.zipRight(send(connection, { type: MessageType.Ping }), until(connection, MessageType.Pong)),
+      Effect.andThen(send(connection, { type: MessageType.Ping }), until(connection, MessageType.Pong)),
     // Each operation has an id of its own, and what still comes for one that is over does no harm: it is dropped here,
     // or passed over by the next lease. So a connection is fit for reuse, whatever became of the operation.
     drain: { quietPeriod: 0 },
@@ -62,7 +64,7 @@ let lastId = 0
 
 /** The results of a query, a mutation or a subscription. One that is given up is cancelled at the server. */
 export const execute = (query: string, variables: Record<string, unknown> = {}) =>
-  Stream.unwrapScoped(
+  Stream.unwrap(
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       lastId += 1
@@ -72,7 +74,7 @@ export const execute = (query: string, variables: Record<string, unknown> = {}) 
         isOver ? Effect.void : Effect.ignore(send(connection, { type: MessageType.Complete, id }))
       )
       yield* send(connection, { type: MessageType.Subscribe, id, payload: { query, variables } })
-      return Stream.repeatEffect(receive(connection)).pipe(
+      return Stream.fromEffectRepeat(receive(connection)).pipe(
         Stream.filter((message) => "id" in message && message.id === id),
         Stream.tap((message) =>
           Effect.sync(() => {
@@ -97,8 +99,12 @@ const fail = (errors: ReadonlyArray<{ readonly message: string }>) =>
 /** The one result of a query or a mutation. */
 export const query = (query: string, variables?: Record<string, unknown>) =>
   Stream.runLast(execute(query, variables)).pipe(
-    Effect.flatten,
-    Effect.catchTag("NoSuchElementException", () => new GraphQLFailure({ message: "there was no result" }))
+    Effect.flatMap(
+      Option.match({
+        onNone: () => Effect.fail(new GraphQLFailure({ message: "there was no result" })),
+        onSome: Effect.succeed
+      })
+    )
   )
 // #endregion
 

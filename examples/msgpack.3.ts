@@ -13,5 +13,5 @@ const asHearing = WebSocketConnection.schemaMessage({
 export const transcribe = (recording: typeof Recording.Type) =>
   WebSocketPool.use((connection) => {
     const hearing = asHearing(connection)
-    return Effect.zipRight(hearing.send(recording), hearing.receive)
+    return Effect.andThen(hearing.send(recording), hearing.receive)
   })

@@ -1,7 +1,7 @@
 /**
  * MQTT over WebSockets: each connection is a session, opened once and used by lease after lease.
  *
- *     npx tsx examples/servers/mosquitto.ts [ws://localhost:9001]
+ *     npx tsx examples/servers/mosquitto.4.ts [ws://localhost:9001]
  */
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
@@ -25,11 +25,13 @@ const session = (connection: WebSocketConnection.WebSocketConnection) => {
     const packet = packets.shift()
     if (packet !== undefined) return accepted(packet)
     return connection.receive.pipe(
-      Effect.tryMap({
-        try: (message) => parser.parse(Buffer.from(message)),
-        catch: (error) => new MqttError({ message: `not MQTT: ${error}` })
-      }),
-      Effect.zipRight(receive)
+      Effect.flatMap((message) =>
+        Effect.try({
+          try: () => parser.parse(Buffer.from(message)),
+          catch: (error) => new MqttError({ message: `not MQTT: ${error}` })
+        })
+      ),
+      Effect.andThen(receive)
     )
   })
 
@@ -65,14 +67,14 @@ export const options = (url: string, keepAlive = defaultKeepAlive) =>
       const { expect, send } = session(connection)
       // Without an id of ours the broker makes one, so that no two connections share a session.
       return send({ cmd: "connect", clientId: "", clean: true, keepalive: keepAlive }).pipe(
-        Effect.zipRight(expect("connack"))
+        Effect.andThen(expect("connack"))
       )
     },
     // A WebSocket ping is no MQTT packet: it does not keep the session alive.
     pingInterval: Duration.seconds(keepAlive / 2),
     healthCheck: (connection) => {
       const { expect, send } = session(connection)
-      return Effect.zipRight(send({ cmd: "pingreq" }), expect("pingresp"))
+      return Effect.andThen(send({ cmd: "pingreq" }), expect("pingresp"))
     }
   }) satisfies WebSocketPool.Options
 
@@ -88,7 +90,7 @@ export const publish = (topic: string, payload: string, retain = false) =>
   WebSocketPool.use((connection) => {
     const { expect, send } = session(connection)
     return send({ cmd: "publish", topic, payload, qos: 1, messageId, retain, dup: false }).pipe(
-      Effect.zipRight(expect("puback")),
+      Effect.andThen(expect("puback")),
       Effect.asVoid
     )
   })
@@ -108,7 +110,7 @@ export const retained = (topic: string) =>
 
 /** All messages of a topic from now on. */
 export const subscription = (topic: string, keepAlive = defaultKeepAlive) =>
-  Stream.unwrapScoped(
+  Stream.unwrap(
     Effect.gen(function* () {
       const connection = yield* WebSocketPool.get
       yield* connection.discard // It stays subscribed, so nobody else may get it.
@@ -119,7 +121,7 @@ export const subscription = (topic: string, keepAlive = defaultKeepAlive) =>
         Effect.repeat(Schedule.spaced(Duration.seconds(keepAlive / 2))),
         Effect.forkScoped
       )
-      return Stream.repeatEffect(Effect.map(expect("publish"), ({ payload }) => payload.toString()))
+      return Stream.fromEffectRepeat(Effect.map(expect("publish"), ({ payload }) => payload.toString()))
     })
   )
 // #endregion

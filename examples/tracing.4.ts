@@ -1,6 +1,6 @@
-import { Otlp } from "@effect/opentelemetry"
-import { FetchHttpClient } from "@effect/platform"
 import { Effect, Layer } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { Otlp } from "effect/observability"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 
@@ -15,5 +15,5 @@ export const PoolLive = (url: string, collector: string) =>
   NodeWebSocketPool.layer({ url, name: "traced" }).pipe(Layer.provideMerge(TelemetryLive(collector)))
 
 export const ask = Effect.fn("ask")((question: string) =>
-  WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive))
+  WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive))
 )

@@ -1,9 +1,10 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, TestClock } from "effect"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 
 const ask = (question: string) =>
-  WebSocketPool.use((connection) => Effect.zipRight(connection.send(question), connection.receive)).pipe(
+  WebSocketPool.use((connection) => Effect.andThen(connection.send(question), connection.receive)).pipe(
     Effect.timeout("5 seconds")
   )
 
@@ -22,8 +23,8 @@ it.effect("gets its answer", () =>
 
 it.effect("gives up after five seconds", () =>
   Effect.gen(function* () {
-    const asking = yield* Effect.fork(Effect.flip(ask("ping")))
+    const asking = yield* Effect.forkChild(Effect.flip(ask("ping")))
     yield* TestClock.adjust("5 seconds")
-    assert.strictEqual((yield* Fiber.join(asking))._tag, "TimeoutException")
+    assert.strictEqual((yield* Fiber.join(asking))._tag, "TimeoutError")
   }).pipe(Effect.provide(poolTo(() => Effect.never)))
 )
