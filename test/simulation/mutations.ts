@@ -196,12 +196,6 @@ const mutations: ReadonlyArray<Mutation> = [
     to: "if (this.isWithdrawn && this.asked < 0) {"
   },
   {
-    name: "write an ask that was interrupted while it waited for room",
-    file: "connection/link.ts",
-    from: "if (sender.isWithdrawn) continue",
-    to: ""
-  },
-  {
     name: "take the reply for an ask that was interrupted",
     file: "pool/exchange.ts",
     from: "if (this.isWithdrawn) this.interrupted()",
