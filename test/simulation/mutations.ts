@@ -232,12 +232,6 @@ const mutations: ReadonlyArray<Mutation> = [
     to: "    this.over()\n    this.tell(answer)"
   },
   {
-    name: "forget an ask that was granted what had ended",
-    file: "pool/exchange.ts",
-    from: "else this.await(again)",
-    to: ""
-  },
-  {
     name: "leave the reader of an ask waiting when its connection ends",
     file: "pool/exchange.ts",
     from: "queueMicrotask(() => this.look(false))",
