@@ -22,7 +22,9 @@ export const make = (options: Options = {}): WebSocketTransport => internal.make
  * Provides the transport.
  *
  * **Details** Connecting fails with a `TransportError` whose `cause` tells name, code and message of what went
- * wrong, without a header value and without user info or query string of a URL. Bad options show at
+ * wrong, without a header value and without user info or query string of a URL. Its connections resume each other's TLS
+ * sessions where the server's certificate would be checked in the same way, and until that expires; never with
+ * `checkServerIdentity`, an `agent` or `rejectUnauthorized: false`. Bad options show at
  * the first connect: a certificate or key as `"Tls"`, anything else, including an option that does not exist, as `"Setup"`.
  *
  * @example

@@ -196,12 +196,6 @@ const mutations: ReadonlyArray<Mutation> = [
     to: "if (this.isWithdrawn && this.asked < 0) {"
   },
   {
-    name: "write an ask that was interrupted while it waited for room",
-    file: "connection/link.ts",
-    from: "if (sender.isWithdrawn) continue",
-    to: ""
-  },
-  {
     name: "take the reply for an ask that was interrupted",
     file: "pool/exchange.ts",
     from: "if (this.isWithdrawn) this.interrupted()",
@@ -236,12 +230,6 @@ const mutations: ReadonlyArray<Mutation> = [
     file: "pool/exchange.ts",
     from: "    this.end(exit)\n    this.tell(answer)",
     to: "    this.over()\n    this.tell(answer)"
-  },
-  {
-    name: "forget an ask that was granted what had ended",
-    file: "pool/exchange.ts",
-    from: "else this.await(again)",
-    to: ""
   },
   {
     name: "leave the reader of an ask waiting when its connection ends",

@@ -1,7 +1,7 @@
 import type { ClientRequestArgs } from "node:http"
 import { isIP, connect as netConnect, type Socket, type TcpNetConnectOpts } from "node:net"
 import type { Duplex } from "node:stream"
-import { type ConnectionOptions, connect as tlsConnect } from "node:tls"
+import type { ConnectionOptions, TLSSocket } from "node:tls"
 import * as Effect from "#effect/Effect"
 import * as nodeDial from "./dial.js"
 import type { Options } from "./options.js"
@@ -34,6 +34,16 @@ interface Asked {
   readonly answer: (error: Error | null, socket: Duplex) => void
 }
 
+export type ConnectSecurely = (options: ConnectionOptions) => TLSSocket
+
+/** For `ws` at an address: as it does that itself, which has no name to tell the server. */
+export const secureConnection =
+  (connectSecurely: ConnectSecurely) =>
+  (options: ClientRequestArgs): Socket => {
+    const { servername = "", ...others } = options as Asked["options"]
+    return connectSecurely({ ...others, path: undefined, servername })
+  }
+
 /** The way of one attempt to its server: it opens the socket that `ws` has asked for. */
 export class Route {
   private asked: Asked | undefined
@@ -42,7 +52,8 @@ export class Route {
     private readonly options: Options,
     private readonly url: URL,
     private readonly proxy: nodeProxy.Proxy | undefined,
-    private readonly sockets: AttemptSockets
+    private readonly sockets: AttemptSockets,
+    private readonly connectSecurely: ConnectSecurely
   ) {}
 
   readonly createConnection = (options: ClientRequestArgs, answer: Asked["answer"]): undefined => {
@@ -101,7 +112,7 @@ export class Route {
     const { options } = this.asked!
     const servername = this.options.servername ?? (isIP(options.host) === 0 ? options.host : "")
     const all = { ...options, path: undefined, servername, ...line }
-    return this.sockets.add(this.isSecure ? tlsConnect(all) : netConnect(all))
+    return this.sockets.add(this.isSecure ? this.connectSecurely(all) : netConnect(all))
   }
 
   private give(socket: Socket): void {

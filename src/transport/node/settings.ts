@@ -7,6 +7,7 @@ import * as failure from "./error.js"
 import { problemsOf } from "./names.js"
 import type { Options } from "./options.js"
 import * as nodeProxy from "./proxy.js"
+import { Sessions } from "./sessions.js"
 
 /** The largest delay of a timer, and the largest payload that `ws` takes for a number of its own. */
 const maxInt32 = 2 ** 31 - 1
@@ -30,6 +31,7 @@ export interface Settings {
   readonly mistake: Error | undefined
   readonly proxyOf: nodeProxy.ProxyOf | undefined
   readonly options: Options
+  readonly sessions: Sessions | undefined
   readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
 }
 
@@ -92,6 +94,7 @@ export const decode = (options: Options): Settings => {
     mistake: problems.length === 0 ? undefined : nodeProxy.mistake(problems.join("; ")),
     proxyOf: nodeProxy.decode(options),
     options,
+    sessions: Sessions.of(options),
     optionsOf: (hop, request) => {
       if (hop.number > 0) return optionsOf(hop, request)
       if (latest?.request !== request) latest = { request, options: optionsOf(hop, request) }

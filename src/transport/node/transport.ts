@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from "node:http"
+import { connect as tlsConnect } from "node:tls"
 import { WebSocket } from "ws"
-import { callback } from "#dialect"
+import { callback, millisOf } from "#dialect"
 import * as Clock from "#effect/Clock"
 import * as Effect from "#effect/Effect"
 import type { TransportError } from "../error.js"
@@ -101,7 +102,8 @@ const begin = (
   { protocols }: ConnectRequest,
   options: ClientOptions,
   proxy: Proxy | undefined,
-  { options: given }: Settings
+  { options: given, sessions }: Settings,
+  clock: Clock.Clock
 ): Beginning => {
   const offered = [...protocols]
   const { agent } = given
@@ -114,11 +116,15 @@ const begin = (
     const open = () => new OwnedWebSocket(url, offered, { ...options, finishRequest })
     return { ws: nodeAgent.within({ agent, sockets }, open), sockets, dial: undefined }
   }
+  const connectSecurely: nodeRoute.ConnectSecurely =
+    sessions === undefined ? tlsConnect : (line) => sessions.connect(line, proxy?.href, () => millisOf(clock))
   if (proxy === undefined && nodeRoute.isDirect(url)) {
-    return { ws: new OwnedWebSocket(url, offered, options), sockets: undefined, dial: undefined }
+    const createConnection = nodeRoute.isSecure(url) ? nodeRoute.secureConnection(connectSecurely) : undefined
+    const all = createConnection === undefined ? options : { ...options, createConnection }
+    return { ws: new OwnedWebSocket(url, offered, all), sockets: undefined, dial: undefined }
   }
   const sockets = new AttemptSockets()
-  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets)
+  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets, connectSecurely)
   const ws = new OwnedWebSocket(url, offered, { ...options, createConnection: route.createConnection })
   return { ws, sockets, dial: route.dial }
 }
@@ -138,6 +144,14 @@ const attempt = (
   request: ConnectRequest,
   events: SocketEvents,
   settings: Settings
+): Effect.Effect<void, Failed> => Clock.clockWith((clock) => attemptAt(hop, request, events, settings, clock))
+
+const attemptAt = (
+  hop: Hop,
+  request: ConnectRequest,
+  events: SocketEvents,
+  settings: Settings,
+  clock: Clock.Clock
 ): Effect.Effect<void, Failed> =>
   // Only the waiting can be interrupted, not the cleaning up. A socket that has opened is the caller's.
   Effect.uninterruptibleMask((restore) => {
@@ -149,7 +163,7 @@ const attempt = (
     try {
       if (settings.mistake !== undefined) throw settings.mistake
       proxy = settings.proxyOf?.(hop.url)
-      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings)
+      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings, clock)
     } catch (error) {
       return Effect.fail(fromError(error, "Setup"))
     }
