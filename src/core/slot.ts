@@ -107,6 +107,8 @@ export type Outcome<A, E> = Effect.Effect<Slot<A, E>, E>
 export interface Request {
   /** Whether it wants an item made for it. */
   readonly fresh: boolean
+  /** Since when it waits. */
+  readonly since: number
   /** Until when it waits. */
   readonly deadline: number
   /** In which it waits, if it is traced. */

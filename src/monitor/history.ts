@@ -45,6 +45,8 @@ export class History implements Watcher {
 
   readonly acquired = (waited: number): void => this.times.waited.add(waited)
   readonly released = (held: number): void => this.times.held.add(held)
+  /** Who was turned away, or gave up, has waited, too. */
+  readonly waitLost = (waited: number): void => this.times.waited.add(waited)
 
   readonly event = (event: PoolEvent): void => {
     if (event._tag === "ConnectionOpened") this.times.connecting.add(Duration.toMillis(event.elapsed))

@@ -4,6 +4,7 @@ import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
@@ -19,6 +20,7 @@ import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
+import { ongoingOf } from "../observe/ongoing.js"
 import { decodeLimits, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
@@ -90,6 +92,15 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       (message, cause) => this.connections.warn(message, cause)
     )
     this.journal.leaks?.watch(this)
+    this.journal.metrics.gauge({
+      oldestLease: () => Duration.toMillis(this.snapshot().oldestLease?.held ?? Duration.zero),
+      quiet: () => Duration.toMillis(this.snapshot().oldestLease?.quietFor ?? Duration.zero),
+      longestWait: () => Duration.toMillis(this.snapshot().longestWait ?? Duration.zero),
+      outage: () => {
+        const { ongoingOutage } = this.journal
+        return ongoingOutage === undefined ? 0 : this.timers.now() - ongoingOutage.since
+      }
+    })
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
       // Without a closeTimeout both are due at once, in any order.
@@ -207,13 +218,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   ): Effect.Effect<A, E | AcquireError, R> {
     const { tracing } = this.journal
     const deadline = since + this.settings.acquireTimeout
-    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, deadline }, lend)
+    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, since, deadline }, lend)
     // The lease itself is no part of the span.
     let hasBegun = false
     let granted: Place | undefined
-    const traced = tracing.acquiring(this.tell, (span) => {
+    const traced = tracing.acquiring(this.counts, (span) => {
       hasBegun = true
-      return acquire(this.pool, restore, { fresh, deadline, span }, (slot) => {
+      return acquire(this.pool, restore, { fresh, since, deadline, span }, (slot) => {
         granted = slot
         return Effect.succeed(slot)
       })
@@ -222,7 +233,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       onFailure: (cause) => {
         // The tracer is somebody else's: what it fails with costs the span, and nothing else.
         if (granted !== undefined) return lend(granted)
-        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, deadline }, lend)
+        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, since, deadline }, lend)
       },
       onSuccess: lend
     })
@@ -249,13 +260,19 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   // What it tells
 
-  private readonly tell = (): PoolStats => this.snapshot()
-  readonly stats: Effect.Effect<PoolStats> = Effect.sync(this.tell)
+  readonly stats: Effect.Effect<PoolStats> = Effect.sync(() => this.snapshot())
 
   snapshot(): PoolStats {
+    const { slots, waitingSince } = this.pool
+    const outage = this.isClosed ? undefined : this.journal.ongoingOutage
+    return { ...this.counts(), ...this.journal.counts(), ...ongoingOf({ slots, waitingSince, outage }, this.timers) }
+  }
+
+  private readonly counts = () => {
     const { count, max, min, slots, waiting } = this.pool
+    const state: PoolStats["state"] = this.isClosed ? "closed" : this.pool.state
     return {
-      state: this.isClosed ? "closed" : this.pool.state,
+      state,
       minConnections: min,
       maxConnections: max,
       total: slots.size,
@@ -264,8 +281,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       draining: count.releasing,
       connecting: count.creating,
       closing: count.closing,
-      waiting,
-      ...this.journal.totals
+      waiting
     }
   }
 
@@ -332,7 +348,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private shutdown(): void {
     const { closeTimeout, shutdownTimeout } = this.settings
     const now = this.timers.now()
-    this.journal.poolClosing(this.tell)
+    this.journal.poolClosing(this.counts)
     this.timers.set(this.patience, now + shutdownTimeout)
     this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
     this.tellExpectant(this.connections.poolClosed())
