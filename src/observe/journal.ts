@@ -188,7 +188,8 @@ export class Journal {
   waitLost(waited: number, how: LostWait): void {
     this.lostWaits[how] += 1
     this.metrics.waitLost(waited, how)
-    this.hub.waitLost(waited)
+    // Who is turned away at once has not waited.
+    if (waited > 0) this.hub.waitLost(waited)
   }
 
   // Messages between two leases

@@ -1,13 +1,9 @@
 import * as Duration from "#effect/Duration"
-import type { Link } from "../connection/link.js"
-import type { Slot } from "../core/slot.js"
 import type { Timers } from "../core/timers.js"
 import type { PoolStats } from "../values/stats.js"
 import type { ConnectionUnavailableError } from "../values/unavailable.js"
 import type { Ongoing } from "./episode.js"
-import { oldestLeaseOf } from "./oldestLease.js"
-
-type Slots = Iterable<Pick<Slot<Link, never>, "item" | "state">>
+import { oldestLeaseOf, type Slots } from "./oldestLease.js"
 
 /** What goes on in a pool. */
 interface Present {

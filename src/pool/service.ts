@@ -20,12 +20,13 @@ import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
+import { leasesOf } from "../observe/oldestLease.js"
 import { ongoingOf } from "../observe/ongoing.js"
 import { decodeLimits, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
-import type { PoolStats } from "../values/stats.js"
+import type { OldestLease, PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
 import { noEffect } from "./hooks.js"
@@ -38,6 +39,10 @@ type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 export interface Inspection {
   readonly settings: Settings
   readonly connections: () => ReadonlyArray<ConnectionInfo>
+  /** Those that are out, the oldest first. */
+  readonly leases: () => ReadonlyArray<OldestLease>
+  /** What has gone wrong since the start, by reason. */
+  readonly failures: Pick<Journal, "exhaustedBy" | "failedBy" | "lostWaits">
   /** Adds a watcher, and gives what removes it. */
   readonly watch: (watcher: Watcher) => () => void
 }
@@ -130,6 +135,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return {
       settings: this.settings,
       connections: () => this.connections.links().map(infoOf),
+      leases: () => leasesOf(this.pool.slots, this.timers.now()),
+      failures: this.journal,
       watch: (watcher) => this.journal.hub.watch(watcher)
     }
   }

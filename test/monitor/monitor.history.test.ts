@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
@@ -355,7 +356,9 @@ describe("/state.json", () => {
       assert.strictEqual(state.pools[1].pool, "mine (2)")
       const [{ connections, options, pool, stats }] = state.pools
       assert.strictEqual(pool, "mine (1)")
-      assert.deepStrictEqual(stats, yield* pools[0]!.stats)
+      const { oldestLease, ...counts } = yield* pools[0]!.stats
+      assert.isDefined(oldestLease)
+      assert.deepStrictEqual(stats, { ...counts, oldestLease: { connectionId: "mine-1", held: 0, quietFor: 0 } })
       assert.deepStrictEqual(connections, [yield* connection.info])
       assert.strictEqual(options.acquireTimeout, "1m 30s")
       assert.strictEqual(options.drain, "off")
@@ -397,14 +400,34 @@ describe("History", () => {
     const history = new History(() => 5)
     history.acquired(12)
     history.event({ _tag: "PoolClosing", pool: "p" })
-    history.record(stats)
-    const { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired } = stats
+    history.record({
+      ...stats,
+      closedBy: { ...stats.closedBy, Remote: 3, Unhealthy: 2, Idle: 9 },
+      oldestLease: { connectionId: "p-1", held: Duration.seconds(7), quietFor: Duration.seconds(1) },
+      longestWait: Duration.seconds(2)
+    })
+    const { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired, opened, exhausted } =
+      stats
     assert.deepStrictEqual(history.read().moments, [
       {
         at: 5,
-        counts: { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired },
+        counts: {
+          busy,
+          draining,
+          connecting,
+          closing,
+          idle,
+          waiting,
+          total,
+          maxConnections,
+          acquired,
+          opened,
+          exhausted
+        },
         failures: 0,
-        times: { waited: { p50: 12, p99: 12 }, held: null, connecting: null }
+        lost: 5,
+        times: { waited: { p50: 12, p99: 12 }, held: null, connecting: null },
+        ongoing: { oldestLease: 7000, longestWait: 2000 }
       }
     ])
   })
