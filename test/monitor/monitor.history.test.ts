@@ -367,6 +367,18 @@ describe("/state.json", () => {
   )
 })
 
+describe("fifty pages that hang", () => {
+  it("take a bounded memory each, whatever happens meanwhile, and leave none", { timeout: 120_000 }, async () => {
+    const file = fileURLToPath(new URL("../fixtures/monitorPages.ts", import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", "--import", "tsx", file])
+    const { hasGc, left, perPage } = JSON.parse(stdout)
+    assert.isTrue(hasGc)
+    assert.isBelow(perPage, 256 * 1024)
+    assert.isAbove(perPage, 10 * 1024) // Else it has not measured what it is about.
+    assert.isBelow(left, 20 * 1024)
+  })
+})
+
 describe("History", () => {
   it("takes less than 1 MiB a pool, whatever happens", { timeout: 60_000 }, async () => {
     const file = fileURLToPath(new URL("../fixtures/monitorMemory.ts", import.meta.url))
