@@ -4,4 +4,4 @@
  * @since 0.1.0
  */
 
-export type { OldestLease, PoolStats } from "./values/stats.js"
+export type { OldestLease, Outage, PoolStats } from "./values/stats.js"

@@ -39,7 +39,12 @@ export interface Driver<A, E> {
   /** A slot has changed its state, or has come to be; `waits` by how many the waiters have changed. Only to be counted. */
   readonly moved?: (from: SlotState | undefined, to: SlotState) => void
   readonly waits?: (change: 1 | -1) => void
+  /** A wait has ended without a slot: it failed, or was interrupted. The end of the pool fails none. Only to be counted. */
+  readonly waitLost?: (waiter: Waiter<A, E>, how: LostWait) => void
 }
+
+/** How a wait can end without a slot. */
+export type LostWait = "Failed" | "Interrupted"
 
 export interface Limits {
   readonly min: number

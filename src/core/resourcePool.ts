@@ -133,7 +133,7 @@ class ResourcePoolImpl<A, E>
     return Effect.suspend(() => {
       const slot = this.pool.tryLease()
       if (slot !== undefined) return lend(slot)
-      return acquire(this.pool, restore, { fresh: false, deadline: Number.POSITIVE_INFINITY }, lend)
+      return acquire(this.pool, restore, { fresh: false, since: 0, deadline: Number.POSITIVE_INFINITY }, lend)
     })
   }
 

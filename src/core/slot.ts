@@ -112,6 +112,8 @@ export interface WaiterListener<A, E> {
 export interface Request {
   /** Whether it wants an item made for it. */
   readonly fresh: boolean
+  /** Since when it waits. */
+  readonly since: number
   /** Until when it waits. */
   readonly deadline: number
   /** In which it waits, if it is traced. */

@@ -84,6 +84,17 @@ export class SlotPool<A, E> {
     return this.books.kept
   }
 
+  /** Since when the waiter waits that has waited longest, if there is one. */
+  get waitingSince(): number | undefined {
+    if (this.waiting === 0) return undefined
+    let oldest = this.line.first
+    // Out of line are those for whom a slot is held.
+    for (const { heldFor } of this.slots) {
+      if (heldFor !== undefined && (oldest === undefined || heldFor.turn < oldest.turn)) oldest = heldFor
+    }
+    return oldest?.request.since
+  }
+
   // Leases
 
   /** Leases what is free, unless somebody is in line before. */
@@ -175,6 +186,7 @@ export class SlotPool<A, E> {
     const waiter = new Waiter<A, E>(turn, request, this.overdue, before)
     const refusal = this.state === "open" ? this.driver.refusal?.(waiter) : this.driver.poolClosed()
     if (refusal !== undefined) {
+      if (this.state === "open") this.driver.waitLost?.(waiter, "Failed")
       waiter.settle(refusal)
       return waiter
     }
@@ -212,6 +224,7 @@ export class SlotPool<A, E> {
     if (!waiter.done) {
       this.leave(waiter)
       waiter.done = true
+      this.driver.waitLost?.(waiter, "Interrupted")
       this.serve()
     } else if (waiter.granted !== undefined) this.release(waiter.granted, true)
   }
@@ -232,6 +245,7 @@ export class SlotPool<A, E> {
   private fail(waiter: Waiter<A, E>, outcome: Outcome<A, E>): void {
     this.leave(waiter)
     waiter.done = true
+    if (this.state === "open") this.driver.waitLost?.(waiter, "Failed")
     this.outbox.put({ _tag: "Wake", waiter, outcome })
   }
 

@@ -1,13 +1,13 @@
 import * as Duration from "#effect/Duration"
 import { isPoolError, type PoolError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
-import type { EventKind, EventRow } from "./wire.js"
+import { type EventKind, type EventRow, losses } from "./wire.js"
 
 /** Characters of an error's message that are shown, and of a connection's id. */
 const longestMessage = 400
 const longestId = 200
 
-const lossReasons: ReadonlyArray<string> = ["Remote", "Unhealthy", "Protocol", "DrainTimeout"]
+const lossReasons: ReadonlyArray<string> = losses
 
 export const kindOf = (event: PoolEvent): EventKind => {
   switch (event._tag) {
@@ -63,7 +63,7 @@ export const describeError = (error: PoolError): string => {
 }
 
 /** A text of its own: what is cut out of a long one would keep all of it in memory. */
-const shortened = (text: string, length: number): string =>
+export const shortened = (text: string, length: number): string =>
   text.length > length ? [...text.slice(0, length), "…"].join("") : text
 
 export const formatDuration = (time: Duration.Duration): string => {

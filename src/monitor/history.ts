@@ -6,7 +6,7 @@ import { groupOf, kindOf, rowOf } from "./events.js"
 import { Groups } from "./groups.js"
 import { Moments } from "./moments.js"
 import { Times, Window } from "./times.js"
-import type * as wire from "./wire.js"
+import * as wire from "./wire.js"
 
 /** What is kept, in milliseconds. */
 export const span = 600_000
@@ -45,6 +45,8 @@ export class History implements Watcher {
 
   readonly acquired = (waited: number): void => this.times.waited.add(waited)
   readonly released = (held: number): void => this.times.held.add(held)
+  /** Who was turned away, or gave up, has waited, too. */
+  readonly waitLost = (waited: number): void => this.times.waited.add(waited)
 
   readonly event = (event: PoolEvent): void => {
     if (event._tag === "ConnectionOpened") this.times.connecting.add(Duration.toMillis(event.elapsed))
@@ -78,7 +80,12 @@ export class History implements Watcher {
       at: now,
       counts: stats,
       failures: this.failures,
-      times: { waited: over("waited"), held: over("held"), connecting: over("connecting") }
+      lost: wire.lostOf(stats.closedBy),
+      times: { waited: over("waited"), held: over("held"), connecting: over("connecting") },
+      ongoing: {
+        oldestLease: stats.oldestLease === undefined ? null : Duration.toMillis(stats.oldestLease.held),
+        longestWait: stats.longestWait === undefined ? null : Duration.toMillis(stats.longestWait)
+      }
     })
     this.failures = 0
     this.flush()

@@ -1,7 +1,9 @@
-import { type Counts, counts, type Moment, type Percentiles, type Time, times } from "./wire.js"
+import { type Counts, counts, type Moment, type Ongoing, ongoing, type Percentiles, type Time, times } from "./wire.js"
 
-/** When, the counts, the failures, and two percentiles of each time. */
-const width = 1 + counts.length + 1 + 2 * times.length
+/** When, the counts, the failures, the losses, two percentiles of each time, and what was not over. */
+const width = 1 + counts.length + 2 + 2 * times.length + ongoing.length
+const firstTime = 1 + counts.length + 2
+const firstOngoing = firstTime + 2 * times.length
 
 /** The latest moments as plain numbers: what they take is fixed, and nothing of it is for the garbage collector. */
 export class Moments {
@@ -24,7 +26,9 @@ export class Moments {
       moment.at,
       ...counts.map((count) => moment.counts[count]),
       moment.failures,
-      ...times.flatMap((time) => [moment.times[time]?.p50 ?? Number.NaN, moment.times[time]?.p99 ?? Number.NaN])
+      moment.lost,
+      ...times.flatMap((time) => [moment.times[time]?.p50 ?? Number.NaN, moment.times[time]?.p99 ?? Number.NaN]),
+      ...ongoing.map((what) => moment.ongoing[what] ?? Number.NaN)
     ]
     this.numbers.set(row, this.next * width)
     this.next = (this.next + 1) % this.capacity
@@ -46,18 +50,24 @@ export class Moments {
   private read(index: number): Moment {
     const row = this.numbers.subarray(index * width, (index + 1) * width)
     const percentiles = (time: Time): Percentiles | null => {
-      const at = counts.length + 2 + 2 * times.indexOf(time)
+      const at = firstTime + 2 * times.indexOf(time)
       return Number.isNaN(row[at]) ? null : { p50: row[at]!, p99: row[at + 1]! }
+    }
+    const age = (what: Ongoing): number | null => {
+      const millis = row[firstOngoing + ongoing.indexOf(what)]!
+      return Number.isNaN(millis) ? null : millis
     }
     return {
       at: row[0]!,
       counts: Object.fromEntries(counts.map((count, nth) => [count, row[1 + nth]!])) as Counts,
       failures: row[1 + counts.length]!,
+      lost: row[2 + counts.length]!,
       times: {
         waited: percentiles("waited"),
         held: percentiles("held"),
         connecting: percentiles("connecting")
-      }
+      },
+      ongoing: { oldestLease: age("oldestLease"), longestWait: age("longestWait") }
     }
   }
 }

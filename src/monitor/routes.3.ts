@@ -5,8 +5,8 @@ import { recorderFor } from "./recording.js"
 import { handlers } from "./router.js"
 
 /**
- * Serves a page that shows pools at work: connections by state, waiters and latencies over two or ten minutes, the latest
- * events, each connection's age and traffic, and the options in force.
+ * Serves a page that shows pools at work: what is wrong now, the leases that are out, connections by state, waiters and
+ * latencies over two or ten minutes, the latest events, each connection's age and traffic, and the options in force.
  *
  * **Details** The page is at `/` of the router, its stream of server-sent events at `/events`, and the state of every pool
  * as JSON at `/state.json`. It needs no other asset, under whatever path the router is mounted, and answers `GET` and
@@ -14,9 +14,9 @@ import { handlers } from "./router.js"
  * it shows the last ten minutes. Otherwise history begins with the first page, and nothing is observed while none is open.
  * When a pool is closed, the page says so.
  *
- * **Gotchas** It has no authentication of its own: mount it behind yours. It shows names of pools, connection ids, options
- * that are numbers, and what errors say of themselves; header values and the user info and query strings of URLs are in none
- * of these.
+ * **Gotchas** It has no authentication of its own: mount it behind yours. It shows names of pools and of spans, connection
+ * ids, options that are numbers, and what errors say of themselves; header values and the user info and query strings of URLs
+ * are in none of these.
  *
  * @example
  * ```ts

@@ -6,8 +6,8 @@ import { recorderFor } from "./recording.js"
 import { handlers } from "./router.js"
 
 /**
- * Serves a page that shows pools at work: connections by state, waiters and latencies over two or ten minutes, the latest
- * events, each connection's age and traffic, and the options in force.
+ * Serves a page that shows pools at work: what is wrong now, the leases that are out, connections by state, waiters and
+ * latencies over two or ten minutes, the latest events, each connection's age and traffic, and the options in force.
  *
  * **Details** The page is at `prefix`, its stream of server-sent events at `/events` below it, and the state of every pool
  * as JSON at `/state.json`. It needs no other asset, whatever that is, and answers `GET` and
@@ -15,9 +15,9 @@ import { handlers } from "./router.js"
  * it shows the last ten minutes. Otherwise history begins with the first page, and nothing is observed while none is open.
  * When a pool is closed, the page says so.
  *
- * **Gotchas** It has no authentication of its own: mount it behind yours. It shows names of pools, connection ids, options
- * that are numbers, and what errors say of themselves; header values and the user info and query strings of URLs are in none
- * of these.
+ * **Gotchas** It has no authentication of its own: mount it behind yours. It shows names of pools and of spans, connection
+ * ids, options that are numbers, and what errors say of themselves; header values and the user info and query strings of URLs
+ * are in none of these.
  *
  * @example
  * ```ts

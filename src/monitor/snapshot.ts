@@ -1,14 +1,19 @@
 import * as Duration from "#effect/Duration"
 import type { Settings } from "../options/decode.js"
 import type { WebSocketPool } from "../pool/api.js"
-import { inspect } from "../pool/service.js"
+import { type Inspection, inspect } from "../pool/service.js"
 import { isPoolError } from "../values/errors.js"
-import type { PoolStats } from "../values/stats.js"
-import { describeError } from "./events.js"
-import type { Snapshot } from "./wire.js"
+import type { OldestLease, PoolStats } from "../values/stats.js"
+import { describeError, shortened } from "./events.js"
+import type { ByReason, Holder, Lease, Snapshot } from "./wire.js"
 
-/** Connections that are listed; of a pool that has more, the others are only counted. */
+/** Connections that are listed; of a pool that has more, the others are only counted. So it is with leases and their spans. */
 const connectionsListed = 500
+const leasesListed = 100
+const holdersListed = 10
+
+/** Characters of a span's name that are shown. */
+const longestSpan = 200
 
 /** What pools are called: of several that share a name, each gets a number. One that has no name is `null` if it is alone. */
 export const namesOf = (pools: ReadonlyArray<WebSocketPool>): ReadonlyArray<string | null> => {
@@ -29,15 +34,46 @@ export const snapshotOf = (
 ): Snapshot<PoolStats> => {
   const inspection = inspect(pool)
   const connections = inspection?.connections()
+  const leases = inspection?.leases()
+  const leakThreshold = inspection?.settings.leakThreshold
   return {
     now,
     pool: name,
     stats,
     connections: connections?.slice(0, connectionsListed) ?? null,
     connectionsLeftOut: Math.max(0, (connections?.length ?? 0) - connectionsListed),
+    leases: leases?.slice(0, leasesListed).map(wireLease) ?? null,
+    leasesLeftOut: Math.max(0, (leases?.length ?? 0) - leasesListed),
+    holders: holdersOf(leases ?? []).slice(0, holdersListed),
+    failedBy: { ...inspection?.failures.failedBy },
+    lostGetsBy: inspection === undefined ? {} : lostGetsOf(inspection.failures),
+    leakThreshold: leakThreshold === undefined || leakThreshold === Number.POSITIVE_INFINITY ? null : leakThreshold,
     options: inspection === undefined ? {} : optionsOf(inspection.settings)
   }
 }
+
+const wireLease = ({ connectionId, held, quietFor, span }: OldestLease): Lease => ({
+  connectionId,
+  held: Duration.toMillis(held),
+  quietFor: Duration.toMillis(quietFor),
+  ...(span === undefined ? {} : { span: shortened(span, longestSpan) })
+})
+
+const holdersOf = (leases: ReadonlyArray<OldestLease>): ReadonlyArray<Holder> => {
+  const bySpan = new Map<string | undefined, number>()
+  for (const { span } of leases) bySpan.set(span, (bySpan.get(span) ?? 0) + 1)
+  return Array.from(bySpan, ([span, leases]) => ({
+    span: span === undefined ? null : shortened(span, longestSpan),
+    leases
+  })).sort((a, b) => b.leases - a.leases)
+}
+
+/** Those that found the pool exhausted, those that failed for another reason, and those that were interrupted. */
+const lostGetsOf = ({ exhaustedBy, lostWaits }: Inspection["failures"]): ByReason => ({
+  ...exhaustedBy,
+  Unavailable: Math.max(0, lostWaits.Failed - exhaustedBy.AcquireTimeout - exhaustedBy.TooManyWaiters),
+  Interrupted: lostWaits.Interrupted
+})
 
 const duration = (millis: number): string =>
   millis === Number.POSITIVE_INFINITY ? "off" : Duration.format(Duration.millis(millis))

@@ -87,7 +87,8 @@ const overviewOf = ({ pools }: Recorder): ReadonlyArray<Overview> =>
         state: stats?.state ?? "open",
         busy: stats?.busy ?? 0,
         maxConnections: stats?.maxConnections ?? 0,
-        waiting: stats?.waiting ?? 0
+        waiting: stats?.waiting ?? 0,
+        isOut: stats?.outage !== undefined
       }))
 
 /**

@@ -44,8 +44,13 @@ export const states = ["busy", "draining", "connecting", "closing", "idle"] as c
 
 export type State = (typeof states)[number]
 
+/** What a moment tells of what is not over yet. */
+export const ongoing = ["oldestLease", "longestWait"] as const
+
+export type Ongoing = (typeof ongoing)[number]
+
 /** Counts of a moment, all of which a recording keeps, and a page draws. */
-export const counts = [...states, "waiting", "total", "maxConnections", "acquired"] as const
+export const counts = [...states, "waiting", "total", "maxConnections", "acquired", "opened", "exhausted"] as const
 
 export type Counts = { readonly [C in (typeof counts)[number]]: number }
 
@@ -56,8 +61,12 @@ export interface Moment {
   readonly counts: Counts
   /** Events that told of a failure since the moment before. */
   readonly failures: number
+  /** Connections lost since the start: the server, the network or a failed check ended them. */
+  readonly lost: number
   /** Of the last thirty seconds; `null` if there was nothing to time. */
   readonly times: { readonly [T in Time]: Percentiles | null }
+  /** What was not over at that moment, in milliseconds: the oldest lease, and the longest wait. */
+  readonly ongoing: { readonly [O in Ongoing]: number | null }
 }
 
 /** What happened before a page was opened, as far as it was recorded. */
@@ -69,10 +78,47 @@ export interface History {
   readonly events: ReadonlyArray<EventRow>
 }
 
-/** `PoolStats`, as far as the page reads it. */
+/** How often something happened, by reason. */
+export type ByReason = Readonly<Record<string, number>>
+
+/** A lease that is out; times are in milliseconds. */
+export interface Lease {
+  readonly connectionId: string
+  readonly held: number
+  /** For how long, at most that, no message came. */
+  readonly quietFor: number
+  readonly span?: string | undefined
+}
+
+/** A server that cannot be reached. */
+export interface Outage {
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  readonly attempts: number
+  /** What the latest attempt failed with. */
+  readonly lastFailure: string
+}
+
+/** `PoolStats`, as the page reads it: what another implementation cannot tell is missing. */
 export interface Stats extends Counts {
   readonly state: "open" | "closing" | "closed"
   readonly minConnections: number
+  readonly oldestLease?: Lease | undefined
+  readonly longestWait?: number | undefined
+  readonly closedBy?: ByReason | undefined
+  readonly outage?: Outage | undefined
+}
+
+/** Why connections end that nobody wanted to end. */
+export const losses = ["Remote", "Unhealthy", "Protocol", "DrainTimeout"] as const
+
+export const lostOf = (closedBy: ByReason | undefined): number =>
+  losses.reduce((sum, reason) => sum + (closedBy?.[reason] ?? 0), 0)
+
+/** How many leases were taken in a span; `null` stands for none. */
+export interface Holder {
+  readonly span: string | null
+  readonly leases: number
 }
 
 /** `ConnectionInfo`, as far as the page reads it. */
@@ -95,10 +141,12 @@ export interface Overview {
   readonly busy: number
   readonly maxConnections: number
   readonly waiting: number
+  /** Whether the server cannot be reached. */
+  readonly isOut: boolean
 }
 
-/** How a pool is doing now, in detail. */
-export interface Snapshot<S extends Stats = Stats> {
+/** How a pool is doing now, in detail. `S` is `PoolStats` before it has become JSON. */
+export interface Snapshot<S = Stats> {
   /** Milliseconds since the epoch, by the server's clock. */
   readonly now: number
   /** `null` if the pool is an implementation that has no name. */
@@ -108,12 +156,23 @@ export interface Snapshot<S extends Stats = Stats> {
   readonly connections: ReadonlyArray<Connection> | null
   /** How many connections are not listed, because there are too many. */
   readonly connectionsLeftOut: number
+  /** The leases that are out, the oldest first; `null` as with `connections`. */
+  readonly leases: ReadonlyArray<Lease> | null
+  /** How many leases are not listed. */
+  readonly leasesLeftOut: number
+  /** All of them by the span in which they were taken, the most first. */
+  readonly holders: ReadonlyArray<Holder>
+  /** Attempts to connect that failed, and `get`s that got nothing, since the start, by reason. */
+  readonly failedBy: ByReason
+  readonly lostGetsBy: ByReason
+  /** In milliseconds; `null` if leases may be held for ever. */
+  readonly leakThreshold: number | null
   /** The options in force, as they are to be read. */
   readonly options: Readonly<Record<string, string>>
 }
 
 /** What a page gets every half second. */
-export interface Sample<S extends Stats = Stats> extends Snapshot<S> {
+export interface Sample<S = Stats> extends Snapshot<S> {
   readonly latencies: Latencies
   /** The latest hundred of the routine, and of everything else; the oldest first. */
   readonly events: ReadonlyArray<EventRow>

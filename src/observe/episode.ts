@@ -12,9 +12,16 @@ const calm = 10_000
 const recent = 30_000
 
 /** A failure: what `Log` is given. */
-interface Failure {
+export interface Failure {
   readonly message: string
   readonly reason: string
+}
+
+/** An episode that goes on. */
+export interface Ongoing<F> {
+  readonly since: number
+  readonly failures: number
+  readonly latest: F
 }
 
 /** The words for a kind of episode. */
@@ -31,11 +38,13 @@ export interface Words {
  * minutes while it goes on, and a line when it is over. Failures that come soon after the end belong to it, too, so that
  * a server that comes and goes fills no log.
  */
-export class Episode implements Timer {
-  /** Failures since it began. 0: there is none. */
+export class Episode<F extends Failure = Failure> implements Timer {
+  /** Whether there is one, or the latest has ended too recently for the next failure to begin another. */
+  private hasBegun = false
+  /** Failures since it began: none yet if it was only foreseen. */
   private failures = 0
   private since = 0
-  private latest: Failure | undefined = undefined
+  private latest: F | undefined = undefined
   private failedAt = 0
   /** The first success since the latest failure. */
   private succeededAt: number | undefined = undefined
@@ -55,16 +64,32 @@ export class Episode implements Timer {
     private readonly timers: Timers
   ) {}
 
-  failed(failure: Failure): void {
+  /** What goes on now, as of the latest failure. */
+  get ongoing(): Ongoing<F> | undefined {
+    const { failures, hasBegun, latest, since, succeededAt } = this
+    return hasBegun && succeededAt === undefined && latest !== undefined ? { since, failures, latest } : undefined
+  }
+
+  /** Nothing has failed yet, but something is about to: failures to come belong to the episode that this begins. */
+  foreseen(failure: F, since: number): void {
+    this.goWrong(failure, since, 0)
+  }
+
+  failed(failure: F): void {
+    this.goWrong(failure, this.timers.now(), 1)
+  }
+
+  private goWrong(failure: F, since: number, failures: number): void {
     const now = this.timers.now()
-    const isNew = this.failures === 0 || (this.succeededAt !== undefined && now - this.succeededAt >= calm)
+    const isNew = !this.hasBegun || (this.succeededAt !== undefined && now - this.succeededAt >= calm)
     if (isNew) {
-      this.since = now
+      this.hasBegun = true
+      this.since = since
       this.failures = 0
     }
     // Its end was told too early. If it goes on from here that must not stay the last word for minutes.
     if (this.succeededAt !== undefined && !this.isOpen) this.nextAt = Math.min(this.warnedAt + interval, now + calm)
-    this.failures += 1
+    this.failures += failures
     this.latest = failure
     this.failedAt = now
     this.succeededAt = undefined
@@ -74,7 +99,7 @@ export class Episode implements Timer {
   }
 
   succeeded(): void {
-    if (this.failures === 0 || this.succeededAt !== undefined) return
+    if (!this.hasBegun || this.succeededAt !== undefined) return
     const now = this.timers.now()
     this.succeededAt = now
     if (!this.words.isPatient || now - this.failedAt >= calm) this.end()
@@ -109,7 +134,7 @@ export class Episode implements Timer {
       this.log.info(this.words.isOver(shown((this.succeededAt ?? this.since) - this.since), this.failures))
     }
     // It has been calm for long enough already: the next failure is another story.
-    if (this.words.isPatient) this.failures = 0
+    if (this.words.isPatient) this.hasBegun = false
   }
 }
 

@@ -54,6 +54,8 @@ export interface Watcher {
   readonly acquired: (waited: number) => void
   /** A lease ended, after so many milliseconds. */
   readonly released: (held: number) => void
+  /** A wait has failed, or was interrupted, after so many milliseconds. */
+  readonly waitLost: (waited: number) => void
   /** Any other event, those of drains and dropped messages excepted. */
   readonly event: (event: PoolEvent) => void
 }
@@ -97,6 +99,10 @@ export class EventHub {
   released(held: number): void {
     const { watchers } = this
     for (let index = 0; index < watchers.length; index += 1) watchers[index]!.released(held)
+  }
+
+  waitLost(waited: number): void {
+    for (const watcher of this.watchers) watcher.waitLost(waited)
   }
 
   emit(event: PoolEvent): void {

@@ -5,17 +5,18 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import type * as LogLevel from "#effect/LogLevel"
+import type { LostWait } from "../core/driver.js"
 import type { SlotState } from "../core/slot.js"
 import type { Timers } from "../core/timers.js"
 import type { Settings } from "../options/decode.js"
 import type { ConnectionUnavailableError, PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { PoolStats } from "../values/stats.js"
-import { Episode, exhaustion, outage } from "./episode.js"
+import { Episode, exhaustion, type Failure, type Ongoing, outage } from "./episode.js"
 import { EventHub } from "./eventHub.js"
 import { Leaks } from "./leaks.js"
 import { Log } from "./log.js"
-import { Metrics } from "./metrics.js"
+import { closeReasons, countsBy, exhaustedReasons, failureReasons, Metrics } from "./metrics.js"
 import { Tracing } from "./tracing.js"
 
 /** What is said of a connection. */
@@ -59,13 +60,19 @@ export class Journal {
     drainTimeouts: 0,
     healthCheckFailures: 0
   }
+  readonly closedBy = countsBy(closeReasons)
+  /** Attempts to connect that failed, and `get`s that found the pool exhausted, by reason. */
+  readonly failedBy = countsBy(failureReasons)
+  readonly exhaustedBy = countsBy(exhaustedReasons)
+  /** Waits that ended without a connection. */
+  readonly lostWaits = { Failed: 0, Interrupted: 0 }
   /** Who looks for leases that are held for too long, if somebody does. */
   readonly leaks: Leaks | undefined
   readonly metrics: Metrics
   readonly tracing: Tracing
   private readonly pool: string
   private readonly log: Log
-  private readonly outage: Episode
+  private readonly outage: Episode<ConnectionUnavailableError>
   private readonly exhaustion: Episode
 
   constructor(
@@ -111,6 +118,7 @@ export class Journal {
 
   connectFailed(error: ConnectionUnavailableError): void {
     this.totals.connectFailures += 1
+    this.failedBy[error.reason] += 1
     this.metrics.connectFailed(error.reason)
     this.outage.failed(error)
     if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
@@ -124,6 +132,7 @@ export class Journal {
   closed(link: Subject, openedAt: number, code: number, reason: CloseReason): void {
     const { id } = link
     this.totals.closed += 1
+    this.closedBy[reason] += 1
     this.metrics.closed(reason)
     this.tracing.closed(link, code)
     this.log.debug("Connection closed", () => ({
@@ -166,10 +175,23 @@ export class Journal {
 
   exhausted(error: PoolExhaustedError): void {
     this.totals.exhausted += 1
+    this.exhaustedBy[error.reason] += 1
     this.metrics.exhausted(error.reason)
     this.exhaustion.failed(error)
     if (this.log.isVerbose) this.log.debug(error.message, () => ({ reason: error.reason }))
     if (this.hub.isObserved) this.hub.emit({ _tag: "Exhausted", pool: this.pool, error })
+  }
+
+  /** Gets are about to find the pool exhausted. */
+  exhaustionForeseen(failure: Failure, since: number): void {
+    this.exhaustion.foreseen(failure, since)
+  }
+
+  waitLost(waited: number, how: LostWait): void {
+    this.lostWaits[how] += 1
+    this.metrics.waitLost(waited, how)
+    // Who is turned away at once has not waited.
+    if (waited > 0) this.hub.waitLost(waited)
   }
 
   // Messages between two leases
@@ -205,13 +227,23 @@ export class Journal {
 
   // The pool
 
+  /** The outage that goes on, if one does. */
+  get ongoingOutage(): Ongoing<ConnectionUnavailableError> | undefined {
+    return this.outage.ongoing
+  }
+
+  /** What statistics tell of what has happened: a copy. */
+  counts(): Journal["totals"] & Pick<PoolStats, "closedBy"> {
+    return { ...this.totals, closedBy: { ...this.closedBy } }
+  }
+
   resized(minConnections: number, maxConnections: number): void {
     this.metrics.limits(minConnections, maxConnections)
     this.log.debug("Pool resized", () => ({ minConnections, maxConnections }))
     this.hub.emit({ _tag: "PoolResized", pool: this.pool, minConnections, maxConnections })
   }
 
-  poolClosing(stats: () => PoolStats): void {
+  poolClosing(stats: Parameters<Tracing["poolClosing"]>[0]): void {
     this.tracing.poolClosing(stats)
     this.log.debug("Pool closing")
     this.hub.emit({ _tag: "PoolClosing", pool: this.pool })

@@ -1,14 +1,15 @@
 import type { Counter, Histogram, Registry } from "#edition/observe/registry"
+import type { LostWait } from "../core/driver.js"
 import type { SlotState } from "../core/slot.js"
 import type { PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { ConnectFailureReason } from "../values/reasons.js"
 
-type PerReason<Reason extends string> = { readonly [R in Reason]: Counter }
+type PerReason<Reason extends string, Meter = Counter> = { readonly [R in Reason]: Meter }
 
 const connection = "websocket.client.connection"
 
-const closeReasons: { readonly [R in CloseReason]: R } = {
+export const closeReasons: { readonly [R in CloseReason]: R } = {
   Idle: "Idle",
   Expired: "Expired",
   Unhealthy: "Unhealthy",
@@ -23,7 +24,7 @@ const closeReasons: { readonly [R in CloseReason]: R } = {
   Closed: "Closed"
 }
 
-const failureReasons: { readonly [R in ConnectFailureReason]: R } = {
+export const failureReasons: { readonly [R in ConnectFailureReason]: R } = {
   Timeout: "Timeout",
   Network: "Network",
   Tls: "Tls",
@@ -31,9 +32,24 @@ const failureReasons: { readonly [R in ConnectFailureReason]: R } = {
   Setup: "Setup"
 }
 
-const exhaustedReasons: { readonly [R in PoolExhaustedError["reason"]]: R } = {
+export const exhaustedReasons: { readonly [R in PoolExhaustedError["reason"]]: R } = {
   AcquireTimeout: "AcquireTimeout",
   TooManyWaiters: "TooManyWaiters"
+}
+
+const lostWaits: { readonly [W in LostWait]: W } = { Failed: "Failed", Interrupted: "Interrupted" }
+
+/** Nothing of each. */
+export const countsBy = <R extends string>(reasons: { readonly [K in R]: K }): { [K in R]: number } =>
+  Object.fromEntries(Object.keys(reasons).map((reason) => [reason, 0])) as { [K in R]: number }
+
+/** What is read when somebody reads the metrics, in milliseconds; 0 stands for nothing. */
+export interface PoolGauges {
+  readonly oldestLease: () => number
+  /** How long no message has come on that one. */
+  readonly quiet: () => number
+  readonly longestWait: () => number
+  readonly outage: () => number
 }
 
 /** From what a clock of milliseconds can tell apart to a minute, in seconds. */
@@ -57,6 +73,7 @@ export class Metrics {
   private readonly pending: Counter
   private readonly waitTime: Histogram
   private readonly useTime: Histogram
+  private readonly lostWaitTime: PerReason<LostWait, Histogram>
   private readonly createTime: Histogram
   private readonly drainTime: Histogram
   private readonly openedTotal: Counter
@@ -74,6 +91,9 @@ export class Metrics {
   private minConnections = 0
   private maxConnections = 0
   private isOver = false
+  private readonly register: (name: string, description: string, read: () => number) => () => void
+  /** What ends the reading. */
+  private readonly unread: Array<() => void> = []
 
   constructor(pool: string, registry: Registry) {
     const own = { "pool.name": pool }
@@ -84,9 +104,11 @@ export class Metrics {
       Object.fromEntries(
         Object.keys(reasons).map((reason) => [reason, counter(name, description, { reason })])
       ) as PerReason<R>
-    const histogram = (name: string, description: string): Histogram =>
-      // The tag is where exporters look for the unit.
-      registry.histogram(name, description, { ...own, unit: "s" }, seconds)
+    // The tag is where exporters look for the unit.
+    const histogram = (name: string, description: string, more = {}): Histogram =>
+      registry.histogram(name, description, { ...own, ...more, unit: "s" }, seconds)
+    this.register = (name, description, read) =>
+      registry.gauge(`${connection}.${name}`, description, { ...own, unit: "s" }, () => read() / 1000)
 
     const inState = (state: string): Counter => upDown(`${connection}.count`, "Connections now, by state", { state })
     this.connecting = inState("connecting")
@@ -98,6 +120,12 @@ export class Metrics {
     this.max = upDown(`${connection}.max`, "Connections that may exist at once: maxConnections")
     this.pending = upDown(`${connection}.pending_requests`, "Gets that wait for a connection now")
     this.waitTime = histogram(`${connection}.wait_time`, "How long gets took that got a connection")
+    this.lostWaitTime = Object.fromEntries(
+      Object.keys(lostWaits).map((outcome) => [
+        outcome,
+        histogram(`${connection}.lost_wait_time`, "How long gets waited that got no connection", { outcome })
+      ])
+    ) as PerReason<LostWait, Histogram>
     this.useTime = histogram(`${connection}.use_time`, "How long connections were leased")
     this.createTime = histogram(`${connection}.create_time`, "How long opening a connection took, retries included")
     this.drainTime = histogram(`${connection}.drain_time`, "How long connections took to fall quiet after a lease")
@@ -121,6 +149,17 @@ export class Metrics {
     this.messagesReceived = traffic("messages", "received")
     this.bytesSent = traffic("bytes", "sent")
     this.bytesReceived = traffic("bytes", "received")
+  }
+
+  // What is read
+
+  gauge({ longestWait, oldestLease, outage, quiet }: PoolGauges): void {
+    this.unread.push(
+      this.register("oldest_lease_time", "How long the lease is held that is held for longest", oldestLease),
+      this.register("oldest_lease_quiet_time", "For how long no message came on that one", quiet),
+      this.register("longest_wait_time", "How long the get waits now that has waited longest", longestWait),
+      this.register("outage_time", "For how long no connection could be opened", outage)
+    )
   }
 
   // What goes up and down
@@ -174,6 +213,7 @@ export class Metrics {
     this.draining.update(-left.releasing)
     this.closing.update(-left.closing)
     this.pending.update(-waiting)
+    for (const end of this.unread.splice(0)) end()
     this.isOver = true
   }
 
@@ -181,6 +221,10 @@ export class Metrics {
 
   acquired(waited: number): void {
     this.waitTime.update(waited / 1000)
+  }
+
+  waitLost(waited: number, how: LostWait): void {
+    this.lostWaitTime[how].update(waited / 1000)
   }
 
   released(held: number): void {

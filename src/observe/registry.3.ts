@@ -5,6 +5,8 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import type * as MetricHook from "effect/MetricHook"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
+import * as MetricState from "effect/MetricState"
+import { Readers, type Register } from "./readers.js"
 
 type Tags = Readonly<Record<string, string>>
 
@@ -15,6 +17,20 @@ export type Histogram = MetricHook.MetricHook.Histogram
 export interface Registry {
   readonly counter: (name: string, description: string, tags: Tags, incremental: boolean) => Counter
   readonly histogram: (name: string, description: string, tags: Tags, boundaries: ReadonlyArray<number>) => Histogram
+  readonly gauge: Register<Tags>
+}
+
+/** The gauges that are read, by what the registry itself counts with. */
+const gauges = new WeakMap<MetricHook.MetricHook.Gauge<number>, Readers>()
+
+/** A gauge of Effect 3 keeps what it is told. The registry knows it by its hook: this one asks instead. */
+const readersOf = (hook: MetricHook.MetricHook.Gauge<number>): Readers => {
+  const known = gauges.get(hook)
+  if (known !== undefined) return known
+  const readers = new Readers()
+  gauges.set(hook, readers)
+  Object.assign(hook, { get: () => MetricState.gauge(readers.most) })
+  return readers
 }
 
 /** Effect's, with the labels of the current fiber behind those of a metric itself. */
@@ -34,6 +50,12 @@ export const registry: Effect.Effect<Registry> = Effect.map(FiberRef.get(FiberRe
           MetricKey.histogram(name, MetricBoundaries.fromIterable(boundaries), description),
           labelled(tags)
         )
-      )
+      ),
+    gauge: (name, description, tags, read) =>
+      readersOf(
+        Metric.globalMetricRegistry.get(
+          MetricKey.taggedWithLabels(MetricKey.gauge(name, { description }), labelled(tags))
+        )
+      ).add(read)
   }
 })

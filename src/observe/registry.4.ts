@@ -1,5 +1,7 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import { Readers, type Register } from "./readers.js"
 
 type Tags = Readonly<Record<string, string>>
 
@@ -15,6 +17,20 @@ export type Histogram = Meter
 export interface Registry {
   readonly counter: (name: string, description: string, tags: Tags, incremental: boolean) => Counter
   readonly histogram: (name: string, description: string, tags: Tags, boundaries: ReadonlyArray<number>) => Histogram
+  readonly gauge: Register<Tags>
+}
+
+/** The gauges that are read, by the registry that they are in, and by what tells them apart there. */
+const gauges = new WeakMap<Metric.MetricRegistry, Map<string, Readers>>()
+
+const readersOf = (context: Context.Context<never>, name: string, attributes: Tags): Readers => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const all = gauges.get(registry) ?? new Map<string, Readers>()
+  gauges.set(registry, all)
+  const key = JSON.stringify([name, attributes, Context.get(context, Metric.CurrentMetricAttributes)])
+  const readers = all.get(key) ?? new Readers()
+  all.set(key, readers)
+  return readers
 }
 
 /** Effect's, with the attributes of the current fiber besides those of a metric itself. */
@@ -27,6 +43,15 @@ export const registry: Effect.Effect<Registry> = Effect.map(Effect.context(), (c
     counter: (name, description, attributes, incremental) =>
       registered(Metric.counter(name, { description, attributes, incremental })),
     histogram: (name, description, attributes, boundaries) =>
-      registered(Metric.histogram(name, { description, attributes, boundaries }))
+      registered(Metric.histogram(name, { description, attributes, boundaries })),
+    gauge: (name, description, attributes, read) => {
+      const readers = readersOf(context, name, attributes)
+      Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), context, {
+        get: () => ({ value: readers.most }),
+        update: () => {},
+        modify: () => {}
+      })
+      return readers.add(read)
+    }
   }
 })

@@ -47,7 +47,10 @@ const serverOf = (input: unknown): Attributes => {
   }
 }
 
-const countsOf = ({ busy, closing, connecting, draining, idle, maxConnections, waiting }: PoolStats): Attributes => ({
+/** What a span is told of a pool. */
+type Counts = Pick<PoolStats, "busy" | "closing" | "connecting" | "draining" | "idle" | "maxConnections" | "waiting">
+
+const countsOf = ({ busy, closing, connecting, draining, idle, maxConnections, waiting }: Counts): Attributes => ({
   "pool.connections.connecting": connecting,
   "pool.connections.idle": idle,
   "pool.connections.used": busy,
@@ -100,7 +103,7 @@ export class Tracing {
 
   /** Runs a `get` that has to wait, or to connect, in a span of its caller's. */
   acquiring<A extends { readonly item: Subject }, E extends { readonly _tag: string }>(
-    stats: () => PoolStats,
+    stats: () => Counts,
     wait: (span: Tracer.Span) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     const attributes = { ...this.own, ...countsOf(stats()) }
@@ -208,7 +211,7 @@ export class Tracing {
     this.end(span)
   }
 
-  poolClosing(stats: () => PoolStats): void {
+  poolClosing(stats: () => Counts): void {
     if (this.tracer !== undefined) this.ending = this.start("WebSocketPool.close", { attributes: countsOf(stats()) })
   }
 

@@ -5,7 +5,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import type { Link } from "../connection/link.js"
-import type { Driver } from "../core/driver.js"
+import type { Driver, LostWait } from "../core/driver.js"
 import type { Outcome, SlotState, Waiter } from "../core/slot.js"
 import { SlotPool } from "../core/slotPool.js"
 import type { Timers } from "../core/timers.js"
@@ -35,6 +35,7 @@ import {
 import { Gate } from "./gate.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
+import { LongWaits } from "./longWaits.js"
 import { Settling } from "./settling.js"
 import { type Place, Tasks } from "./tasks.js"
 
@@ -83,6 +84,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   /** Those whose readers have something to read. */
   private awaited: Array<Link> = []
   private readonly defer: WebSocketTransport["defer"]
+  private readonly longWaits: LongWaits
 
   constructor(
     readonly settings: Settings,
@@ -122,6 +124,12 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this,
       timers
     )
+    this.longWaits = new LongWaits(settings, timers, journal, () => ({
+      waitingSince: this.pool.waitingSince,
+      isFull: this.pool.slots.size >= this.pool.max,
+      stats: () => owner.snapshot(),
+      lastFailure: this.lastFailure
+    }))
     const warn = (message: string, cause?: Cause.Cause<unknown>): void => this.warn(message, cause)
     const hooks = new Hooks(fork, timers, warn)
     this.tasks = new Tasks(fork)
@@ -417,6 +425,11 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   waits(change: 1 | -1): void {
     this.journal.metrics.waits(change)
+    if (change === 1 && this.pool.slots.size >= this.pool.max) this.longWaits.onWait()
+  }
+
+  waitLost({ request }: Waiter<Link, AcquireError>, how: LostWait): void {
+    this.journal.waitLost(this.timers.now() - request.since, how)
   }
 
   onSent(bytes: number): void {

@@ -3,6 +3,7 @@ import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
@@ -19,12 +20,14 @@ import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
 import type { Site } from "../observe/leakSites.js"
+import { leasesOf } from "../observe/oldestLease.js"
+import { ongoingOf } from "../observe/ongoing.js"
 import { decodeLimits, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
 import { isMessage, type Message, notAMessage } from "../values/message.js"
-import type { PoolStats } from "../values/stats.js"
+import type { OldestLease, PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
 import { Exchange, Exchanges } from "./exchange.js"
@@ -39,6 +42,10 @@ type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 export interface Inspection {
   readonly settings: Settings
   readonly connections: () => ReadonlyArray<ConnectionInfo>
+  /** Those that are out, the oldest first. */
+  readonly leases: () => ReadonlyArray<OldestLease>
+  /** What has gone wrong since the start, by reason. */
+  readonly failures: Pick<Journal, "exhaustedBy" | "failedBy" | "lostWaits">
   /** Adds a watcher, and gives what removes it. */
   readonly watch: (watcher: Watcher) => () => void
 }
@@ -98,6 +105,15 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       this.journal.leaks?.locate(id, site)
     )
     this.journal.leaks?.watch(this)
+    this.journal.metrics.gauge({
+      oldestLease: () => Duration.toMillis(this.snapshot().oldestLease?.held ?? Duration.zero),
+      quiet: () => Duration.toMillis(this.snapshot().oldestLease?.quietFor ?? Duration.zero),
+      longestWait: () => Duration.toMillis(this.snapshot().longestWait ?? Duration.zero),
+      outage: () => {
+        const { ongoingOutage } = this.journal
+        return ongoingOutage === undefined ? 0 : this.timers.now() - ongoingOutage.since
+      }
+    })
     this.patience = makeTimer(() => this.sever())
     this.deadline = makeTimer(() => {
       // Without a closeTimeout both are due at once, in any order.
@@ -127,6 +143,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     return {
       settings: this.settings,
       connections: () => this.connections.links().map(infoOf),
+      leases: () => leasesOf(this.pool.slots, this.timers.now()),
+      failures: this.journal,
       watch: (watcher) => this.journal.hub.watch(watcher)
     }
   }
@@ -215,13 +233,13 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   ): Effect.Effect<A, E | AcquireError, R> {
     const { tracing } = this.journal
     const deadline = since + this.settings.acquireTimeout
-    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, deadline }, lend)
+    if (!tracing.isTraced) return acquire(this.pool, restore, { fresh, since, deadline }, lend)
     // The lease itself is no part of the span.
     let hasBegun = false
     let granted: Place | undefined
-    const traced = tracing.acquiring(this.tell, (span) => {
+    const traced = tracing.acquiring(this.counts, (span) => {
       hasBegun = true
-      return acquire(this.pool, restore, { fresh, deadline, span }, (slot) => {
+      return acquire(this.pool, restore, { fresh, since, deadline, span }, (slot) => {
         granted = slot
         return Effect.succeed(slot)
       })
@@ -230,7 +248,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       onFailure: (cause) => {
         // The tracer is somebody else's: what it fails with costs the span, and nothing else.
         if (granted !== undefined) return lend(granted)
-        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, deadline }, lend)
+        return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, since, deadline }, lend)
       },
       onSuccess: lend
     })
@@ -270,13 +288,19 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   // What it tells
 
-  private readonly tell = (): PoolStats => this.snapshot()
-  readonly stats: Effect.Effect<PoolStats> = Effect.sync(this.tell)
+  readonly stats: Effect.Effect<PoolStats> = Effect.sync(() => this.snapshot())
 
   snapshot(): PoolStats {
+    const { slots, waitingSince } = this.pool
+    const outage = this.isClosed ? undefined : this.journal.ongoingOutage
+    return { ...this.counts(), ...this.journal.counts(), ...ongoingOf({ slots, waitingSince, outage }, this.timers) }
+  }
+
+  private readonly counts = () => {
     const { count, max, min, slots, waiting } = this.pool
+    const state: PoolStats["state"] = this.isClosed ? "closed" : this.pool.state
     return {
-      state: this.isClosed ? "closed" : this.pool.state,
+      state,
       minConnections: min,
       maxConnections: max,
       total: slots.size,
@@ -285,8 +309,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       draining: count.releasing,
       connecting: count.creating,
       closing: count.closing,
-      waiting,
-      ...this.journal.totals
+      waiting
     }
   }
 
@@ -353,7 +376,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private shutdown(): void {
     const { closeTimeout, shutdownTimeout } = this.settings
     const now = this.timers.now()
-    this.journal.poolClosing(this.tell)
+    this.journal.poolClosing(this.counts)
     this.timers.set(this.patience, now + shutdownTimeout)
     this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
     this.tellExpectant(this.connections.poolClosed())

@@ -1,16 +1,24 @@
 import { caughtBy } from "#dialect"
 import * as Duration from "#effect/Duration"
 import * as Predicate from "#effect/Predicate"
+import type { OldestLease } from "./oldestLease.js"
 import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
-import type { OldestLease, PoolStats } from "./stats.js"
 
 // Each says what happened, where, and what to look at or change, on one line, whatever others have put into it.
+
+/** Of a pool's statistics. */
+interface Counts {
+  readonly busy: number
+  readonly draining: number
+  readonly maxConnections: number
+  readonly waiting: number
+}
 
 /** What the errors carry, and their messages are made of. */
 interface Exhausted {
   readonly pool: string
   readonly reason: "AcquireTimeout" | "TooManyWaiters"
-  readonly stats: PoolStats
+  readonly stats: Counts
   readonly waited: Duration.Duration
   readonly limit: Duration.Duration | number
   readonly oldestLease?: OldestLease | undefined
@@ -56,20 +64,35 @@ const shown = (amount: Duration.Duration | number): string => {
 const longQuiet = Duration.seconds(10)
 
 export const exhausted = (error: Exhausted): string => {
-  const { lastFailure, limit, oldestLease, pool, reason, stats, waited } = error
-  const others = count(Math.max(stats.waiting - 1, 0), "other")
-  const counts = `${stats.busy} of ${stats.maxConnections} leased, ${stats.draining} draining, ${others} waiting`
+  const { limit, reason, waited } = error
   const what =
     reason === "AcquireTimeout"
       ? `none came free in ${shown(waited)} (acquireTimeout is ${shown(limit)})`
       : `no more may wait (maxWaiters is ${shown(limit)})`
+  return describeExhaustion(error, what, adviceOnExhaustion(error))
+}
+
+/** Nobody has been turned away yet. */
+export const stuck = (wait: Omit<Exhausted, "reason">): string => {
+  const { limit, waited } = wait
+  const what = `a get has waited for ${shown(waited)} so far (acquireTimeout is ${shown(limit)})`
+  return describeExhaustion(wait, what, adviceOnStuckLease)
+}
+
+const describeExhaustion = (wait: Omit<Exhausted, "reason">, what: string, advice: string): string => {
+  const { lastFailure, oldestLease, pool, stats } = wait
+  const others = count(Math.max(stats.waiting - 1, 0), "other")
+  const counts = `${stats.busy} of ${stats.maxConnections} leased, ${stats.draining} draining, ${others} waiting`
   const oldest = oldestLease === undefined ? "" : `. ${describeLease(oldestLease)}`
   const failure =
     lastFailure === undefined
       ? ""
       : `. The latest connect, to ${lastFailure.url}, has failed, too: ${whatHappened(lastFailure)}`
-  return `Pool "${pool}" is exhausted (${counts}): ${what}${oldest}. ${adviceOnExhaustion(error)}${failure}`
+  return `Pool "${pool}" is exhausted (${counts}): ${what}${oldest}. ${advice}${failure}`
 }
+
+const adviceOnStuckLease =
+  "Look at what its holder waits for (another lease of this pool?), and at the server; a timeout inside of the lease gives the connection back"
 
 const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): string => {
   const where = span === undefined ? "" : ` in span "${oneLine(span)}"`
@@ -78,7 +101,7 @@ const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): str
 
 const adviceOnExhaustion = ({ oldestLease, stats }: Exhausted): string => {
   if (oldestLease !== undefined && Duration.isGreaterThanOrEqualTo(oldestLease.quietFor, longQuiet)) {
-    return "Look at what its holder waits for (another lease of this pool?), and at the server; a timeout inside of the lease gives the connection back"
+    return adviceOnStuckLease
   }
   return stats.busy === 0
     ? "Connections that drain stand in the way: shorten drain.quietPeriod, or raise maxConnections"

@@ -2,8 +2,12 @@
 import * as Data from "#effect/Data"
 import type * as Duration from "#effect/Duration"
 import * as messages from "./errorMessages.js"
-import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
-import type { OldestLease, PoolStats } from "./stats.js"
+import type { OldestLease } from "./oldestLease.js"
+import type { CloseInitiator } from "./reasons.js"
+import type { PoolStats } from "./stats.js"
+import { ConnectionUnavailableError } from "./unavailable.js"
+
+export { ConnectionUnavailableError } from "./unavailable.js"
 
 /**
  * The pool is at its limit, with leases out, and nothing came free.
@@ -44,37 +48,6 @@ export class PoolClosedError extends Data.TaggedError("PoolClosedError")<{
 }> {
   override get message(): string {
     return `Pool "${this.pool}" is closed: its layer or scope has been released, or close was called`
-  }
-}
-
-/**
- * A connection could not be established, retries included.
- *
- * @category errors
- * @since 0.1.0
- */
-export class ConnectionUnavailableError extends Data.TaggedError("ConnectionUnavailableError")<{
-  /** The pool's name. */
-  readonly pool: string
-  /** The URL without user info and query string. */
-  readonly url: string
-  /** What went wrong. */
-  readonly reason: ConnectFailureReason
-  /** The HTTP status of a refused upgrade. */
-  readonly status?: number | undefined
-  /** Which part of the setup failed, where the reason is `"Setup"` and that is known. */
-  readonly step?: SetupStep | undefined
-  /** How long the server asks not to be tried again, by the `Retry-After` of a refused upgrade. */
-  readonly retryAfter?: Duration.Duration | undefined
-  /** How many attempts were started. */
-  readonly attempts: number
-  /** What lies underneath: a network error, or what a hook failed with. */
-  readonly cause: unknown
-  /** Whether the pool would try this again. */
-  readonly isRetryable: boolean
-}> {
-  override get message(): string {
-    return messages.unavailable(this)
   }
 }
 

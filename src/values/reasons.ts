@@ -28,3 +28,36 @@ export type SetupStep = "url" | "headers" | "onConnect"
  * @since 0.1.0
  */
 export type CloseInitiator = "Remote" | "Local" | "Pool"
+
+/**
+ * Why a connection was closed.
+ *
+ * - `"Idle"`: idle for `idleTimeout`
+ * - `"Expired"`: as old as `connectionTTL`
+ * - `"Unhealthy"`: dead by ping, or a hook found it unfit
+ * - `"Dirty"`: it held, or got, a message that belongs to no lease
+ * - `"DrainTimeout"`: it did not fall quiet in time
+ * - `"Discarded"`: by `discard` or `discardOn`
+ * - `"Remote"`: the server closed it or the line was lost
+ * - `"Refreshed"`: by `refresh`
+ * - `"Evicted"`: to make room for `getNew`, or by shrinking
+ * - `"Shutdown"`: with the pool
+ * - `"Protocol"`: the server broke the protocol (1002, 1007) or `maxPayload` (1009)
+ * - `"Closed"`: by its holder
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CloseReason =
+  | "Idle"
+  | "Expired"
+  | "Unhealthy"
+  | "Dirty"
+  | "DrainTimeout"
+  | "Discarded"
+  | "Remote"
+  | "Refreshed"
+  | "Evicted"
+  | "Shutdown"
+  | "Protocol"
+  | "Closed"

@@ -1,21 +1,27 @@
 /** The statistics of a pool. */
 import type * as Duration from "#effect/Duration"
+import type { OldestLease } from "./oldestLease.js"
+import type { CloseReason } from "./reasons.js"
+import type { ConnectionUnavailableError } from "./unavailable.js"
+
+export type { OldestLease } from "./oldestLease.js"
 
 /**
- * The lease that is held for longest.
+ * A server that cannot be reached.
+ *
+ * **Details** It begins with a failed attempt to connect and ends with the next connection that opens. An outage that
+ * begins within 10 seconds of the end of the last one continues it.
  *
  * @category models
  * @since 0.2.0
  */
-export interface OldestLease {
-  /** The identity of its socket. */
-  readonly connectionId: string
-  /** For how long it is held. */
-  readonly held: Duration.Duration
-  /** For how long, at most that, no message came on it. Pongs are none. */
-  readonly quietFor: Duration.Duration
-  /** The name of the span in which it was taken, if there was one. */
-  readonly span?: string | undefined
+export interface Outage {
+  /** When it began, in milliseconds since the epoch, by the `Clock`. */
+  readonly since: number
+  /** Attempts that have failed since then, retries included. */
+  readonly attempts: number
+  /** What the latest of them failed with. */
+  readonly lastFailure: ConnectionUnavailableError
 }
 
 /**
@@ -49,11 +55,35 @@ export interface PoolStats {
   readonly closing: number
   /** `get`s that wait now. */
   readonly waiting: number
+  /**
+   * The lease that is held for longest, if one is out. Leases whose socket is gone are not counted, as in `busy`.
+   *
+   * @since 0.2.0
+   */
+  readonly oldestLease?: OldestLease | undefined
+  /**
+   * How long the `get` that has waited longest has waited so far, if one waits: the time to connect is part of it.
+   *
+   * @since 0.2.0
+   */
+  readonly longestWait?: Duration.Duration | undefined
+  /**
+   * The outage that goes on now, if the latest attempt to connect has failed.
+   *
+   * @since 0.2.0
+   */
+  readonly outage?: Outage | undefined
 
   /** Connections opened since the start. */
   readonly opened: number
   /** Opened connections that have closed since the start. */
   readonly closed: number
+  /**
+   * The same, for each reason. They add up to `closed`.
+   *
+   * @since 0.2.0
+   */
+  readonly closedBy: { readonly [R in CloseReason]: number }
   /** Attempts to connect that failed since the start. */
   readonly connectFailures: number
   /** Leases begun since the start. */

@@ -220,7 +220,8 @@ const setup = (limits: Partial<Limits> & { readonly max: number }, prepare?: (dr
   )
   driver.pool = pool
   pool.resize(pool.min, pool.max)
-  const join = (fresh = false, timeout = Number.POSITIVE_INFINITY) => pool.join({ fresh, deadline: time.now + timeout })
+  const join = (fresh = false, timeout = Number.POSITIVE_INFINITY) =>
+    pool.join({ fresh, since: time.now, deadline: time.now + timeout })
   /** Leases as a `get` does that need not wait for anybody. */
   const lease = (fresh = false): Slot => {
     const waiter = join(fresh)
@@ -776,7 +777,7 @@ describe("SlotPool", () => {
       const [first, second] = [join(), join()]
       pool.release(slot)
       const third = join()
-      const again = pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY }, first)
+      const again = pool.join({ fresh: false, since: 0, deadline: Number.POSITIVE_INFINITY }, first)
       pool.abandon(first)
       for (const waiter of [again, second, third]) {
         assert.strictEqual(waiter.granted, slot)
@@ -1212,7 +1213,7 @@ describe("SlotPool", () => {
       const { time, driver, pool } = setup({ max: 4, targetUtilization: 0.5, idleTimeout: 1_000 }, (driver) => {
         driver.atOnce.create = driver.atOnce.destroy = true
       })
-      const waiter = pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY })
+      const waiter = pool.join({ fresh: false, since: 0, deadline: Number.POSITIVE_INFINITY })
       assert.deepStrictEqual(states(pool), { leased: 1, idle: 1 })
       time.advance(5_000)
       assert.strictEqual(driver.created, 2)
@@ -1741,7 +1742,9 @@ class Model {
     switch (step.what) {
       case "join":
       case "joinFresh":
-        this.waiters.push(pool.join({ fresh: step.what === "joinFresh", deadline: time.now + this.patience }))
+        this.waiters.push(
+          pool.join({ fresh: step.what === "joinFresh", since: time.now, deadline: time.now + this.patience })
+        )
         break
       case "tryLease":
         given(pool.tryLease(), (slot) => this.leases.push(slot))
@@ -1970,7 +1973,10 @@ class Model {
     this.audit()
     assert.strictEqual(pool.waiting, 0)
     assert.isUndefined(pool.tryLease())
-    assert.strictEqual(failure(pool.join({ fresh: false, deadline: Number.POSITIVE_INFINITY })), "pool closed")
+    assert.strictEqual(
+      failure(pool.join({ fresh: false, since: 0, deadline: Number.POSITIVE_INFINITY })),
+      "pool closed"
+    )
     if (sever) {
       pool.sever()
       this.leases.length = 0

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
@@ -53,6 +54,20 @@ const stats: PoolStats.PoolStats = {
   waiting: 4,
   opened: 3,
   closed: 0,
+  closedBy: {
+    Idle: 0,
+    Expired: 0,
+    Unhealthy: 0,
+    Dirty: 0,
+    DrainTimeout: 0,
+    Discarded: 0,
+    Remote: 0,
+    Refreshed: 0,
+    Evicted: 0,
+    Shutdown: 0,
+    Protocol: 0,
+    Closed: 0
+  },
   connectFailures: 0,
   acquired: 9,
   released: 7,
@@ -342,13 +357,27 @@ describe("/state.json", () => {
       assert.strictEqual(state.pools[1].pool, "mine (2)")
       const [{ connections, options, pool, stats }] = state.pools
       assert.strictEqual(pool, "mine (1)")
-      assert.deepStrictEqual(stats, yield* pools[0]!.stats)
+      const { oldestLease, ...counts } = yield* pools[0]!.stats
+      assert.isDefined(oldestLease)
+      assert.deepStrictEqual(stats, { ...counts, oldestLease: { connectionId: "mine-1", held: 0, quietFor: 0 } })
       assert.deepStrictEqual(connections, [yield* connection.info])
       assert.strictEqual(options.acquireTimeout, "1m 30s")
       assert.strictEqual(options.drain, "off")
       assert.strictEqual(options.receiveBuffer, "1 MiB")
     }).pipe(Effect.scoped, Effect.provide(inMemory))
   )
+})
+
+describe("fifty pages that hang", () => {
+  it("take a bounded memory each, whatever happens meanwhile, and leave none", { timeout: 120_000 }, async () => {
+    const file = fileURLToPath(new URL("../fixtures/monitorPages.ts", import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", "--import", "tsx", file])
+    const { hasGc, left, perPage } = JSON.parse(stdout)
+    assert.isTrue(hasGc)
+    assert.isBelow(perPage, 256 * 1024)
+    assert.isAbove(perPage, 10 * 1024) // Else it has not measured what it is about.
+    assert.isBelow(left, 20 * 1024)
+  })
 })
 
 describe("History", () => {
@@ -384,14 +413,34 @@ describe("History", () => {
     const history = new History(() => 5)
     history.acquired(12)
     history.event({ _tag: "PoolClosing", pool: "p" })
-    history.record(stats)
-    const { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired } = stats
+    history.record({
+      ...stats,
+      closedBy: { ...stats.closedBy, Remote: 3, Unhealthy: 2, Idle: 9 },
+      oldestLease: { connectionId: "p-1", held: Duration.seconds(7), quietFor: Duration.seconds(1) },
+      longestWait: Duration.seconds(2)
+    })
+    const { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired, opened, exhausted } =
+      stats
     assert.deepStrictEqual(history.read().moments, [
       {
         at: 5,
-        counts: { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired },
+        counts: {
+          busy,
+          draining,
+          connecting,
+          closing,
+          idle,
+          waiting,
+          total,
+          maxConnections,
+          acquired,
+          opened,
+          exhausted
+        },
         failures: 0,
-        times: { waited: { p50: 12, p99: 12 }, held: null, connecting: null }
+        lost: 5,
+        times: { waited: { p50: 12, p99: 12 }, held: null, connecting: null },
+        ongoing: { oldestLease: 7000, longestWait: 2000 }
       }
     ])
   })

@@ -6,78 +6,16 @@ import { HttpRouter, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
-import { type BrowserContextOptions, type Browser as BrowserShape, chromium, type Page } from "playwright-core"
-import * as Context from "#effect/Context"
+import type { Page } from "playwright-core"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import { repeated } from "#support/fibers"
 import { assert, describe, it, layer } from "#support/vitest"
 import * as Process from "../servers/support/process.js"
-
-class Browser extends Context.Service<Browser, BrowserShape>()("test/Browser") {}
-
-const program = Process.find("chromium")
-
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-dev-shm-usage",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync"
-]
-
-const browser = Effect.acquireRelease(
-  Effect.promise(() => chromium.launch({ executablePath: program ?? "chromium", args: flags })),
-  (browser) => Effect.promise(() => browser.close())
-)
-
-/** What a browser shows, and everything that it complains about. */
-interface Tab {
-  readonly page: Page
-  readonly complaints: ReadonlyArray<string>
-  /** How often the stream was asked for. */
-  readonly streams: () => number
-}
-
-const open = (url: string, options: BrowserContextOptions = {}) =>
-  Effect.gen(function* () {
-    const browser = yield* Browser
-    const context = yield* Effect.acquireRelease(
-      Effect.promise(() => browser.newContext(options)),
-      (context) => Effect.promise(() => context.close())
-    )
-    const page = yield* Effect.promise(() => context.newPage())
-    const complaints: Array<string> = []
-    let streams = 0
-    page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`))
-    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`))
-    page.on("request", (request) => {
-      if (/\/events(\?|$)/.test(request.url())) streams += 1
-    })
-    yield* Effect.promise(() => page.goto(url))
-    const tab: Tab = { page, complaints, streams: () => streams }
-    return tab
-  })
-
-const text = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).innerText())
-
-const says = ({ page }: Tab, status: string) =>
-  Effect.promise(() => page.locator("#status-text").getByText(status, { exact: true }).waitFor({ timeout: 15_000 }))
-
-/** Waits until something that is looked at again and again is so. */
-const until = <A, E, R>(look: Effect.Effect<A, E, R>, isSo: (value: A) => boolean) =>
-  look.pipe(
-    Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: isSo }),
-    Effect.timeoutFail({ duration: "15 seconds", onTimeout: () => new Error("it never was so") })
-  )
+import { Browser, browser, open, program, says, text, until } from "../support/browser.js"
 
 const numberIn = (page: Page, selector: string) =>
   Effect.map(text(page, selector), (shown) => Number(shown.replaceAll(",", "")))

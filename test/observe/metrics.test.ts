@@ -264,6 +264,82 @@ describe("the metrics", () => {
     }).pipe(Effect.provide(poolWith({ name, idleTimeout: "1 hour" })))
   })
 
+  it.effect("tell what goes on now: the oldest lease, the longest wait, an outage", () => {
+    const name = named()
+    const gauges = () => {
+      const metrics = metricsOf(name)
+      const of = (gauge: string) => metrics[`${prefix}.${gauge}_time`]
+      return [of("oldest_lease"), of("oldest_lease_quiet"), of("longest_wait"), of("outage")]
+    }
+    const server = { isAway: false }
+    return Effect.gen(function* () {
+      assert.deepStrictEqual(gauges(), [0, 0, 0, 0])
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
+      yield* TestClock.adjust("2 seconds")
+      yield* (yield* peers)[0]!.send("?")
+      yield* Effect.forkChild(Effect.exit(touch))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(gauges(), [5, 3, 3, 0])
+      server.isAway = true
+      yield* (yield* peers)[0]!.destroy // Its place is free, and the server away.
+      yield* TestClock.adjust("4 seconds")
+      const [oldest, quiet, , outage] = gauges()
+      assert.deepStrictEqual([oldest, quiet], [0, 0])
+      assert.strictEqual(outage, 4)
+      server.isAway = false
+      yield* Effect.exit(touch)
+      assert.deepStrictEqual(gauges(), [0, 0, 0, 0])
+    }).pipe(
+      Effect.provide(
+        poolWith({ name, maxConnections: 1, retry: Schedule.recurs(0) }, listen, () =>
+          Effect.suspend(() => (server.isAway ? Effect.fail(503) : Effect.void))
+        )
+      )
+    )
+  })
+
+  it.effect("show the worst of pools of one name, and nothing of one that is gone", () => {
+    const name = named()
+    const oldest = () => metricsOf(name)[`${prefix}.oldest_lease_time`]
+    return Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
+        yield* TestClock.adjust("3 seconds")
+        yield* Effect.gen(function* () {
+          yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(oldest(), 4)
+        }).pipe(Effect.provide(poolWith({ name })))
+        assert.isAtLeast(oldest() ?? 0, 4)
+      }).pipe(Effect.provide(poolWith({ name })))
+      assert.strictEqual(oldest(), 0)
+    })
+  })
+
+  it.effect("time the waits that got nothing, by how they ended", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
+      yield* settle
+      yield* Effect.forkChild(Effect.exit(touch))
+      yield* Effect.forkChild(Effect.exit(Effect.timeout(touch, "4 seconds")))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepInclude(metricsOf(name), {
+        [`${prefix}.lost_wait_time{outcome=Failed}:count`]: 1,
+        [`${prefix}.lost_wait_time{outcome=Failed}:sum`]: 30,
+        [`${prefix}.lost_wait_time{outcome=Interrupted}:count`]: 1,
+        [`${prefix}.lost_wait_time{outcome=Interrupted}:sum`]: 4,
+        [`${prefix}.wait_time:count`]: 1
+      })
+    }).pipe(
+      Effect.provide(poolWith({ name, maxConnections: 1 })),
+      // Waits that the end of the pool ends are no failures.
+      Effect.tap(() =>
+        Effect.sync(() => assert.strictEqual(metricsOf(name)[`${prefix}.lost_wait_time{outcome=Failed}:count`], 1))
+      )
+    )
+  })
+
   it.effect("have the labels of the fiber that made the pool", () => {
     const name = named()
     return touch.pipe(

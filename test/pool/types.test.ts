@@ -161,9 +161,19 @@ describe("PoolEvent", () => {
 })
 
 describe("PoolStats", () => {
-  it("has the fields that the contract names, all numbers but the state", () => {
+  it("has the fields that the contract names", () => {
     expectTypeOf<PoolStats.PoolStats["state"]>().toEqualTypeOf<"open" | "closing" | "closed">()
-    expectTypeOf<Omit<PoolStats.PoolStats, "state">>().toEqualTypeOf<
+    expectTypeOf<PoolStats.PoolStats["oldestLease"]>().toEqualTypeOf<PoolStats.OldestLease | undefined>()
+    expectTypeOf<PoolStats.PoolStats["longestWait"]>().toEqualTypeOf<Duration.Duration | undefined>()
+    expectTypeOf<PoolStats.PoolStats["outage"]>().toEqualTypeOf<PoolStats.Outage | undefined>()
+    expectTypeOf<PoolStats.Outage["since"]>().toEqualTypeOf<number>()
+    expectTypeOf<PoolStats.Outage["attempts"]>().toEqualTypeOf<number>()
+    expectTypeOf<PoolStats.Outage["lastFailure"]>().toEqualTypeOf<PoolError.ConnectionUnavailableError>()
+    expectTypeOf<PoolStats.PoolStats["closedBy"]>().toEqualTypeOf<{ readonly [R in PoolEvent.CloseReason]: number }>()
+    expectTypeOf<PoolError.PoolExhaustedError["oldestLease"]>().toEqualTypeOf<PoolStats.PoolStats["oldestLease"]>()
+    expectTypeOf<
+      Omit<PoolStats.PoolStats, "closedBy" | "longestWait" | "oldestLease" | "outage" | "state">
+    >().toEqualTypeOf<
       Readonly<
         Record<
           | "minConnections"

@@ -23,6 +23,7 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
       .map(({ key, value }) => `${key}=${value}`)
     const name = metricKey.name + (labels.length === 0 ? "" : `{${labels.join(",")}}`)
     if (MetricState.isCounterState(metricState)) series[name] = Number(metricState.count)
+    if (MetricState.isGaugeState(metricState)) series[name] = Number(metricState.value)
     if (MetricState.isHistogramState(metricState)) {
       series[`${name}:count`] = metricState.count
       series[`${name}:sum`] = metricState.sum
@@ -34,7 +35,7 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
 /** A series of a metric as it is exported. */
 export interface Exported {
   readonly name: string
-  readonly kind: "histogram" | "counter" | "up-down counter"
+  readonly kind: "histogram" | "counter" | "up-down counter" | "gauge"
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -44,9 +45,11 @@ export const exported = (): ReadonlyArray<Exported> =>
     name,
     kind: MetricKeyType.isHistogramKey(keyType)
       ? "histogram"
-      : MetricKeyType.isCounterKey(keyType) && keyType.incremental
-        ? "counter"
-        : "up-down counter",
+      : MetricKeyType.isGaugeKey(keyType)
+        ? "gauge"
+        : MetricKeyType.isCounterKey(keyType) && keyType.incremental
+          ? "counter"
+          : "up-down counter",
     labels: Object.fromEntries(tags.map(({ key, value }) => [key, value]))
   }))
 

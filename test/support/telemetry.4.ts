@@ -21,6 +21,7 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
       .map(([key, value]) => `${key}=${value}`)
     const name = id + (labels.length === 0 ? "" : `{${labels.join(",")}}`)
     if (type === "Counter") series[name] = Number(state.count)
+    if (type === "Gauge") series[name] = Number(state.value)
     if (type === "Histogram") {
       series[`${name}:count`] = state.count
       series[`${name}:sum`] = state.sum
@@ -32,7 +33,7 @@ export const metricsOf = (pool: string): Readonly<Record<string, number>> => {
 /** A series of a metric as it is exported. */
 export interface Exported {
   readonly name: string
-  readonly kind: "histogram" | "counter" | "up-down counter"
+  readonly kind: "histogram" | "counter" | "up-down counter" | "gauge"
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -40,7 +41,14 @@ export interface Exported {
 export const exported = (): ReadonlyArray<Exported> =>
   Metric.snapshotUnsafe(Context.empty()).map(({ attributes = {}, id, state, type }) => ({
     name: id,
-    kind: type === "Histogram" ? "histogram" : type === "Counter" && state.incremental ? "counter" : "up-down counter",
+    kind:
+      type === "Histogram"
+        ? "histogram"
+        : type === "Gauge"
+          ? "gauge"
+          : type === "Counter" && state.incremental
+            ? "counter"
+            : "up-down counter",
     labels: attributes
   }))
 

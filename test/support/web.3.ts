@@ -1,6 +1,16 @@
 /** A web application, and its answers without a server. For Effect 3. */
-import { HttpApp, HttpRouter, type HttpServerError, HttpServerRequest, type HttpServerResponse } from "@effect/platform"
+import { createServer } from "node:http"
+import {
+  HttpApp,
+  HttpRouter,
+  HttpServer,
+  type HttpServerError,
+  HttpServerRequest,
+  type HttpServerResponse
+} from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 
@@ -49,3 +59,15 @@ export const mountings: ReadonlyArray<
     ["/a/b", "/a/b/", "/a/b?of=mine"]
   ]
 ]
+
+/** Serves a monitor on a port of its own until the scope closes, and gives its address. */
+export const serveMonitor = (
+  pools: Parameters<typeof WebSocketPoolMonitor.router>[0]
+): Effect.Effect<string, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port: 0 })
+    const router = mounted("/pool", WebSocketPoolMonitor.router(pools))
+    yield* Effect.provideService(HttpServer.serveEffect(router), HttpServer.HttpServer, server)
+    const { address } = server
+    return address._tag === "TcpAddress" ? `http://127.0.0.1:${address.port}/pool` : address.path
+  })

@@ -1,10 +1,14 @@
 /** A web application, and its answers without a server. For Effect 4. */
 
+import { createServer } from "node:http"
+import { NodeHttpServer } from "@effect/platform-node"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { WebSocketPool } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 
@@ -62,3 +66,18 @@ export const mountings: ReadonlyArray<
     ["/a/b", "/a/b/", "/a/b?of=mine"]
   ]
 ]
+
+/** Serves a monitor on a port of its own until the scope closes, and gives its address. */
+export const serveMonitor = (
+  pools: Parameters<typeof WebSocketPoolMonitor.router>[0]
+): Effect.Effect<string, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port: 0 })
+    const web = HttpRouter.serve(WebSocketPoolMonitor.router(pools, { prefix: "/pool" }), {
+      disableListenLog: true,
+      disableLogger: true
+    })
+    yield* Layer.build(Layer.provide(web, Layer.succeed(HttpServer.HttpServer, server)))
+    const { address } = server
+    return "port" in address ? `http://127.0.0.1:${address.port}/pool` : String(address)
+  })

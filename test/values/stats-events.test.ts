@@ -1,4 +1,4 @@
-import { PoolEvent, WebSocketPool } from "effect-websocket-pool"
+import { PoolEvent, type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -49,6 +49,21 @@ const ofTag = <const Tag extends Event["_tag"]>(events: ReadonlyArray<Event>, ta
 
 const tags = (events: ReadonlyArray<Event>) => events.map((event) => event._tag)
 
+const noneClosed: PoolStats.PoolStats["closedBy"] = {
+  Idle: 0,
+  Expired: 0,
+  Unhealthy: 0,
+  Dirty: 0,
+  DrainTimeout: 0,
+  Discarded: 0,
+  Remote: 0,
+  Refreshed: 0,
+  Evicted: 0,
+  Shutdown: 0,
+  Protocol: 0,
+  Closed: 0
+}
+
 describe("stats", () => {
   it.effect("of a new pool are all zero but its limits", () =>
     Effect.gen(function* () {
@@ -65,6 +80,7 @@ describe("stats", () => {
         waiting: 0,
         opened: 0,
         closed: 0,
+        closedBy: noneClosed,
         connectFailures: 0,
         acquired: 0,
         released: 0,

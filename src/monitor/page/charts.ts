@@ -46,6 +46,7 @@ const colourNames = [
   "waiting",
   "median",
   "tail",
+  "now",
   "limit",
   "grid",
   "soft",

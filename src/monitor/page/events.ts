@@ -37,6 +37,16 @@ export const recallEvents = (events: ReadonlyArray<EventRow>, since: number): vo
   changes += 1
 }
 
+/** What the latest loss of a connection was like, if there was one. */
+export const latestLoss = (): string | undefined =>
+  others
+    .all()
+    .filter(({ kind, tag }) => kind === "failure" && tag === "ConnectionClosed")
+    .reduce<EventRow | undefined>(
+      (latest, row) => (latest !== undefined && latest.at > row.at ? latest : row),
+      undefined
+    )?.detail
+
 export const forgetEvents = (): void => {
   routine.forget()
   others.forget()

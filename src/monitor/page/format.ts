@@ -25,8 +25,10 @@ export const formatAge = (millis: number): string => {
 }
 
 /** By the reader's clock. */
-export const formatTime = (at: number): string => {
+export const formatClock = (at: number): string => {
   const date = new Date(at)
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":")
-  return `${time}.${String(date.getMilliseconds()).padStart(3, "0")}`
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":")
 }
+
+export const formatTime = (at: number): string =>
+  `${formatClock(at)}.${String(new Date(at).getMilliseconds()).padStart(3, "0")}`

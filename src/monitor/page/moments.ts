@@ -1,5 +1,14 @@
 import { merged, percentiles } from "../percentiles.js"
-import { type Counts, counts, type History, type Latencies, type Moment, type Sample, type Time } from "../wire.js"
+import {
+  type Counts,
+  counts,
+  type History,
+  type Latencies,
+  lostOf,
+  type Moment,
+  type Sample,
+  type Time
+} from "../wire.js"
 
 /** The most that is kept, and may be shown, in milliseconds. */
 const longest = 600_000
@@ -64,10 +73,22 @@ export const add = (sample: Sample): void => {
     at: now,
     counts: Object.fromEntries(counts.map((count) => [count, stats[count]])) as Counts,
     failures,
-    times: { waited: over("waited"), held: over("held"), connecting: over("connecting") }
+    lost: lostOf(stats.closedBy),
+    times: { waited: over("waited"), held: over("held"), connecting: over("connecting") },
+    ongoing: { oldestLease: stats.oldestLease?.held ?? null, longestWait: stats.longestWait ?? null }
   }
   moments = [...moments.filter(({ at }) => now - at <= longest), moment]
 }
+
+/** By how much something that only grows has grown lately. */
+export const changeOver = (millis: number, read: (moment: Moment) => number): number => {
+  const last = moments.at(-1)
+  const first = last && moments.find(({ at }) => last.at - at <= millis)
+  return first === undefined || last === undefined ? 0 : Math.max(0, read(last) - read(first))
+}
+
+/** The median of a time, as of the latest moment. */
+export const medianOf = (time: Time): number | undefined => moments.at(-1)?.times[time]?.p50
 
 /** `undefined` before there are two moments to compare. */
 export const leasesPerSecond = (): number | undefined => {

@@ -1,9 +1,9 @@
-import type { Sample } from "../wire.js"
+import type { ByReason, Sample } from "../wire.js"
 import { byId, element, find, setText } from "./dom.js"
-import { formatCount } from "./format.js"
+import { formatAge, formatCount } from "./format.js"
 import { leasesPerSecond, shown, shownSpan } from "./moments.js"
 
-export const showNumbers = ({ options, pool, stats }: Sample): void => {
+export const showNumbers = ({ failedBy, lostGetsBy, options, pool, stats }: Sample): void => {
   const name = pool ?? "WebSocket pool"
   setText(byId("name"), name)
   document.title = name + (pool === null ? "" : " – WebSocket pool")
@@ -12,6 +12,9 @@ export const showNumbers = ({ options, pool, stats }: Sample): void => {
   setText(byId("busy"), formatCount(stats.busy))
   setText(byId("of"), `of ${formatCount(stats.maxConnections)}`)
   setText(byId("waiting"), formatCount(stats.waiting))
+  const { longestWait, oldestLease } = stats
+  setText(byId("oldest"), oldestLease === undefined ? "" : `the oldest for ${formatAge(oldestLease.held)}`)
+  setText(byId("longest"), longestWait === undefined ? "" : `the longest for ${formatAge(longestWait)}`)
   const rate = stats.state === "closed" ? undefined : leasesPerSecond()
   setText(byId("rate"), rate === undefined ? "–" : rate === 0 || rate >= 9.95 ? formatCount(rate) : rate.toFixed(1))
   const failures = shown().reduce((sum, moment) => sum + moment.failures, 0)
@@ -23,7 +26,16 @@ export const showNumbers = ({ options, pool, stats }: Sample): void => {
     const value = totals[total.dataset.total ?? ""]
     setText(total, typeof value === "number" ? formatCount(value) : "–")
   }
+  setText(byId("closed-by"), sayReasons(stats.closedBy))
+  setText(byId("failed-by"), sayReasons(failedBy))
+  setText(byId("lost-gets-by"), sayReasons(lostGetsBy))
   showOptions(options)
+}
+
+const sayReasons = (byReason: ByReason | undefined): string => {
+  const counted = Object.entries(byReason ?? {}).filter(([, count]) => count > 0)
+  const said = counted.sort(([, a], [, b]) => b - a).map(([reason, count]) => `${reason} ${formatCount(count)}`)
+  return said.length === 0 ? "none" : said.join(", ")
 }
 
 let optionsShown = ""

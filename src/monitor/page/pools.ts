@@ -24,8 +24,9 @@ const makeButton = (index: number, onChoice: () => void): HTMLElement => {
   return button
 }
 
-const say = ({ busy, maxConnections, state, waiting }: Overview): string => {
+const say = ({ busy, isOut, maxConnections, state, waiting }: Overview): string => {
   if (state !== "open") return state
+  if (isOut) return "cannot reach the server"
   const inUse = `${formatCount(busy)} of ${formatCount(maxConnections)} in use`
   return waiting === 0 ? inUse : `${inUse}, ${formatCount(waiting)} waiting`
 }
@@ -44,6 +45,6 @@ export const showPools = (pools: ReadonlyArray<Overview>, onChoice: () => void):
     setText(find(button, "b"), pool.name)
     setText(find(button, "small"), say(pool))
     button.setAttribute("aria-pressed", String(index === chosen))
-    button.dataset.trouble = String(pool.state !== "open" || pool.waiting > 0)
+    button.dataset.trouble = String(pool.state !== "open" || pool.isOut || pool.waiting > 0)
   })
 }

@@ -3,8 +3,10 @@ import type { Sample, Stats } from "../wire.js"
 import { drawAll, readColours } from "./charts.js"
 import { listenToHeadings, showConnections } from "./connections.js"
 import { byId, setText } from "./dom.js"
-import { forgetEvents, keepEvents, listenToControls, recallEvents, showEvents } from "./events.js"
-import { add, forget, recall, shownSpan, showSpan } from "./moments.js"
+import { forgetEvents, keepEvents, latestLoss, listenToControls, recallEvents, showEvents } from "./events.js"
+import { showLeases } from "./leases.js"
+import { add, forget, medianOf, recall, shownSpan, showSpan } from "./moments.js"
+import { showNotices } from "./notices.js"
 import { showNumbers } from "./numbers.js"
 import { showPools } from "./pools.js"
 import { addCharts } from "./series.js"
@@ -30,7 +32,9 @@ const sayState = ({ state }: Stats): void => {
 const show = (): void => {
   if (document.hidden || latest === undefined) return
   showPools(latest.pools, changePool)
+  showNotices(latest, medianOf("held"), latestLoss())
   showNumbers(latest)
+  showLeases(latest)
   showConnections(latest)
   showEvents()
   drawAll()

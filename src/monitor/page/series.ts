@@ -1,6 +1,6 @@
 /** Which charts there are. */
-import { type Moment, states, times } from "../wire.js"
-import { addChart, niceAbove } from "./charts.js"
+import { type Moment, states, type Time, times } from "../wire.js"
+import { addChart, niceAbove, type Series } from "./charts.js"
 import { formatCount, formatMillis } from "./format.js"
 
 const peak = (moments: ReadonlyArray<Moment>, read: (moment: Moment) => number | null | undefined): number =>
@@ -34,18 +34,25 @@ export const addCharts = (): void => {
       ),
     format: formatCount
   })
+  const ongoing: { readonly [T in Time]?: Series } = {
+    waited: { key: "now", label: "still waiting", read: ({ ongoing }) => ongoing.longestWait },
+    held: { key: "now", label: "oldest now", read: ({ ongoing }) => ongoing.oldestLease }
+  }
   for (const time of times) {
+    const now = ongoing[time]
     addChart({
       id: time,
       series: [
         { key: "median", label: "p50", read: ({ times }) => times[time]?.p50 ?? null },
-        { key: "tail", label: "p99", read: ({ times }) => times[time]?.p99 ?? null }
+        { key: "tail", label: "p99", read: ({ times }) => times[time]?.p99 ?? null },
+        ...(now === undefined ? [] : [now])
       ],
       top: (moments) =>
         niceAbove(
           Math.max(
             10,
-            peak(moments, ({ times }) => times[time]?.p99)
+            peak(moments, ({ times }) => times[time]?.p99),
+            now === undefined ? 0 : peak(moments, now.read)
           )
         ),
       format: formatMillis,
