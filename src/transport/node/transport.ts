@@ -11,8 +11,9 @@ import type { Options } from "./options.js"
 import type { Proxy } from "./proxy.js"
 import * as nodeRoute from "./route.js"
 import { type ClientOptions, decode, type Hop, type Settings } from "./settings.js"
-import { NodeSocket, OwnedWebSocket, type RawSocket } from "./socket.js"
+import { NodeSocket, OwnedWebSocket } from "./socket.js"
 import { AttemptSockets } from "./sockets.js"
+import type { RawSocket } from "./traffic.js"
 
 /** The real one, whatever a test puts in its place later. */
 const defer = setImmediate
@@ -50,6 +51,7 @@ const listen = (
   ws: OwnedWebSocket,
   sockets: AttemptSockets | undefined,
   events: SocketEvents,
+  maxPayload: number,
   fromError: FromError,
   done: (opened: Effect.Effect<void, Failed>) => void
 ): void => {
@@ -79,7 +81,7 @@ const listen = (
   ws.on("open", () => {
     ws.removeAllListeners()
     sockets?.release()
-    const socket = new NodeSocket(ws, raw, events)
+    const socket = new NodeSocket(ws, raw, events, maxPayload)
     nodeAgent.outside(() => {
       events.onOpen(socket)
       done(Effect.void)
@@ -101,7 +103,7 @@ const begin = (
   { protocols }: ConnectRequest,
   options: ClientOptions,
   proxy: Proxy | undefined,
-  { options: given }: Settings
+  { areLines, options: given }: Settings
 ): Beginning => {
   const offered = [...protocols]
   const { agent } = given
@@ -118,7 +120,7 @@ const begin = (
     return { ws: new OwnedWebSocket(url, offered, options), sockets: undefined, dial: undefined }
   }
   const sockets = new AttemptSockets()
-  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets)
+  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets, areLines)
   const ws = new OwnedWebSocket(url, offered, { ...options, createConnection: route.createConnection })
   return { ws, sockets, dial: route.dial }
 }
@@ -146,15 +148,18 @@ const attempt = (
     const fromError: FromError = (error, stage, where = here) =>
       failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
     let beginning: Beginning
+    let maxPayload: number
     try {
       if (settings.mistake !== undefined) throw settings.mistake
       proxy = settings.proxyOf?.(hop.url)
-      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings)
+      const options = settings.optionsOf(hop, request)
+      maxPayload = options.maxPayload
+      beginning = begin(hop, request, options, proxy, settings)
     } catch (error) {
       return Effect.fail(fromError(error, "Setup"))
     }
     const { dial, sockets, ws } = beginning
-    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
+    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, maxPayload, fromError, resume))
     return Effect.matchCauseEffect(
       restore(dial === undefined ? opened : Effect.andThen(dialing(dial, fromError), opened)),
       {
