@@ -84,7 +84,7 @@ export class Exchange
   /** Stands in line, until `deadline`. */
   wait(deadline: number): Answer {
     this.exchanges.enter(this)
-    this.await(this.exchanges.pool.join({ fresh: false, deadline }))
+    this.await(this.exchanges.pool.join({ fresh: false, since: this.asked, deadline }))
     return this.answer
   }
 

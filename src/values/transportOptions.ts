@@ -19,5 +19,6 @@ export const transportOptions = [
   "localAddress",
   "family",
   "lookup",
-  "origin"
+  "origin",
+  "ownFrames"
 ] as const

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net"
 import { PoolError, WebSocketPool } from "effect-websocket-pool"
-import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import type { WebSocket } from "ws"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
@@ -8,6 +7,7 @@ import { repeated } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { type Listening, wsServer } from "../fixtures/servers.js"
 import { until } from "../support/faults.js"
+import { nodePool } from "../support/ownFrames.js"
 
 const KiB = 1024
 
@@ -52,7 +52,7 @@ describe("a line that is dead is ended", () => {
           yield* die
           const heartbeat = connection.send(message).pipe(Effect.repeat(Schedule.spaced("20 millis")))
           dead(yield* Effect.flip(Effect.raceFirst(connection.receive, heartbeat)))
-        }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ ...options, url })))
+        }).pipe(Effect.scoped, Effect.provide(nodePool({ ...options, url })))
       })
     )
   }
@@ -65,7 +65,7 @@ describe("a line that is dead is ended", () => {
         yield* die
         const heartbeat = connection.send("beat").pipe(Effect.repeat(Schedule.spaced("250 millis")))
         dead(yield* Effect.flip(Effect.raceFirst(connection.receive, heartbeat)))
-      }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ ...options, url })))
+      }).pipe(Effect.scoped, Effect.provide(nodePool({ ...options, url })))
     })
   )
 
@@ -78,7 +78,7 @@ describe("a line that is dead is ended", () => {
         const ping = Effect.timeoutOption(connection.ping, "30 millis")
         const error = yield* Effect.flip(Effect.forever(ping))
         dead(error)
-      }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ ...options, url, pingInterval: "1 hour" })))
+      }).pipe(Effect.scoped, Effect.provide(nodePool({ ...options, url, pingInterval: "1 hour" })))
     })
   )
 
@@ -90,7 +90,7 @@ describe("a line that is dead is ended", () => {
         for (const peer of peers) rawOf(peer).pause()
         const flood = Effect.forever(connection.send(new Uint8Array(256 * KiB)))
         dead(yield* Effect.flip(flood))
-      }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ ...options, url })))
+      }).pipe(Effect.scoped, Effect.provide(nodePool({ ...options, url })))
     })
   )
 })
@@ -133,7 +133,7 @@ describe("a line that is slow is left alone", () => {
         }).pipe(
           Effect.scoped,
           Effect.provide(
-            NodeWebSocketPool.layer({
+            nodePool({
               url: urlOf(server),
               pingInterval: "100 millis",
               pingTimeout: "1500 millis",
@@ -157,7 +157,7 @@ describe("a line that is slow is left alone", () => {
         )
         assert.isAbove((yield* connection.info).lastActivityAt, before.lastActivityAt)
         assert.strictEqual((yield* pool.stats).closed, 0)
-      }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer({ ...options, url })))
+      }).pipe(Effect.scoped, Effect.provide(nodePool({ ...options, url })))
     })
   )
 })
@@ -180,7 +180,7 @@ describe("after an outage on real lines", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(
-          NodeWebSocketPool.layer({
+          nodePool({
             url,
             maxConnections: 6,
             pingInterval: "1 hour",

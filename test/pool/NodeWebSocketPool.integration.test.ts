@@ -2,14 +2,13 @@ import { spawn } from "node:child_process"
 import type { IncomingMessage } from "node:http"
 import { fileURLToPath } from "node:url"
 import { type PoolEvent, WebSocketPool } from "effect-websocket-pool"
-import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
+import { NodeWebSocketPool, type NodeWebSocketTransport } from "effect-websocket-pool/node"
 import type { ServerOptions, WebSocket } from "ws"
 import * as Config from "#effect/Config"
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
-import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import * as Random from "#effect/Random"
 import * as Redacted from "#effect/Redacted"
@@ -20,6 +19,7 @@ import { recordLines } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
 import { type Listening, type OnConnection, tls, wsServer, wssServer } from "../fixtures/servers.js"
 import { say, silent, site, turns, until, untilStats } from "../support/faults.js"
+import { nodePool } from "../support/ownFrames.js"
 
 const MiB = 1024 * 1024
 
@@ -32,12 +32,12 @@ const echo: OnConnection = (peer) => {
 const withPool =
   (options: WebSocketPool.Options) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.provide(effect, NodeWebSocketPool.layer(options))
+    Effect.provide(effect, nodePool(options))
 
 const withTransport =
   (options: WebSocketPool.Options, transport: NodeWebSocketTransport.Options) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.provide(effect, WebSocketPool.layer(options).pipe(Layer.provide(NodeWebSocketTransport.layer(transport))))
+    Effect.provide(effect, nodePool(options, transport))
 
 const connected = WebSocketPool.use(() => Effect.succeed("connected"))
 

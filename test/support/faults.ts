@@ -6,7 +6,7 @@ import { createServer as createHttpServer } from "node:http"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
 import { type PoolError, type PoolEvent, type WebSocketConnection, WebSocketPool } from "effect-websocket-pool"
-import { NodeWebSocketPool, NodeWebSocketTransport } from "effect-websocket-pool/node"
+import type { NodeWebSocketTransport } from "effect-websocket-pool/node"
 import { type WebSocket, WebSocketServer } from "ws"
 import * as Context from "#effect/Context"
 import * as Deferred from "#effect/Deferred"
@@ -20,6 +20,7 @@ import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import { repeated } from "#support/fibers"
 import { acceptance, frame, httpAnswer, tls, upgraded } from "../fixtures/servers.js"
+import { nodePool } from "./ownFrames.js"
 
 type Pool = WebSocketPool.WebSocketPool
 type Connection = WebSocketConnection.WebSocketConnection
@@ -855,10 +856,7 @@ export const meet = (fault: Fault, more?: (site: Site) => PoolOptions): Effect.E
         ...fault.options,
         ...more?.(site)
       }
-      const layer =
-        fault.transport === undefined
-          ? NodeWebSocketPool.layer(options)
-          : WebSocketPool.layer(options).pipe(Layer.provide(NodeWebSocketTransport.layer(fault.transport)))
+      const layer = nodePool(options, fault.transport)
       const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const pool = Context.get(yield* Effect.orDie(Layer.buildWithScope(layer, scope)), WebSocketPool.WebSocketPool)
       const events: Array<PoolEvent.PoolEvent> = []

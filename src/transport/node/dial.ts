@@ -82,13 +82,19 @@ const ignore = (): void => {}
 const together = (errors: ReadonlyArray<unknown>): unknown =>
   errors.length === 1 ? errors[0] : new AggregateError(errors)
 
+/** Connects to one of the addresses, and no further. */
+export const connectTo =
+  ({ localAddress, port }: Destination) =>
+  ({ address, family }: LookupAddress): Socket =>
+    connect({ host: address, family, port, ...(localAddress === undefined ? undefined : { localAddress }) })
+
 /**
  * Connects to whichever address answers first (RFC 8305). Another one is tried every 250 ms, or at once when one has
  * failed; none is given up before one has connected. The losers are gone when it returns.
  */
 export const race = (
   addresses: ReadonlyArray<LookupAddress>,
-  { localAddress, port }: Destination,
+  open: (address: LookupAddress) => Socket,
   sockets: AttemptSockets
 ): Effect.Effect<Socket, unknown> =>
   Effect.suspend(() => {
@@ -100,10 +106,9 @@ export const race = (
       tell()
     }
 
-    const start = ({ address, family }: LookupAddress): void => {
+    const start = (address: LookupAddress): void => {
       try {
-        const local = localAddress === undefined ? undefined : { localAddress }
-        const socket = sockets.add(connect({ host: address, family, port, ...local }))
+        const socket = sockets.add(open(address))
         // It stays: whoever goes on with the socket listens only from then on.
         socket.on("error", ignore)
         socket.once("error", failed)

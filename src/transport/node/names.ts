@@ -27,7 +27,8 @@ const kinds: { readonly [K in (typeof transportOptions)[number]]: Kind } = {
   localAddress: "a text",
   family: "a number",
   lookup: "a function",
-  origin: "a text"
+  origin: "a text",
+  ownFrames: "true or false"
 } satisfies { readonly [K in keyof Required<Options>]: Kind }
 
 const names: ReadonlyArray<string> = transportOptions

@@ -124,4 +124,16 @@ export interface Options {
   readonly lookup?: LookupFunction | undefined
   /** The header field `Origin`, unless the pool's `headers` have one. Default: none. */
   readonly origin?: string | undefined
+  /**
+   * Reads and writes the frames of whole messages without the streams of `ws`, which is faster. Default: `true`.
+   *
+   * **Details** `ws` still does the handshake, and stays the judge of the protocol: control frames, messages in fragments,
+   * violations and closing go through it. So does everything, as with `false`, on a connection with compression, through
+   * a `proxy`, or of an `agent`.
+   *
+   * **Gotchas** It shows in nothing but speed. `false` is for finding out whether a fault lies here.
+   *
+   * @since 0.2.0
+   */
+  readonly ownFrames?: boolean | undefined
 }

@@ -1,9 +1,9 @@
 import type { ClientRequestArgs } from "node:http"
-import { isIP, connect as netConnect, type Socket, type TcpNetConnectOpts } from "node:net"
+import { isIP, type LookupFunction, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import type { ConnectionOptions, TLSSocket } from "node:tls"
 import * as Effect from "#effect/Effect"
 import * as nodeDial from "./dial.js"
+import { type ConnectSecurely, type LineOptions, open } from "./line.js"
 import type { Options } from "./options.js"
 import * as nodeProxy from "./proxy.js"
 import type { AttemptSockets } from "./sockets.js"
@@ -30,19 +30,9 @@ export const isDirect = (url: string): boolean => {
 
 /** How `http` asks for a socket, with the options that `ws` has completed, and is given one. */
 interface Asked {
-  readonly options: TcpNetConnectOpts & ConnectionOptions & { readonly host: string }
+  readonly options: LineOptions & { readonly host: string }
   readonly answer: (error: Error | null, socket: Duplex) => void
 }
-
-export type ConnectSecurely = (options: ConnectionOptions) => TLSSocket
-
-/** For `ws` at an address: as it does that itself, which has no name to tell the server. */
-export const secureConnection =
-  (connectSecurely: ConnectSecurely) =>
-  (options: ClientRequestArgs): Socket => {
-    const { servername = "", ...others } = options as Asked["options"]
-    return connectSecurely({ ...others, path: undefined, servername })
-  }
 
 /** The way of one attempt to its server: it opens the socket that `ws` has asked for. */
 export class Route {
@@ -53,7 +43,9 @@ export class Route {
     private readonly url: URL,
     private readonly proxy: nodeProxy.Proxy | undefined,
     private readonly sockets: AttemptSockets,
-    private readonly connectSecurely: ConnectSecurely
+    private readonly connectSecurely: ConnectSecurely,
+    /** Whether frames are to be taken out of the socket before they reach `ws`. */
+    private readonly isLine: boolean
   ) {}
 
   readonly createConnection = (options: ClientRequestArgs, answer: Asked["answer"]): undefined => {
@@ -76,29 +68,35 @@ export class Route {
       const [only, ...others] = addresses
       return only !== undefined && others.length === 0
         ? Effect.try({ try: () => this.give(this.open({ lookup: nodeDial.knownAs(only) })), catch: (error) => error })
-        : Effect.flatMap(nodeDial.race(addresses, to, this.sockets), (line) => this.goOn(line))
+        : Effect.flatMap(
+            // What wins is what the server is spoken to by, TLS and all: over a socket that is there already, TLS goes by streams.
+            nodeDial.race(addresses, (address) => this.open({ lookup: nodeDial.knownAs(address) }), this.sockets),
+            (line) => this.goOn(line, false)
+          )
     })
   }
 
   private through(proxy: nodeProxy.Proxy): Effect.Effect<void, unknown> {
     const to = this.to(proxy.hostname, proxy.port)
     return nodeDial.resolve(to).pipe(
-      Effect.flatMap((addresses) => nodeDial.race(addresses, to, this.sockets)),
+      Effect.flatMap((addresses) => nodeDial.race(addresses, nodeDial.connectTo(to), this.sockets)),
       Effect.flatMap((line) => {
         const toProxy = proxy.isSecure ? nodeTunnel.secure(line, proxy, this.options.ca, this.sockets) : line
         return nodeTunnel.open(toProxy, proxy, nodeProxy.authority(this.url))
       }),
       Effect.mapError((error) => new ProxyFailed(proxy, error)),
-      Effect.flatMap((line) => this.goOn(line))
+      Effect.flatMap((line) => this.goOn(line, this.isSecure))
     )
   }
 
   /** Goes on to the server over a line that leads there. */
-  private goOn(line: Socket): Effect.Effect<void, Error> {
+  private goOn(line: Socket, makesSecure: boolean): Effect.Effect<void, Error> {
     return Effect.suspend(() => {
       // Whoever takes it over would never hear of its end.
-      if (line.destroyed) return Effect.fail(new Error("the connection was lost as soon as it was made"))
-      this.give(this.isSecure ? this.open({ socket: line }) : line)
+      if (line.destroyed) {
+        return Effect.fail(line.errored ?? new Error("the connection was lost as soon as it was made"))
+      }
+      this.give(makesSecure ? this.open({ socket: line }) : line)
       return Effect.void
     })
   }
@@ -107,12 +105,10 @@ export class Route {
     return isSecure(this.url.href)
   }
 
-  /** As `ws` itself does it. */
-  private open(line: object): Socket {
-    const { options } = this.asked!
-    const servername = this.options.servername ?? (isIP(options.host) === 0 ? options.host : "")
-    const all = { ...options, path: undefined, servername, ...line }
-    return this.sockets.add(this.isSecure ? this.connectSecurely(all) : netConnect(all))
+  private open(line: { readonly lookup: LookupFunction } | { readonly socket: Socket }): Socket {
+    const isLine = this.isLine && !("socket" in line)
+    const connectSecurely = this.isSecure ? this.connectSecurely : undefined
+    return this.sockets.add(open({ ...this.asked!.options, ...line }, connectSecurely, isLine))
   }
 
   private give(socket: Socket): void {

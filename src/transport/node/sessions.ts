@@ -51,8 +51,9 @@ export class Sessions {
   private follow(socket: TLSSocket, server: string, offered: Session | undefined): void {
     let early: Buffer | undefined
     let expiresAt: number | undefined
-    const refused = (): void => {
-      if (offered !== undefined && this.kept.get(server) === offered) this.kept.delete(server)
+    const refused = (hadError: boolean): void => {
+      // One that another address was faster than, or that nobody waits for any more, says nothing.
+      if (hadError && offered !== undefined && this.kept.get(server) === offered) this.kept.delete(server)
     }
     socket.on("session", (data: Buffer) => {
       if (expiresAt === undefined) early = data

@@ -1,9 +1,9 @@
-import { randomFillSync } from "node:crypto"
 import type { ClientRequestArgs } from "node:http"
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls"
 import type { WebSocket } from "ws"
 import type { ConnectRequest } from "../seam.js"
 import * as failure from "./error.js"
+import { generateKey } from "./mask.js"
 import { problemsOf } from "./names.js"
 import type { Options } from "./options.js"
 import * as nodeProxy from "./proxy.js"
@@ -20,6 +20,7 @@ const maxFragments = 131_072
 export type ClientOptions = WebSocket.ClientOptions &
   ClientRequestArgs & {
     readonly closeTimeout: number
+    readonly maxPayload: number
     readonly maxFragments: number
     readonly secureContext?: SecureContext
   }
@@ -32,6 +33,8 @@ export interface Settings {
   readonly proxyOf: nodeProxy.ProxyOf | undefined
   readonly options: Options
   readonly sessions: Sessions | undefined
+  /** Whether sockets are opened so that frames can be taken out before they reach `ws`. */
+  readonly areLines: boolean
   readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
 }
 
@@ -69,11 +72,13 @@ export const decode = (options: Options): Settings => {
     ...defined({ agent, family, localAddress, lookup, rejectUnauthorized, servername }),
     ...(checkServerIdentity && { checkServerIdentity: failure.identityCheck(checkServerIdentity) })
   }
+  const areLines = agent === undefined && options.ownFrames !== false
   const optionsOf = ({ headers, url }: Hop, { closeTimeout, maxPayload }: ConnectRequest): ClientOptions => {
+    const isSecure = /^(wss|https):/i.test(url)
     const hasOrigin = Object.keys(headers).some((name) => name.toLowerCase() === "origin")
     return {
       ...connection,
-      ...(/^(wss|https):/i.test(url) ? secure() : undefined),
+      ...(isSecure ? secure() : undefined),
       ...(options.origin !== undefined && !hasOrigin ? { origin: options.origin } : undefined),
       headers,
       maxPayload: clamp(maxPayload),
@@ -83,7 +88,7 @@ export const decode = (options: Options): Settings => {
       autoPong: false,
       // Redirects are followed elsewhere: `ws` would take every header but two to any other server.
       followRedirects: false,
-      generateMask
+      generateMask: generateKey
     }
   }
   const problems = problemsOf(options)
@@ -95,29 +100,13 @@ export const decode = (options: Options): Settings => {
     proxyOf: nodeProxy.decode(options),
     options,
     sessions: Sessions.of(options),
+    areLines,
     optionsOf: (hop, request) => {
       if (hop.number > 0) return optionsOf(hop, request)
       if (latest?.request !== request) latest = { request, options: optionsOf(hop, request) }
       return latest.options
     }
   }
-}
-
-const pool = new Uint8Array(8192)
-let used = pool.length
-
-/**
- * Never zero: such a mask would leave the bytes as they are, so that `ws` would not copy them, but write them
- * from the caller's own array later.
- */
-const generateMask = (mask: Buffer): void => {
-  do {
-    if (used === pool.length) {
-      randomFillSync(pool)
-      used = 0
-    }
-    for (let i = 0; i < 4; i++) mask[i] = pool[used++]!
-  } while (mask.readUInt32LE() === 0)
 }
 
 const clamp = (n: number): number => Math.max(1, Math.min(maxInt32, Math.floor(n)))

@@ -1,6 +1,12 @@
 import { WebSocket } from "ws"
 import type { Message } from "../../values/message.js"
 import type { CloseInfo, SocketEvents, TransportSocket } from "../seam.js"
+import type { FrameReader, FrameSink } from "./frameReader.js"
+import { FrameWriter } from "./frameWriter.js"
+import { type Line, lineOf } from "./line.js"
+import { StreamWriter } from "./streamWriter.js"
+import { type RawSocket, trafficOf } from "./traffic.js"
+import type { Writer, WriterHost } from "./writer.js"
 
 /** Once it has an owner, it tells it what happens: a call costs less than a listener, in time and in memory. */
 export class OwnedWebSocket extends WebSocket {
@@ -29,87 +35,12 @@ export class OwnedWebSocket extends WebSocket {
   }
 }
 
-interface Handle {
-  readonly bytesRead?: unknown
-  /** Bytes handed to the system, waiting ones included. */
-  readonly bytesWritten?: unknown
-  /** The waiting ones. */
-  readonly writeQueueSize?: unknown
-  /** Of a TLS handle: that of the line beneath. */
-  readonly _parent?: Handle | null
-}
-
-/** The part of a `net.Socket` that shows what moves. An agent may bring a stream of its own that lacks some of it. */
-export interface RawSocket {
-  readonly bytesRead?: number
-  readonly bytesWritten?: number
-  readonly writableLength?: number
-  readonly _handle?: Handle | null
-  cork?(): void
-  uncork?(): void
-}
-
-/** What a line has moved so far. */
-interface Traffic {
-  readonly read: number
-  /** Bytes that the system has taken. */
-  readonly taken: number
-  /** Bytes that wait until the system takes them. */
-  readonly waiting: number
-}
-
-/**
- * The public counters see a chunk only when all of it has been written, however large it is, and a TLS record
- * when all of it has been read. The handle knows better; Node's own socket timeout looks at its `writeQueueSize`
- * too. It is no public property: without it, the public counters must do.
- */
-const trafficOf = ({ _handle, bytesRead = 0, bytesWritten = 0, writableLength = 0 }: RawSocket): Traffic => {
-  const line = _handle?._parent ?? _handle
-  return typeof line?.bytesRead === "number" &&
-    typeof line.bytesWritten === "number" &&
-    typeof line.writeQueueSize === "number"
-    ? { read: line.bytesRead, taken: line.bytesWritten - line.writeQueueSize, waiting: line.writeQueueSize }
-    : { read: bytesRead, taken: bytesWritten - writableLength, waiting: writableLength }
-}
-
-/** The sockets that were written to in this turn of the event loop. */
-let written: Array<NodeSocket> = []
-let isFlushedAtExit = false
-
-/** The real one, whatever a test puts in its place later. */
-const { nextTick } = process
-
-/**
- * What many sockets are given to write in one go, they write at its end, before the event loop goes on: the
- * system wakes the server once instead of each time. Several messages of one socket become one write.
- */
-const writeLater = (socket: NodeSocket): void => {
-  if (written.length === 0) nextTick(writeAll)
-  written.push(socket)
-  if (isFlushedAtExit) return
-  isFlushedAtExit = true
-  // What was accepted goes out, too, when the program ends right after.
-  process.on("exit", writeAll)
-}
-
-const writeAll = (): void => {
-  const sockets = written
-  written = []
-  for (const socket of sockets) socket.endTurn()
-}
-
-const text = { binary: false }
-const binary = { binary: true }
-
-/** A short text, as a ping, is cheaper as bytes: header and payload become one write. A long one would be copied once more. */
-const shortText = 1024
-
-/** A long message is a burst of its own: it is written at once, behind what waits. */
-const longMessage = 16_384
-
-export class NodeSocket implements TransportSocket {
+export class NodeSocket implements TransportSocket, FrameSink, WriterHost {
   readonly protocol: string
-  private readonly isCompressed: boolean
+  /** What takes frames out before they reach `ws`, if anything does. */
+  private readonly line: Line | undefined
+  private readonly reader: FrameReader | undefined
+  private readonly writer: Writer
   /** `close` was called before a close frame of the server had come. */
   private isClosedByUs = false
   private isDestroyed = false
@@ -117,11 +48,6 @@ export class NodeSocket implements TransportSocket {
   private isDeaf = false
   private hasEnded = false
   private isGone = false
-  /** A short text that is written at the end of the turn. For one alone a cork would cost more than the write. */
-  private waiting: Buffer | undefined = undefined
-  private isCorked = false
-  /** One for all messages, since Node handles a row of equal callbacks together. */
-  private flushed: ((error?: Error | null) => void) | undefined
 
   /** A pong has not been flushed yet. */
   private isPonging = false
@@ -137,10 +63,16 @@ export class NodeSocket implements TransportSocket {
   constructor(
     private readonly ws: OwnedWebSocket,
     private readonly raw: RawSocket,
-    private readonly events: SocketEvents
+    private readonly events: SocketEvents,
+    maxPayload: number
   ) {
     this.protocol = ws.protocol
-    this.isCompressed = ws.extensions !== ""
+    const line = lineOf(raw)
+    // An extension changes what is in the frames.
+    if (ws.extensions === "") this.reader = line?.takeOut(maxPayload, this)
+    else line?.leave()
+    this.line = this.reader === undefined ? undefined : line
+    this.writer = this.line === undefined ? new StreamWriter(ws, raw, this) : new FrameWriter(this.line.socket, this)
     ws.owner = this
   }
 
@@ -149,7 +81,7 @@ export class NodeSocket implements TransportSocket {
   }
 
   get bufferedAmount(): number {
-    return this.ws.bufferedAmount + (this.waiting === undefined ? 0 : this.waiting.byteLength)
+    return this.ws.bufferedAmount + this.writer.pending
   }
 
   /**
@@ -165,75 +97,16 @@ export class NodeSocket implements TransportSocket {
   }
 
   send(message: Message): number {
-    if (typeof message !== "string") {
-      if (message.byteLength > longMessage) this.endTurn()
-      else this.cork()
-      // `ws` masks into a copy, at once; but what it compresses, it keeps until its turn comes.
-      this.write(this.isCompressed ? new Uint8Array(message) : message, binary)
-      return message.byteLength
-    }
-    if (message.length > shortText) {
-      if (message.length > longMessage) this.endTurn()
-      else this.cork()
-      this.write(message, text)
-      return Buffer.byteLength(message)
-    }
-    const bytes = Buffer.from(message)
-    if (this.isCorked) this.write(bytes, text)
-    else if (this.waiting === undefined) {
-      this.waiting = bytes
-      writeLater(this)
-    } else {
-      this.cork()
-      this.write(bytes, text)
-    }
-    return bytes.byteLength
+    return this.writer.send(message)
   }
 
-  private write(data: Message, options: { readonly binary: boolean }): void {
-    if (!this.isOpen) return
-    this.flushed ??= (error) => this.onFlushed(error)
-    try {
-      this.ws.send(data, options, this.flushed)
-    } catch {
-      this.destroy()
-    }
-  }
-
-  private onFlushed(error: Error | null | undefined): void {
+  readonly onFlushed = (error?: Error | null): void => {
     // Node calls what waits on a destroyed socket written.
     if (!error && !this.isDestroyed && !this.isGone) this.events.onFlush()
   }
 
-  private cork(): void {
-    if (this.isCorked) return
-    this.isCorked = true
-    this.raw.cork?.()
-    if (this.waiting === undefined) writeLater(this)
-    else this.writeWaiting()
-  }
-
-  private writeWaiting(): void {
-    const { waiting } = this
-    if (waiting === undefined) return
-    this.waiting = undefined
-    this.write(waiting, text)
-  }
-
-  endTurn(): void {
-    this.writeWaiting()
-    if (!this.isCorked) return
-    this.isCorked = false
-    try {
-      this.raw.uncork?.()
-    } catch {
-      // A stream that an agent has brought: its fault is no other socket's.
-      this.destroy()
-    }
-  }
-
   ping(payload: string): void {
-    this.writeWaiting()
+    this.writer.flush()
     if (!this.isOpen) return
     try {
       this.ws.ping(Buffer.from(payload))
@@ -251,7 +124,7 @@ export class NodeSocket implements TransportSocket {
   }
 
   close(code: number, reason: string): void {
-    this.writeWaiting()
+    this.writer.flush()
     if (!this.isOpen) return
     this.isClosedByUs = true
     try {
@@ -263,15 +136,31 @@ export class NodeSocket implements TransportSocket {
 
   destroy(): void {
     this.isDestroyed = true
-    this.waiting = undefined
+    this.writer.drop()
     this.isDeaf = true
     this.ws.terminate()
   }
 
   received(data: Buffer, isBinary: boolean): void {
+    this.reader?.reported()
+    if (isBinary) this.onBinary(unshared(data))
+    else this.onText(data.toString(), data.byteLength)
+  }
+
+  onText(text: string, bytes: number): void {
     if (this.isDeaf) return
     this.heard += 1
-    this.events.onMessage(isBinary ? unshared(data) : data.toString(), data.byteLength)
+    this.events.onMessage(text, bytes)
+  }
+
+  onBinary(data: Uint8Array): void {
+    if (this.isDeaf) return
+    this.heard += 1
+    this.events.onMessage(data, data.byteLength)
+  }
+
+  onPassed(bytes: Buffer): void {
+    this.line!.push(bytes)
   }
 
   /**
@@ -279,6 +168,7 @@ export class NodeSocket implements TransportSocket {
    * for that. The bytes are copied, since they are a view of all that came with them.
    */
   pinged(payload: Buffer): void {
+    this.reader?.reported()
     if (this.isDeaf) return
     this.heard += 1
     if (this.isPonging) this.unanswered = Buffer.from(payload)
@@ -305,6 +195,7 @@ export class NodeSocket implements TransportSocket {
   }
 
   ponged(payload: Buffer): void {
+    this.reader?.reported()
     if (this.isDeaf) return
     this.heard += 1
     this.events.onPong(payload.toString())

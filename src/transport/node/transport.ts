@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage } from "node:http"
+import type { ClientRequest, ClientRequestArgs, IncomingMessage } from "node:http"
 import { connect as tlsConnect } from "node:tls"
 import { WebSocket } from "ws"
 import { callback, millisOf } from "#dialect"
@@ -8,12 +8,14 @@ import type { TransportError } from "../error.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../seam.js"
 import * as nodeAgent from "./agent.js"
 import * as failure from "./error.js"
+import { type ConnectSecurely, type LineOptions, open } from "./line.js"
 import type { Options } from "./options.js"
 import type { Proxy } from "./proxy.js"
 import * as nodeRoute from "./route.js"
 import { type ClientOptions, decode, type Hop, type Settings } from "./settings.js"
-import { NodeSocket, OwnedWebSocket, type RawSocket } from "./socket.js"
+import { NodeSocket, OwnedWebSocket } from "./socket.js"
 import { AttemptSockets } from "./sockets.js"
+import type { RawSocket } from "./traffic.js"
 
 /** The real one, whatever a test puts in its place later. */
 const defer = setImmediate
@@ -51,6 +53,7 @@ const listen = (
   ws: OwnedWebSocket,
   sockets: AttemptSockets | undefined,
   events: SocketEvents,
+  maxPayload: number,
   fromError: FromError,
   done: (opened: Effect.Effect<void, Failed>) => void
 ): void => {
@@ -80,7 +83,7 @@ const listen = (
   ws.on("open", () => {
     ws.removeAllListeners()
     sockets?.release()
-    const socket = new NodeSocket(ws, raw, events)
+    const socket = new NodeSocket(ws, raw, events, maxPayload)
     nodeAgent.outside(() => {
       events.onOpen(socket)
       done(Effect.void)
@@ -102,7 +105,7 @@ const begin = (
   { protocols }: ConnectRequest,
   options: ClientOptions,
   proxy: Proxy | undefined,
-  { options: given, sessions }: Settings,
+  { areLines, options: given, sessions }: Settings,
   clock: Clock.Clock
 ): Beginning => {
   const offered = [...protocols]
@@ -116,15 +119,16 @@ const begin = (
     const open = () => new OwnedWebSocket(url, offered, { ...options, finishRequest })
     return { ws: nodeAgent.within({ agent, sockets }, open), sockets, dial: undefined }
   }
-  const connectSecurely: nodeRoute.ConnectSecurely =
+  const connectSecurely: ConnectSecurely =
     sessions === undefined ? tlsConnect : (line) => sessions.connect(line, proxy?.href, () => millisOf(clock))
   if (proxy === undefined && nodeRoute.isDirect(url)) {
-    const createConnection = nodeRoute.isSecure(url) ? nodeRoute.secureConnection(connectSecurely) : undefined
-    const all = createConnection === undefined ? options : { ...options, createConnection }
-    return { ws: new OwnedWebSocket(url, offered, all), sockets: undefined, dial: undefined }
+    const secure = nodeRoute.isSecure(url) ? connectSecurely : undefined
+    const createConnection = (asked: ClientRequestArgs) => open(asked as LineOptions, secure, areLines)
+    const ws = new OwnedWebSocket(url, offered, { ...options, createConnection })
+    return { ws, sockets: undefined, dial: undefined }
   }
   const sockets = new AttemptSockets()
-  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets, connectSecurely)
+  const route = new nodeRoute.Route(given, new URL(url), proxy, sockets, connectSecurely, areLines)
   const ws = new OwnedWebSocket(url, offered, { ...options, createConnection: route.createConnection })
   return { ws, sockets, dial: route.dial }
 }
@@ -160,15 +164,18 @@ const attemptAt = (
     const fromError: FromError = (error, stage, where = here) =>
       failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
     let beginning: Beginning
+    let maxPayload: number
     try {
       if (settings.mistake !== undefined) throw settings.mistake
       proxy = settings.proxyOf?.(hop.url)
-      beginning = begin(hop, request, settings.optionsOf(hop, request), proxy, settings, clock)
+      const options = settings.optionsOf(hop, request)
+      maxPayload = options.maxPayload
+      beginning = begin(hop, request, options, proxy, settings, clock)
     } catch (error) {
       return Effect.fail(fromError(error, "Setup"))
     }
     const { dial, sockets, ws } = beginning
-    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, fromError, resume))
+    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, maxPayload, fromError, resume))
     return Effect.matchCauseEffect(
       restore(dial === undefined ? opened : Effect.andThen(dialing(dial, fromError), opened)),
       {

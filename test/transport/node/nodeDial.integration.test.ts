@@ -1,5 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
+import { syncBuiltinESMExports } from "node:module"
 import { connect as netConnect, type Socket } from "node:net"
+import nodeTls, { type ConnectionOptions } from "node:tls"
 import { Worker } from "node:worker_threads"
 import { WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
@@ -14,6 +16,7 @@ import { assert, describe, it } from "#support/vitest"
 import { resolve } from "../../../src/transport/node/dial.js"
 import { tcpServer, tls, wsServer, wssServer } from "../../fixtures/servers.js"
 import { turns, until } from "../../support/faults.js"
+import { ownFrames } from "../../support/ownFrames.js"
 
 type Options = NodeWebSocketTransport.Options
 
@@ -84,6 +87,28 @@ const clientSockets = Effect.map(
   ({ sockets }) => sockets
 )
 
+/** The same for secure sockets, of which the channel knows nothing. */
+const secureSockets = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const sockets: Array<Socket> = []
+      const { connect } = nodeTls
+      const replace = (next: typeof connect) => {
+        nodeTls.connect = next
+        syncBuiltinESMExports()
+      }
+      replace(((options: ConnectionOptions) => {
+        const socket = connect(options)
+        sockets.push(socket)
+        return socket
+      }) as typeof connect)
+      return { sockets, restore: () => replace(connect) }
+    }),
+    ({ restore }) => Effect.sync(restore)
+  ),
+  ({ sockets }) => sockets
+)
+
 const lookupOf =
   (addresses: ReadonlyArray<string>): NonNullable<Options["lookup"]> =>
   (_, __, callback) =>
@@ -95,7 +120,7 @@ const lookupOf =
 /** A pool that tries once, of a server whose name leads to these addresses. */
 const poolOf = (url: string, addresses: ReadonlyArray<string>, options?: { readonly connectTimeout?: string }) =>
   WebSocketPool.layer({ url, maxConnections: 1, retry: Schedule.recurs(0), ...(options as object) }).pipe(
-    Layer.provide(NodeWebSocketTransport.layer({ lookup: lookupOf(addresses), ca: tls.ca }))
+    Layer.provide(NodeWebSocketTransport.layer({ ownFrames, lookup: lookupOf(addresses), ca: tls.ca }))
   )
 
 const open = Effect.scoped(WebSocketPool.get)
@@ -112,7 +137,7 @@ describe("the addresses of a host", () => {
       // Nobody listens at the third.
       const lookup = lookupOf(["127.0.0.2", "127.0.0.4", "127.0.0.3", "127.0.0.1"])
       const layer = WebSocketPool.layer({ url: `ws://many.test:${server.port}`, maxConnections: 1 }).pipe(
-        Layer.provide(NodeWebSocketTransport.layer({ lookup }))
+        Layer.provide(NodeWebSocketTransport.layer({ ownFrames, lookup }))
       )
       const fiber = yield* Effect.forkChild(
         Effect.provide(
@@ -203,7 +228,7 @@ describe("the addresses of a host", () => {
       Effect.gen(function* () {
         const server = yield* scheme === "ws" ? wsServer(() => {}) : wssServer(() => {})
         yield* deafServer("127.0.0.2", server.port)
-        const sockets = yield* clientSockets
+        const sockets = yield* scheme === "ws" ? clientSockets : secureSockets
         const layer = poolOf(`${scheme}://localhost:${server.port}`, ["127.0.0.2", "127.0.0.1"])
         const use = WebSocketPool.use(() =>
           Effect.sync(() => {
@@ -231,7 +256,7 @@ describe("the addresses of a host", () => {
     Effect.gen(function* () {
       const server = yield* wsServer(() => {})
       yield* deafServer("127.0.0.2", server.port)
-      const transport = NodeWebSocketTransport.make({ lookup: lookupOf(["127.0.0.2", "127.0.0.1"]) })
+      const transport = NodeWebSocketTransport.make({ ownFrames, lookup: lookupOf(["127.0.0.2", "127.0.0.1"]) })
       let isOpen = false
       const request = { protocols: [], headers: {}, maxPayload: 1_000, closeTimeout: 1_000 }
       yield* Effect.uninterruptible(

@@ -1,0 +1,3 @@
+/** The same, with all frames left to `ws`. */
+import "../support/ownFrames.off.js"
+import "./faults.integration.test.js"

@@ -1,0 +1,3 @@
+import { leaveFramesToWs } from "./ownFrames.js"
+
+leaveFramesToWs()
