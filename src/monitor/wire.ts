@@ -79,6 +79,7 @@ export interface Stats extends Counts {
 export interface Connection {
   readonly id: string
   readonly state: State | "closed"
+  readonly isRetiring: boolean
   readonly openedAt: number
   readonly lastActivityAt: number
   readonly leases: number

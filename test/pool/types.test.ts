@@ -122,6 +122,7 @@ describe("PoolEvent", () => {
       | "Acquired"
       | "Released"
       | "LeaseLeakSuspected"
+      | "ConnectionRetiring"
       | "Exhausted"
       | "DrainStarted"
       | "DrainCompleted"
@@ -244,7 +245,14 @@ describe("WebSocketConnection", () => {
       "connecting" | "idle" | "busy" | "draining" | "closing" | "closed"
     >()
     expectTypeOf<Exclude<keyof WebSocketConnection.ConnectionInfo, "id" | "state">>().toEqualTypeOf<
-      "openedAt" | "lastActivityAt" | "leases" | "messagesSent" | "messagesReceived" | "bytesSent" | "bytesReceived"
+      | "isRetiring"
+      | "openedAt"
+      | "lastActivityAt"
+      | "leases"
+      | "messagesSent"
+      | "messagesReceived"
+      | "bytesSent"
+      | "bytesReceived"
     >()
     expectTypeOf(WebSocketConnection.toSocket).toEqualTypeOf<(self: Connection) => Socket.Socket>()
     expectTypeOf(WebSocketConnection.isWebSocketConnection).toEqualTypeOf<(u: unknown) => u is Connection>()
