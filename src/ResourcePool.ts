@@ -57,7 +57,10 @@ export const make: <A, E, R>(options: {
   readonly size: number
   /** How many leases of one item there may be at once. Default: 1. */
   readonly concurrency?: number | undefined
-  /** The part of all possible leases, from 0.1 to 1, past which more items are made. Default: 1. */
+  /**
+   * The part of all possible leases, from 0.1 to 1, past which more items are made. Items fill up to this part of their
+   * room one after the other, and beyond it level. Default: 1.
+   */
   readonly targetUtilization?: number | undefined
 }) => Effect.Effect<ResourcePool<A, E>, never, Scope.Scope | R> = internal.make
 
@@ -98,7 +101,10 @@ export const makeWithTTL: <A, E, R>(options: {
   readonly max: number
   /** How many leases of one item there may be at once. Default: 1. */
   readonly concurrency?: number | undefined
-  /** The part of all possible leases, from 0.1 to 1, past which more items are made. Default: 1. */
+  /**
+   * The part of all possible leases, from 0.1 to 1, past which more items are made. Items fill up to this part of their
+   * room one after the other, and beyond it level. Default: 1.
+   */
   readonly targetUtilization?: number | undefined
   /** How long an item may live without use, or since its creation. Infinity: for ever. */
   readonly timeToLive: Duration.Input

@@ -4,6 +4,7 @@ import type * as Duration from "#effect/Duration"
 import type * as Effect from "#effect/Effect"
 import type * as Stream from "#effect/Stream"
 import type { ConnectionError } from "../values/errors.js"
+import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 
 /**
@@ -41,6 +42,8 @@ export interface ConnectionInfo {
   readonly id: string
   /** Where it stands. */
   readonly state: ConnectionState
+  /** Whether the pool wants it back: see `WebSocketConnection.retiring`. */
+  readonly isRetiring: boolean
   /** When it was opened, in milliseconds since the epoch. */
   readonly openedAt: number
   /** When it last sent or received something, in milliseconds since the epoch. */
@@ -110,6 +113,35 @@ export interface WebSocketConnection {
 
   /** What is known of the connection. It answers even when the lease is over. */
   readonly info: Effect.Effect<ConnectionInfo>
+
+  /**
+   * Completes once the pool wants the connection back, with the reason: at once if it does already, and never after the
+   * lease is over.
+   *
+   * **Details** A connection retires when it is as old as `connectionTTL`, at `refresh`, when `resize` has left too many
+   * (those leased for longest first), and when the pool closes. Nothing else about the lease changes, and there is no
+   * deadline but `shutdownTimeout` when the pool closes. Given back, the connection is closed; one that was too many
+   * stays if others have made room meanwhile.
+   *
+   * **Gotchas** A connection that is lost does not retire: `receive` and `send` fail.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { WebSocketPool } from "effect-websocket-pool"
+   *
+   * // A subscription for hours that lets refresh, connectionTTL and close have their way.
+   * const listen = WebSocketPool.use((connection) =>
+   *   Effect.raceFirst(
+   *     Effect.forever(Effect.flatMap(connection.receive, (message) => Effect.log(message))),
+   *     connection.retiring
+   *   )
+   * ).pipe(Effect.forever)
+   * ```
+   *
+   * @since 0.2.0
+   */
+  readonly retiring: Effect.Effect<CloseReason>
 
   /** Closes the connection at release instead of reusing it. */
   readonly discard: Effect.Effect<void>

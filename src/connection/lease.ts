@@ -4,9 +4,11 @@ import * as Effect from "#effect/Effect"
 import * as Inspectable from "#effect/Inspectable"
 import * as Predicate from "#effect/Predicate"
 import type * as Stream from "#effect/Stream"
+import { cancellable } from "../core/cancellable.js"
 import type { SlotState } from "../core/slot.js"
 import { cutReason, isSendable } from "../transport/closeFrame.js"
 import type { ConnectionError } from "../values/errors.js"
+import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import { isMessage, notAMessage } from "../values/message.js"
 import { type ConnectionInfo, type ConnectionState, TypeId, type WebSocketConnection } from "./handle.js"
@@ -30,6 +32,7 @@ export const isEnd = (error: { readonly _tag: string; readonly code?: number }):
 
 export const infoOf = (link: Link): ConnectionInfo => ({
   id: link.id,
+  isRetiring: link.retirement !== undefined,
   state: link.isGone ? "closed" : link.isEnding ? "closing" : states[link.slot.state],
   openedAt: link.onClock(link.openedAt),
   lastActivityAt: link.onClock(link.activeAt),
@@ -125,6 +128,10 @@ export class Lease implements WebSocketConnection {
 
   get info(): Effect.Effect<ConnectionInfo> {
     return Effect.sync(() => infoOf(this.link))
+  }
+
+  get retiring(): Effect.Effect<CloseReason> {
+    return cancellable((resume) => this.link.onceRetiring(this, (reason) => resume(Effect.succeed(reason))))
   }
 
   get discard(): Effect.Effect<void> {

@@ -44,6 +44,8 @@ export interface LinkHost extends Rules {
   readonly onEnded: (link: Link) => void
   /** The socket is gone. */
   readonly onGone: (link: Link) => void
+  /** Why the pool wants a leased connection back, if it does. */
+  readonly retirementOf: (link: Link) => CloseReason | undefined
 }
 
 /** The handle of a lease, as far as the link knows it. */
@@ -122,6 +124,10 @@ export class Link implements SocketEvents, Line, Timer {
   draining: Draining | undefined = undefined
   /** What `onConnect` has acquired. */
   scope: Scope.Closeable | undefined = undefined
+  /** Whether it was told that it retires: that is told once. */
+  hasRetired = false
+  /** Those of its holder who wait for that. */
+  private retirees: Array<(reason: CloseReason) => void> | undefined = undefined
   /** Told once the socket is gone. */
   onceGone: (() => void) | undefined = undefined
 
@@ -491,6 +497,34 @@ export class Link implements SocketEvents, Line, Timer {
     this.watch.fail(error)
   }
 
+  // Retiring
+
+  /** Why the pool wants it back, if it does. */
+  get retirement(): CloseReason | undefined {
+    return this.host.retirementOf(this)
+  }
+
+  /** Calls `f` once the pool wants the connection back, at once if it does already, and never after the lease. */
+  onceRetiring(lease: Holder, f: (reason: CloseReason) => void): () => undefined {
+    const reason = this.lease === lease ? this.retirement : undefined
+    if (reason !== undefined) f(reason)
+    else if (this.lease === lease) {
+      this.retirees ??= []
+      this.retirees.push(f)
+    }
+    return () => {
+      const index = this.retirees?.indexOf(f) ?? -1
+      if (index >= 0) this.retirees?.splice(index, 1)
+      return undefined
+    }
+  }
+
+  retire(reason: CloseReason): void {
+    const { retirees } = this
+    this.retirees = undefined
+    if (retirees !== undefined) for (const f of retirees) f(reason)
+  }
+
   /** Hooks between leases see nothing of what waits for the first lease. */
   lendToHook(lease: Holder): void {
     this.lease = lease
@@ -508,6 +542,7 @@ export class Link implements SocketEvents, Line, Timer {
     if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
+    this.retirees = undefined
     if (this.reader !== undefined) this.failReader()
     if (senders.length > 0) {
       this.senders = none

@@ -22,6 +22,10 @@ export interface Driver<A, E> {
   readonly refused: (slot: Slot<A, E>) => "Reuse" | CloseReason
   /** Make a given back item fit for the next lease → `settled`, or `end`. */
   readonly settle: (slot: Slot<A, E>) => void
+  /** A leased item is wanted back: it is closed when it is given back, unless it was one too many and is so no more. */
+  readonly retire?: (slot: Slot<A, E>, reason: CloseReason) => void
+  /** Since when a leased item has been held. Those held for longest are wanted back first. */
+  readonly heldSince?: (slot: Slot<A, E>) => number
   /** Finalise an item → `closed`. */
   readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
   /** How old an item may get, in milliseconds. */

@@ -8,12 +8,13 @@ import type { Outcome, Slot, Waiter } from "./slot.js"
  * - `Check`: an item before it is lent → `checked`
  * - `Settle`: an item between two leases → `settled`
  * - `Close`: an item → `closed`
+ * - `Retire`: a leased item is wanted back
  * - `Wake`: a waiter, with what it is given
  * - `Vacate`: the last slot of a closed pool is gone, or its last lease has ended
  */
 export type Order<A, E> =
   | { readonly _tag: "Make" | "Abort" | "Check" | "Settle"; readonly slot: Slot<A, E> }
-  | { readonly _tag: "Close"; readonly slot: Slot<A, E>; readonly reason: CloseReason }
+  | { readonly _tag: "Close" | "Retire"; readonly slot: Slot<A, E>; readonly reason: CloseReason }
   | { readonly _tag: "Wake"; readonly waiter: Waiter<A, E>; readonly outcome: Outcome<A, E> }
   | { readonly _tag: "Vacate" }
 

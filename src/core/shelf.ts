@@ -1,24 +1,44 @@
 import { List } from "./list.js"
 import type { Slot } from "./slot.js"
 
+/** What a product or a quotient of fractions comes to, rounded up; the last bits of such a number are noise. */
+export const roundedUp = (number: number): number => Math.ceil(number * (1 - 1e-12))
+
 /**
- * Slots whose item can be lent, in the order in which they are: in use with room left, the fullest first; then
- * idle, the most recently used first; then never used, the oldest first.
+ * Slots whose item can be lent, in the order in which they are: in use below the target, the fullest first; then
+ * idle, the most recently used first; then never used, the oldest first; then in use beyond the target, the emptiest
+ * first. So slots fill to the target one after the other, and beyond it level.
  */
 export class Shelf<A, E> {
   /** Slots with room left, by their number of leases. */
   private readonly partial: Array<List<Slot<A, E>>> = []
   private readonly used = new List<Slot<A, E>>()
   private readonly unused = new List<Slot<A, E>>()
+  /** The least number of leases that reaches the target. */
+  private readonly target: number
 
-  /** The first to be lent of those in use. */
+  constructor(target = Number.POSITIVE_INFINITY) {
+    this.target = roundedUp(target)
+  }
+
+  /** The first to be lent of those in use below the target. */
   get fullest(): Slot<A, E> | undefined {
-    const { partial } = this
+    const { partial, target } = this
     // Lists that a peak has left behind go, or they would be looked through for ever.
-    while (partial.length > 0) {
-      const { first } = partial[partial.length - 1]!
+    while (partial.length > 0 && partial[partial.length - 1]!.first === undefined) partial.pop()
+    for (let leases = Math.min(partial.length, target) - 1; leases > 0; leases--) {
+      const { first } = partial[leases]!
       if (first !== undefined) return first
-      partial.pop()
+    }
+    return undefined
+  }
+
+  /** The first to be lent of those beyond the target. */
+  get emptiestBeyond(): Slot<A, E> | undefined {
+    const { partial, target } = this
+    for (let leases = target; leases < partial.length; leases++) {
+      const { first } = partial[leases]!
+      if (first !== undefined) return first
     }
     return undefined
   }

@@ -71,6 +71,8 @@ export class Slot<A, E> extends Place<Slot<A, E>> implements Timer {
   uses = 0
   /** Why it will be closed instead of being offered again. */
   doom: CloseReason | undefined = undefined
+  /** Whether it was asked back because there were too many. It stays if others have made room meanwhile. */
+  isSurplus = false
   /** `creating`: who started it, and takes its failure. */
   starter: Waiter<A, E> | undefined = undefined
   /** Who gets this slot itself, or the place that it leaves, whoever is first in line. */

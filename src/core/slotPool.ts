@@ -6,7 +6,7 @@ import { Idling } from "./idling.js"
 import { WaitingLine } from "./line.js"
 import { List, unlink } from "./list.js"
 import { type Order, Outbox } from "./outbox.js"
-import { Shelf } from "./shelf.js"
+import { roundedUp, Shelf } from "./shelf.js"
 import { type Outcome, type Request, Slot, transitions, Waiter } from "./slot.js"
 import type { Timers } from "./timers.js"
 import { longestPause, Upkeep } from "./upkeep.js"
@@ -27,11 +27,13 @@ export class SlotPool<A, E> {
 
   private readonly line: WaitingLine<A, E>
   /** What can be lent. */
-  private readonly shelf = new Shelf<A, E>()
+  private readonly shelf: Shelf<A, E>
   private readonly releasing = new List<Slot<A, E>>()
   /** Those that are checked for nobody, and may well be dead: who needs a place takes theirs. */
   private readonly suspects = new List<Slot<A, E>>()
   private readonly books: Books<A, E>
+  /** Leases on one slot up to which it is filled before another one is called for. */
+  private readonly target: number
   private readonly outbox = new Outbox<A, E>()
   private turns = 0
   /** Whether something has happened since it was last looked at who can be served. */
@@ -52,6 +54,8 @@ export class SlotPool<A, E> {
   ) {
     this.min = limits.min
     this.max = limits.max
+    this.target = limits.concurrency * limits.targetUtilization
+    this.shelf = new Shelf(this.target)
     this.upkeep = new Upkeep(
       timers,
       () => driver.random(),
@@ -156,7 +160,19 @@ export class SlotPool<A, E> {
   /** Whether a slot that was granted can still be lent. One that is over has ended by itself. */
   fitness(slot: Slot<A, E>): "Fit" | "Unfit" | "Over" {
     if (slot.state !== "leased" || !this.driver.isUsable(slot)) return "Over"
-    return slot.doom === undefined ? "Fit" : "Unfit"
+    return slot.doom === undefined && !this.isTooMany(slot) ? "Fit" : "Unfit"
+  }
+
+  /** Why a leased slot is wanted back, if it is. */
+  retirement(slot: Slot<A, E>): CloseReason | undefined {
+    if (slot.state !== "leased") return undefined
+    if (slot.doom !== undefined) return slot.doom
+    if (this.state !== "open") return "Shutdown"
+    return this.isTooMany(slot) ? "Evicted" : undefined
+  }
+
+  private isTooMany(slot: Slot<A, E>): boolean {
+    return slot.isSurplus && this.slots.size - this.count.closing > this.max
   }
 
   private pick(): Slot<A, E> | undefined {
@@ -164,7 +180,8 @@ export class SlotPool<A, E> {
     if (inUse !== undefined) return inUse
     for (;;) {
       const slot = this.shelf.mostRecentlyUsed
-      if (slot === undefined || this.driver.isUsable(slot)) return slot
+      if (slot === undefined) return this.shelf.emptiestBeyond
+      if (this.driver.isUsable(slot)) return slot
       this.close(slot, "Remote")
     }
   }
@@ -316,6 +333,9 @@ export class SlotPool<A, E> {
       case "Close":
         driver.destroy(order.slot, order.reason)
         break
+      case "Retire":
+        if (order.slot.state === "leased") driver.retire?.(order.slot, order.reason)
+        break
       case "Wake":
         order.waiter.settle(order.outcome)
         break
@@ -386,7 +406,7 @@ export class SlotPool<A, E> {
   private get wanted(): number {
     const { lent, shared, sound } = this.books
     const usage = this.line.lengthOfAny + lent
-    return Math.ceil(usage / this.limits.targetUtilization / this.limits.concurrency) - sound - shared
+    return roundedUp(usage / this.target) - sound - shared
   }
 
   private create(background: boolean, starter?: Waiter<A, E>, heldFor?: Waiter<A, E>): void {
@@ -505,6 +525,7 @@ export class SlotPool<A, E> {
         unlink(slot)
         this.books.doom(slot, reason)
         this.loses(slot, reason)
+        this.retire(slot, reason)
         break
       case "closing":
       case "gone":
@@ -535,8 +556,31 @@ export class SlotPool<A, E> {
       if (victim === undefined) break
       this.evict(victim)
     }
+    this.recall()
     this.idling.arm(this.timers.now())
     this.serve()
+  }
+
+  /** Wants as many leased items back as are too many, those that have been held for longest first. */
+  private recall(): void {
+    let surplus = this.count.leased - this.max
+    const held: Array<Slot<A, E>> = []
+    for (const slot of this.slots) {
+      slot.isSurplus = false
+      if (slot.state !== "leased") continue
+      if (slot.doom === undefined) held.push(slot)
+      else surplus -= 1
+    }
+    if (surplus <= 0) return
+    const since = (slot: Slot<A, E>): number => this.driver.heldSince?.(slot) ?? slot.createdAt
+    for (const slot of held.sort((a, b) => since(a) - since(b)).slice(0, surplus)) {
+      slot.isSurplus = true
+      this.retire(slot, "Evicted")
+    }
+  }
+
+  private retire(slot: Slot<A, E>, reason: CloseReason): void {
+    if (this.driver.retire !== undefined && slot.state === "leased") this.outbox.put({ _tag: "Retire", slot, reason })
   }
 
   /** Dooms every slot, those under way included. */
@@ -557,7 +601,8 @@ export class SlotPool<A, E> {
     for (const slot of Array.from(this.slots)) {
       if (slot.heldFor !== undefined) this.fail(slot.heldFor, this.driver.poolClosed())
       if (slot.state === "creating") this.outbox.put({ _tag: "Abort", slot })
-      else if (slot.state !== "leased" && slot.state !== "closing") this.close(slot, "Shutdown")
+      else if (slot.state === "leased") this.retire(slot, "Shutdown")
+      else if (slot.state !== "closing") this.close(slot, "Shutdown")
     }
     this.outbox.put({ _tag: "Vacate" })
     this.work()
@@ -580,6 +625,7 @@ export class SlotPool<A, E> {
     now: number = this.timers.now()
   ): void {
     unlink(slot)
+    slot.isSurplus = false
     this.books.lend(slot, 0)
     this.books.move(slot, event)
     const reason = this.unfit(slot)

@@ -125,6 +125,7 @@ export interface Holder {
 export interface Connection {
   readonly id: string
   readonly state: State | "closed"
+  readonly isRetiring: boolean
   readonly openedAt: number
   readonly lastActivityAt: number
   readonly leases: number

@@ -125,6 +125,12 @@ export class Journal {
     if (this.hub.isObserved) this.hub.emit({ _tag: "ConnectFailed", pool: this.pool, error })
   }
 
+  retiring({ id }: Subject, reason: CloseReason): void {
+    this.log.debug("Connection retiring", () => ({ connectionId: id, reason }))
+    if (!this.hub.isObserved) return
+    this.hub.emit({ _tag: "ConnectionRetiring", pool: this.pool, connectionId: id, reason })
+  }
+
   closing(link: Subject, reason: CloseReason): void {
     this.tracing.closing(link, reason)
   }

@@ -341,6 +341,25 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   // Closing
 
+  retire({ item }: Place, reason: CloseReason): void {
+    // What is lost retires no more: its holder learns of it by other means.
+    if (item.isEnding) return
+    if (!item.hasRetired) {
+      item.hasRetired = true
+      this.journal.retiring(item, reason)
+    }
+    item.retire(reason)
+  }
+
+  retirementOf(link: Link): CloseReason | undefined {
+    return link.isEnding || link.slot.item !== link ? undefined : this.pool.retirement(link.slot)
+  }
+
+  /** One that was granted just now is held by nobody yet. */
+  heldSince({ item }: Place): number {
+    return item.lease?.since ?? Number.POSITIVE_INFINITY
+  }
+
   destroy(slot: Place, reason: CloseReason): void {
     const link = slot.item
     // What it waits for is a hook that has been lent the connection.

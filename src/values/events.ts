@@ -22,6 +22,8 @@ export type PoolEvent = Data.TaggedEnum<{
   }
   /** An attempt to connect failed. */
   ConnectFailed: { readonly pool: string; readonly error: ConnectionUnavailableError }
+  /** The pool wants a leased connection back, for this `reason`. Once for each connection. */
+  ConnectionRetiring: { readonly pool: string; readonly connectionId: string; readonly reason: CloseReason }
   /** The socket of a connection is gone. */
   ConnectionClosed: {
     readonly pool: string

@@ -668,6 +668,7 @@ describe("info", () => {
         assert.deepStrictEqual(yield* first.connection.info, {
           id,
           state: "busy",
+          isRetiring: false,
           openedAt: 1000,
           lastActivityAt: 1000,
           leases: 1,
@@ -686,6 +687,7 @@ describe("info", () => {
         const expected = {
           id,
           state: "busy",
+          isRetiring: false,
           openedAt: 1000,
           lastActivityAt: 2000,
           leases: 2,

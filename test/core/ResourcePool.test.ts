@@ -745,6 +745,38 @@ describe("makeWithTTL", () => {
       )
     }
 
+    // It filled one item to the last place and left the others idle.
+    it.effect("fills items to it one after the other, and beyond it level", () =>
+      Effect.gen(function* () {
+        const all = items()
+        const pool = yield* makePool(all, { max: 2, concurrency: 4, targetUtilization: 0.5 })
+        const leases = yield* Effect.replicateEffect(lease(pool), 8)
+        // Beyond the target a second one is made, which fills to it before both fill level.
+        assert.deepStrictEqual(
+          leases.map(({ item }) => item),
+          [1, 1, 1, 2, 2, 2, 1, 2]
+        )
+        // Below it the fullest comes first: the other one becomes idle.
+        for (const nth of [0, 1, 2, 3, 4, 5, 7]) yield* leases[nth]!.release
+        const last = [yield* lease(pool), yield* lease(pool)]
+        assert.deepStrictEqual(
+          last.map(({ item }) => item),
+          [1, 2]
+        )
+        for (const { release } of [leases[6]!, ...last]) yield* release
+      })
+    )
+
+    // 21 / 0.7 / 10 is a little more than 3.
+    it.effect("makes no item for what is only the noise of a fraction", () =>
+      Effect.gen(function* () {
+        const all = items()
+        const pool = yield* makePool(all, { max: 20, concurrency: 10, targetUtilization: 0.7 })
+        yield* Effect.replicateEffect(ResourcePool.get(pool), 21)
+        assert.strictEqual(all.started, 3)
+      })
+    )
+
     it.effect("never makes more than max", () =>
       Effect.gen(function* () {
         const all = items()

@@ -121,6 +121,7 @@ describe("PoolEvent", () => {
       | "Acquired"
       | "Released"
       | "LeaseLeakSuspected"
+      | "ConnectionRetiring"
       | "Exhausted"
       | "DrainStarted"
       | "DrainCompleted"
@@ -253,7 +254,14 @@ describe("WebSocketConnection", () => {
       "connecting" | "idle" | "busy" | "draining" | "closing" | "closed"
     >()
     expectTypeOf<Exclude<keyof WebSocketConnection.ConnectionInfo, "id" | "state">>().toEqualTypeOf<
-      "openedAt" | "lastActivityAt" | "leases" | "messagesSent" | "messagesReceived" | "bytesSent" | "bytesReceived"
+      | "isRetiring"
+      | "openedAt"
+      | "lastActivityAt"
+      | "leases"
+      | "messagesSent"
+      | "messagesReceived"
+      | "bytesSent"
+      | "bytesReceived"
     >()
     expectTypeOf(WebSocketConnection.toSocket).toEqualTypeOf<(self: Connection) => Socket>()
     expectTypeOf(WebSocketConnection.isWebSocketConnection).toEqualTypeOf<(u: unknown) => u is Connection>()

@@ -345,8 +345,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "start a creation for each waiter, whatever concurrency is",
     file: "core/slotPool.ts",
-    from: " / this.limits.concurrency) - sound",
-    to: ") - sound"
+    from: "usage / this.target",
+    to: "usage"
   },
   {
     name: "start no creation while one is under way",
@@ -365,6 +365,36 @@ const mutations: ReadonlyArray<Mutation> = [
     file: "core/slotPool.ts",
     from: '(this.wanted < 0 || "Later")',
     to: "(this.wanted < 100)"
+  },
+  {
+    name: "retire nobody when a leased item is doomed",
+    file: "core/slotPool.ts",
+    from: "this.loses(slot, reason)\n        this.retire(slot, reason)",
+    to: "this.loses(slot, reason)"
+  },
+  {
+    name: "lend again what retires",
+    file: "core/slotPool.ts",
+    from: 'if (slot.doom !== undefined) return slot.doom\n    if (this.state !== "open") return "Shutdown"\n    return this.slots.size',
+    to: 'if (this.state !== "open") return "Shutdown"\n    return this.slots.size'
+  },
+  {
+    name: "tell again of each reason to retire",
+    file: "pool/connections.ts",
+    from: "item.hasRetired = true",
+    to: "item.hasRetired = false"
+  },
+  {
+    name: "fill one item to the last place before another",
+    file: "core/shelf.ts",
+    from: "Math.min(partial.length, target) - 1",
+    to: "partial.length - 1"
+  },
+  {
+    name: "fill the fullest first beyond the target, too",
+    file: "core/shelf.ts",
+    from: "let leases = target; leases < partial.length; leases++",
+    to: "let leases = partial.length - 1; leases >= target; leases--"
   },
   {
     name: "close idle items below min",
@@ -429,8 +459,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lend the emptiest item first",
     file: "core/shelf.ts",
-    from: "const { partial } = this",
-    to: "const partial = this.partial.filter(({ length }) => length > 0).reverse()"
+    from: "let leases = Math.min(partial.length, target) - 1; leases > 0; leases--",
+    to: "let leases = 1; leases < Math.min(partial.length, target); leases++"
   },
   {
     name: "lend items in rotation",

@@ -11,6 +11,8 @@ export type Act =
   | { readonly do: "stream"; readonly count: number; readonly patience: number }
   | { readonly do: "ping" | "discard" | "close" }
   | { readonly do: "hold"; readonly millis: number }
+  /** Holds for so long, or until the connection retires. */
+  | { readonly do: "heed"; readonly millis: number }
 
 /** One step of a program. */
 export type Step =
@@ -97,6 +99,10 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant("hold" as const), millis: fc.constantFrom(0, 1, 50, 1000, 7000) })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("heed" as const), millis: fc.constantFrom(1000, 7000, 20_000) })
   }
 )
 

@@ -399,11 +399,17 @@ export class Model {
   get next(): ReadonlyArray<Item> | undefined {
     if (!this.isExact || this.isEdge || this.line.length > 0 || this.state !== "open") return undefined
     const free = this.free
-    const most = Math.max(...free.map(({ holders }) => holders.size))
-    if (most > 0) return free.filter(({ holders }) => holders.size === most)
+    const target = this.concurrency * this.targetUtilization - 1e-9
+    const inUse = free.filter(({ holders }) => holders.size > 0)
+    const below = inUse.filter(({ holders }) => holders.size < target)
+    const most = Math.max(...below.map(({ holders }) => holders.size))
+    if (below.length > 0) return below.filter(({ holders }) => holders.size === most)
+    const least = Math.min(...inUse.map(({ holders }) => holders.size))
+    if (inUse.length === free.length) return inUse.filter(({ holders }) => holders.size === least)
     if (free.some(({ vagueSince }) => vagueSince !== undefined)) return undefined
-    const used = free.filter(({ uses }) => uses > 0).sort((a, b) => b.order - a.order)
-    const unused = free.filter(({ uses }) => uses === 0).sort((a, b) => a.order - b.order)
+    const idle = free.filter(({ holders }) => holders.size === 0)
+    const used = idle.filter(({ uses }) => uses > 0).sort((a, b) => b.order - a.order)
+    const unused = idle.filter(({ uses }) => uses === 0).sort((a, b) => a.order - b.order)
     return [...used, ...unused].slice(0, 1)
   }
 

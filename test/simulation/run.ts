@@ -410,7 +410,27 @@ class Simulation {
         return connection.close(4001, "done")
       case "hold":
         return Effect.sleep(Duration.millis(act.millis))
+      case "heed":
+        return Effect.suspend(() => {
+          this.heeding.add(connection)
+          return Effect.map(patiently(connection.retiring, act.millis), (reason) => {
+            if (reason._tag === "Some") this.retires(connection, reason.value)
+          })
+        }).pipe(Effect.ensuring(Effect.sync(() => this.heeding.delete(connection))))
     }
+  }
+
+  /** Connections of which the event has told that they retire. */
+  retired = new Set<string>()
+
+  /** Those whose holders wait for them to retire. */
+  heeding = new Set<WebSocketConnection>()
+
+  retires({ id, info }: WebSocketConnection, reason: PoolEvent.CloseReason): void {
+    const { isRetiring, state } = Effect.runSync(info)
+    // It may have been lost, or found room, in the same moment.
+    if (!isRetiring && state === "busy" && reason !== "Evicted") this.fail(`${id} retires, and does not say so`)
+    if (reason !== "Evicted") this.unfit.add(id)
   }
 
   hold(user: User, step: Extract<Step, { step: "lease" }>) {
@@ -624,6 +644,9 @@ class Simulation {
       else if (this.world.now - since > closeTimeout + 0.001) this.fail("a closing handshake takes longer than it may")
     }
     const { healthCheck, validates, yields } = this.setting
+    for (const { id, info } of this.heeding) {
+      if (yields === 0 && Effect.runSync(info).isRetiring) this.fail(`${id} retires, and its holder was not told`)
+    }
     const isExact = stats.state === "open" && !healthCheck && !validates && yields === 0
     const { asking } = this
     if (isExact && (busy < present || busy > present + asking)) {
@@ -660,6 +683,10 @@ class Simulation {
     if (event._tag === "ConnectionClosed") {
       const isRenewal = ["Expired", "Refreshed", "Evicted", "Discarded", "Closed"].includes(event.reason)
       if (!isRenewal || Duration.toMillis(event.age) < 1_100) this.isTroubled = true
+    }
+    if (event._tag === "ConnectionRetiring") {
+      if (this.retired.has(event.connectionId)) this.fail(`${event.connectionId} was told twice to retire`)
+      this.retired.add(event.connectionId)
     }
     this.counts.set(event._tag, (this.counts.get(event._tag) ?? 0) + 1)
   }

@@ -2,7 +2,8 @@ import { type Connection, type Sample, states } from "../wire.js"
 import { byId, element, find, setText } from "./dom.js"
 import { formatAge, formatBytes, formatCount } from "./format.js"
 
-type Column = keyof Connection
+/** Whether it retires is shown with its state. */
+type Column = Exclude<keyof Connection, "isRetiring">
 
 interface Cell {
   readonly column: Column
@@ -68,10 +69,12 @@ const rowOf = (id: string): Row => {
 
 const fill = ({ badge, cell, column, text }: Cell, connection: Connection, now: number): void => {
   if (badge === undefined) setText(text, cellText(connection, column, now))
-  else if (badge.dataset.state !== connection.state) {
-    badge.dataset.state = connection.state
+  else {
+    const state = connection.isRetiring ? `${connection.state}, retiring` : connection.state
+    if (badge.dataset.state === state) return
+    badge.dataset.state = state
     badge.className = `state ${connection.state}`
-    setText(text, connection.state)
+    setText(text, state)
   }
   if (column === "id") cell.title = connection.id
 }
