@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { Effect, Logger, LogLevel } from "effect"
 import { behaviour } from "./cases/behaviour.js"
 import { echo, largeMessages, waiters } from "./cases/echo.js"
+import { frames } from "./cases/frames.js"
 import { heap, idleCpu, opening } from "./cases/idle.js"
 import { lease } from "./cases/lease.js"
 import { observed, telemetry } from "./cases/observed.js"
@@ -37,6 +38,7 @@ const cases: ReadonlyArray<Case> = [
   lease,
   receiving,
   largeMessages,
+  frames,
   opening,
   heap,
   idleCpu,
