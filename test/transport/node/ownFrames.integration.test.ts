@@ -139,7 +139,7 @@ const sha1 = (data: Message): string => createHash("sha1").update(data).digest("
 
 describe("own frames", () => {
   const lengths = [0, 1, 3, 124, 125, 126, 127, 128, 16_383, 16_384, 16_385, 65_521, 65_522, 65_523, 65_535]
-  const longer = [65_536, 65_537, 131_050, 131_072, 200_001, 1_000_003]
+  const longer = [65_536, 65_537, 131_058, 131_072, 300_001]
   const letters = ["x", "é", "€", "😀", "\ud800", "x€"]
 
   it.live("are what ws reads, of every length that is written in another way, and in their order", () =>
@@ -152,7 +152,7 @@ describe("own frames", () => {
         const { socket } = yield* open(`${scheme}://127.0.0.1:${server.port}/`)
         const sent: Array<string> = []
         for (const length of [...lengths, ...longer]) {
-          const data = Uint8Array.from({ length }, (_, i) => i * 7 + length)
+          const data = new Uint8Array(length).map((_, i) => i * 7 + length)
           sent.push(`true ${sha1(data)}`)
           assert.strictEqual(socket.send(data), length)
           data.fill(0)
