@@ -1,5 +1,6 @@
 import { behaviour } from "./cases/behaviour.js"
 import { echo, largeMessages, waiters } from "./cases/echo.js"
+import { frames } from "./cases/frames.js"
 import { heap, idleCpu, opening } from "./cases/idle.js"
 import { lease } from "./cases/lease.js"
 import { observed, telemetry } from "./cases/observed.js"
@@ -16,6 +17,7 @@ export const cases: ReadonlyArray<Case> = [
   lease,
   receiving,
   largeMessages,
+  frames,
   opening,
   heap,
   idleCpu,

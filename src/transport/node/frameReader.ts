@@ -41,8 +41,24 @@ const pong = 10
 
 const longestControl = 125
 
-/** A message that is announced, and not here yet, gets no more memory than this, or twice what has come. */
+/** A message that is announced, and not here yet, gets no more memory than this, or `growth` times what has come. */
 const firstPiece = 65_536
+const growth = 4
+
+/** Pieces that were too short, for the next message: such garbage, far from the heap, makes collections frequent. */
+const spare = new Map<number, Buffer>()
+const longestSpare = firstPiece * growth
+
+const takePiece = (length: number): Buffer => {
+  const piece = spare.get(length)
+  if (piece === undefined) return Buffer.allocUnsafeSlow(length)
+  spare.delete(length)
+  return piece
+}
+
+const keepPiece = (piece: Buffer): void => {
+  if (piece.length === firstPiece || piece.length === longestSpare) spare.set(piece.length, piece)
+}
 
 const replacement = "\ufffd"
 
@@ -180,7 +196,7 @@ export class FrameReader {
     this.state = "Payload"
     this.header = Buffer.from(bytes.subarray(at, start))
     this.announced = length
-    this.piece = Buffer.allocUnsafeSlow(Math.min(length, Math.max(firstPiece, 2 * (to - start))))
+    this.piece = takePiece(Math.min(length, Math.max(firstPiece, to - start)))
     this.received = bytes.copy(this.piece, 0, start, to)
   }
 
@@ -192,8 +208,9 @@ export class FrameReader {
     const end = Math.min(to, from + announced - received)
     const filled = received + end - from
     if (filled > piece.length) {
-      const longer = Buffer.allocUnsafeSlow(Math.min(announced, Math.max(filled, 2 * piece.length)))
+      const longer = takePiece(Math.min(announced, Math.max(filled, growth * piece.length)))
       piece.copy(longer, 0, 0, received)
+      keepPiece(piece)
       this.piece = piece = longer
     }
     bytes.copy(piece, received, from, end)

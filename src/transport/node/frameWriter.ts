@@ -22,8 +22,9 @@ let holders = 0
 /** Node may still read from the slab. */
 let isLent = false
 
-/** Long messages go through here piece by piece, each masked while it is in the cache. */
-let piece: Slab | undefined
+/** Long messages go through these, piece by piece, each masked while it is in the cache. */
+const spare: Array<Slab> = []
+const mostSpare = 16
 
 const key = new Uint8Array(4)
 const encoder = new TextEncoder()
@@ -143,17 +144,15 @@ export class FrameWriter implements Writer {
     if (this.held !== undefined) this.forget(false)
   }
 
-  /** Each piece has its callback, so that a slow line shows its progress. */
   private sendLong(message: Message): number {
     this.endTurn()
-    const { isOpen, onFlushed } = this.host
     const isText = typeof message === "string"
     const length = isText ? Buffer.byteLength(message) : message.byteLength
-    if (!isOpen) return length
+    if (!this.host.isOpen) return length
 
     let rest = message
     for (let done = 0; done < length; ) {
-      piece ??= makeSlab(size)
+      const piece = spare.pop() ?? makeSlab(size)
       const { bytes } = piece
       const offset = done === 0 ? headerOf(length) : 0
       if (done === 0) writeHeader(bytes, offset, isText ? text : binary, length)
@@ -167,10 +166,26 @@ export class FrameWriter implements Writer {
         bytes.set(rest.subarray(done, done + count), offset)
       }
       mask(piece, offset, offset + count, key, done)
-      this.raw.write(bytes.subarray(0, offset + count), onFlushed)
       done += count
-      if (this.raw.writableLength > 0) piece = undefined
+      this.writePiece(piece, offset + count)
     }
     return length
   }
+
+  /** Each piece has its callback, so that a slow line shows its progress. Until then Node may still read from it. */
+  private writePiece(piece: Slab, end: number): void {
+    let isInUse = true
+    const { onFlushed } = this.host
+    this.raw.write(piece.bytes.subarray(0, end), (error) => {
+      if (isInUse && !error && !this.raw.destroyed) keep(piece)
+      onFlushed(error)
+    })
+    if (this.raw.writableLength > 0) return
+    isInUse = false
+    keep(piece)
+  }
+}
+
+const keep = (piece: Slab): void => {
+  if (spare.length < mostSpare) spare.push(piece)
 }
