@@ -34,12 +34,16 @@ const lease =
 
 /** The pool alone: a transport without a network. */
 const instantly =
-  (scoped: boolean): Peer =>
+  (how: "ask" | "get" | "use"): Peer =>
   ({ connections, message, url }) =>
     Effect.gen(function* () {
       const pool = yield* WebSocketPool.make({ url, minConnections: connections, maxConnections: connections })
       yield* pool.ready
-      const ask = scoped ? Effect.scoped(Effect.flatMap(pool.get, exchange(message))) : pool.use(exchange(message))
+      const ask = {
+        ask: pool.ask(message),
+        get: Effect.scoped(Effect.flatMap(pool.get, exchange(message))),
+        use: pool.use(exchange(message))
+      }[how]
       return (times: number, workers: number) => fibers(times, workers, ask)
     }).pipe(Effect.provide(instant))
 
@@ -65,9 +69,11 @@ const subjects: Readonly<Record<string, { readonly peer: Peer; readonly workers:
   ),
   waiters: { peer: peers.use.peer, workers: 256 },
   "ask-waiters": { peer: peers.ask.peer, workers: 256 },
-  "use-instant": { peer: instantly(false), workers: connections },
-  "get-instant": { peer: instantly(true), workers: connections },
-  "waiters-instant": { peer: instantly(false), workers: 256 },
+  "ask-instant": { peer: instantly("ask"), workers: connections },
+  "use-instant": { peer: instantly("use"), workers: connections },
+  "get-instant": { peer: instantly("get"), workers: connections },
+  "ask-waiters-instant": { peer: instantly("ask"), workers: 256 },
+  "waiters-instant": { peer: instantly("use"), workers: 256 },
   lease: { peer: lease(false), workers: 1 },
   "lease-get": { peer: lease(true), workers: 1 },
   receive: { peer: receive("receive"), workers: 1 },

@@ -8,6 +8,10 @@ const none: Array<never> = []
 
 /** Messages that have been read from a socket and not by its holder, in order. */
 export class Inbox {
+  /** The next one, if nothing has come before it. Most often it is the only one, and no array is touched. */
+  private first: Message | undefined = undefined
+  private firstBytes = 0
+  /** Those that follow, from `head` on. */
   private messages: Array<Message> = none
   private sizes: Array<number> = none
   private head = 0
@@ -15,35 +19,39 @@ export class Inbox {
   weight = 0
 
   get length(): number {
-    return this.messages.length - this.head
+    return this.messages.length - this.head + (this.first === undefined ? 0 : 1)
   }
 
   push(message: Message, bytes: number): void {
+    this.weight += bytes + messageOverhead
+    if (this.first === undefined && this.head === this.messages.length) {
+      this.first = message
+      this.firstBytes = bytes
+      return
+    }
     if (this.messages === none) {
       this.messages = []
       this.sizes = []
     }
     this.messages.push(message)
     this.sizes.push(bytes)
-    this.weight += bytes + messageOverhead
   }
 
   /** The size of the next message. */
   get nextBytes(): number {
-    return this.sizes[this.head]!
+    return this.first === undefined ? this.sizes[this.head]! : this.firstBytes
   }
 
   get next(): Message {
-    return this.messages[this.head]!
+    return this.first ?? this.messages[this.head]!
   }
 
   take(): Message {
-    const { head, messages, sizes } = this
-    if (head === 0 && messages.length === 1) {
-      // Most often there is one: to take it off the end is cheaper than to empty an array.
-      this.weight = 0
-      sizes.pop()
-      return messages.pop()!
+    const { first, head, messages, sizes } = this
+    if (first !== undefined) {
+      this.first = undefined
+      this.weight -= this.firstBytes + messageOverhead
+      return first
     }
     const message = messages[head]!
     this.weight -= sizes[head]! + messageOverhead
@@ -59,14 +67,17 @@ export class Inbox {
   }
 
   takeAll(): Array<Message> {
-    const all = this.head === 0 ? this.messages : this.messages.slice(this.head)
+    const { first } = this
+    const others = this.head === 0 ? this.messages : this.messages.slice(this.head)
+    this.first = undefined
     this.messages = this.sizes = none
     this.head = this.weight = 0
-    return all
+    return first === undefined ? others : [first, ...others]
   }
 
   /** Takes over what another one holds. */
   append(other: Inbox): void {
+    if (other.first !== undefined) this.push(other.first, other.firstBytes)
     for (let index = other.head; index < other.messages.length; index++) {
       this.push(other.messages[index]!, other.sizes[index]!)
     }
@@ -76,6 +87,5 @@ export class Inbox {
     this.messages.length = 0
     this.sizes.length = 0
     this.head = 0
-    this.weight = 0
   }
 }

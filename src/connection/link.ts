@@ -385,12 +385,12 @@ export class Link implements SocketEvents, Line, Timer {
   }
 
   /** Writes for a sender, now or once there is room. */
-  post(sender: Sender): void {
+  post(sender: Sender, now = this.host.timers.now()): void {
     const { socket } = this
     const refusal = this.refusal(sender.lease)
     if (refusal !== undefined || socket === undefined) sender.refuse(refusal ?? this.released)
     else if (this.hasRoom(socket)) {
-      this.write(socket, sender.message)
+      this.write(socket, sender.message, now)
       sender.sent()
     } else {
       if (this.senders === none) this.senders = []
@@ -398,8 +398,8 @@ export class Link implements SocketEvents, Line, Timer {
     }
   }
 
-  private write(socket: TransportSocket, message: Message): void {
-    this.activeAt = this.host.timers.now()
+  private write(socket: TransportSocket, message: Message, now = this.host.timers.now()): void {
+    this.activeAt = now
     this.messagesSent += 1
     const bytes = socket.send(message)
     this.bytesSent += bytes

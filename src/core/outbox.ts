@@ -23,25 +23,32 @@ export type Order<A, E> =
  * may call the core again, and finds it whole.
  */
 export class Outbox<A, E> {
-  private orders: Array<Order<A, E>> = []
+  /** It is kept when it is empty: what follows from one transition is little, and transitions are many. */
+  private orders: Array<Order<A, E> | undefined> = []
   private head = 0
+  private tail = 0
 
   get isEmpty(): boolean {
-    return this.head === this.orders.length
+    return this.head === this.tail
   }
 
   put(order: Order<A, E>): void {
-    this.orders.push(order)
+    this.orders[this.tail] = order
+    this.tail += 1
   }
 
   take(): Order<A, E> | undefined {
     if (this.isEmpty) return undefined
-    const order = this.orders[this.head]!
+    const order = this.orders[this.head]
+    this.orders[this.head] = undefined
     this.head += 1
     if (this.isEmpty) {
-      this.orders = []
-      this.head = 0
+      if (this.tail > most) this.orders = []
+      this.head = this.tail = 0
     }
     return order
   }
 }
+
+/** More orders than these had to be carried out at once: the room that they took is let go. */
+const most = 64

@@ -152,7 +152,7 @@ export class Exchange
     leases.begin(slot, this, this.asked, this.fiber)
     if (this.site !== undefined) this.exchanges.locate(slot.item.id, this.site)
     try {
-      slot.item.post(this)
+      slot.item.post(this, now)
     } catch (defect) {
       // A transport is somebody else's.
       this.fails(Exit.die(defect), Effect.die(defect))

@@ -280,6 +280,8 @@ describe("a suspicion names", () => {
   for (const [what, take] of [
     ["use", { takesAndForgets: () => WebSocketPool.use(() => Effect.never) }],
     ["useNew", { takesAndForgets: () => WebSocketPool.useNew(() => Effect.never) }],
+    ["ask", { takesAndForgets: () => WebSocketPool.ask("hello") }],
+    ["ask of a tag", { takesAndForgets: () => Tts.ask("hello") }],
     ["use of a tag", { takesAndForgets: () => Tts.use(() => Effect.never) }],
     ["useNew of a tag", { takesAndForgets: () => Tts.useNew(() => Effect.never) }]
   ] as ReadonlyArray<
