@@ -7,7 +7,7 @@
  */
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Data, Effect, Exit, Logger, LogLevel, Schedule, Scope, Stream } from "effect"
+import { Console, Data, Effect, Exit, Fiber, Logger, LogLevel, Schedule, Scope, Stream } from "effect"
 import { type PoolError, type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import * as Monitor from "./demo/monitor.js"
@@ -32,11 +32,13 @@ interface Scene {
   readonly phase: () => string
   readonly pool: WebSocketPool.Options
   readonly work: Work.Work
-  /** What else happens while the work is done. */
-  readonly plot: (pool: WebSocketPool.WebSocketPool) => Effect.Effect<unknown>
+  /** What else happens while the work is done; it tells each phase: what the server does, and what the pool does about it. */
+  readonly plot: (pool: WebSocketPool.WebSocketPool, tell: Tell) => Effect.Effect<unknown>
   /** Connections that the server sees, if it can be asked. */
   readonly serverSockets: () => number | undefined
 }
+
+type Tell = (server: string, pool: string) => Effect.Effect<void>
 
 /** A request that the server has refused is no reason to give up the connection. */
 const discardOn = (exit: Exit.Exit<unknown, unknown>): boolean =>
@@ -73,15 +75,19 @@ const localScene = (duration: number): Effect.Effect<Scene, never, Scope.Scope> 
       timeout: 500,
       isStrict: true
     },
-    plot: (pool) => {
+    plot: (pool, tell) => {
       const cycle = Math.min(duration, longestCycle)
-      return Effect.sleep(cycle * 0.4).pipe(
-        Effect.zipRight(server.away(Effect.sleep(Math.min(1000, cycle / 8)))),
-        Effect.zipRight(Effect.sleep(cycle * 0.2)),
-        Effect.zipRight(pool.refresh),
-        Effect.zipRight(Effect.sleep(cycle * 0.3)),
-        Effect.forever
-      )
+      return Effect.gen(function* () {
+        yield* tell("drops a connection now and then", "fails that request alone, and opens another")
+        yield* Effect.sleep(cycle * 0.4)
+        const away = tell("is away, all connections are lost", "fails fast, and tries again ever more slowly")
+        yield* server.away(Effect.zipRight(away, Effect.sleep(Math.min(1000, cycle / 8))))
+        yield* tell("is back", "reconnects, as many as callers need")
+        yield* Effect.sleep(cycle * 0.2)
+        yield* tell("has a new version, say: pool.refresh", "replaces each connection between two leases")
+        yield* pool.refresh
+        yield* Effect.sleep(cycle * 0.3)
+      }).pipe(Effect.forever)
     },
     serverSockets: server.sockets
   }))
@@ -131,15 +137,17 @@ const act = (scene: Scene, tally: Tally, onPool: (pool: WebSocketPool.WebSocketP
     if (!scene.work.isStrict) yield* answers(pool)
     const rest = 1500
     const duration = scene.work.duration + rest
-    yield* View.show({ title: scene.title, phase: scene.phase, duration, stats: pool.stats, tally })
-    yield* Effect.forkScoped(scene.plot(pool))
+    const tell = yield* View.show({ title: scene.title, phase: scene.phase, duration, stats: pool.stats, tally })
+    const plot = yield* Effect.forkScoped(scene.plot(pool, tell))
     yield* Work.run(pool, scene.work, tally)
+    yield* Fiber.interrupt(plot)
+    yield* tell("has nothing more to do", `shrinks to the ${scene.pool.minConnections ?? 0} connections it keeps`)
     yield* Effect.sleep(rest)
     return pool
   }).pipe(Effect.scoped, Effect.provide(NodeWebSocketPool.layer(scene.pool)))
 
 const report = (scene: Scene, tally: Tally, stats: PoolStats.PoolStats): string => {
-  const millis = (n: number) => `${n.toFixed(1)} ms`
+  const millis = (n: number) => `${n.toFixed(n < 100 ? 1 : 0)} ms`
   const latency = tally.percentiles()
   const byTag = Array.from(tally.failures).sort(([, a], [, b]) => b - a)
   const sockets = scene.serverSockets()
@@ -169,6 +177,28 @@ const report = (scene: Scene, tally: Tally, stats: PoolStats.PoolStats): string 
   ])
 }
 
+/** What became of those who got no answer, in words. */
+const whyFailed: Readonly<Record<string, string>> = {
+  ConnectionClosedError: "lost the connection in the middle, as the server dropped it",
+  ConnectionUnavailableError: "could not connect: the server was away",
+  PoolExhaustedError: "were turned away: every connection was leased for too long",
+  PoolClosedError: "came when the pool was closed",
+  Rejected: "were refused by the server, which answered all the same",
+  TimeoutException: "were never answered: given up in time, the connection discarded"
+}
+
+const verdict = (scene: Scene, tally: Tally): string => {
+  const { done, failed } = tally
+  const ofOthers =
+    tally.strangers === 0 ? "none to the wrong caller" : `${View.count(tally.strangers)} to the wrong caller`
+  const answered = `${View.count(done)} of ${View.count(done + failed)} requests were answered`
+  const why = Array.from(tally.failures).sort(([, a], [, b]) => b - a)
+  return [
+    `Verdict: ${answered}${scene.work.isStrict ? `, ${ofOthers}` : ""}.`,
+    ...why.map(([tag, n]) => `  ${View.count(n).padStart(5)} ${whyFailed[tag] ?? `failed with ${tag}`}`)
+  ].join("\n")
+}
+
 const demo = ({ monitor, seconds, url }: Flags) =>
   Effect.gen(function* () {
     const duration = seconds * 1000
@@ -181,7 +211,7 @@ const demo = ({ monitor, seconds, url }: Flags) =>
     const pool = yield* act(scene, tally, monitor ? show : () => Effect.void)
     // The server hears of the last closes a moment later.
     yield* Effect.sleep("50 millis")
-    yield* Console.log(`\n${report(scene, tally, yield* pool.stats)}`)
+    yield* Console.log(`\n${report(scene, tally, yield* pool.stats)}\n\n${verdict(scene, tally)}`)
   }).pipe(Effect.scoped, Logger.withMinimumLogLevel(LogLevel.None))
 
 // ----------------------------------------------------------------------------

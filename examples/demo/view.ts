@@ -23,7 +23,7 @@ const states = [
 ] as const
 
 const out = process.stdout
-const hasColours = (process.env.NO_COLOR ?? "") === ""
+const hasColours = out.isTTY && (process.env.NO_COLOR ?? "") === ""
 const colour = (code: number, text: string): string => (hasColours ? `\x1b[${code}m${text}\x1b[0m` : text)
 
 const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
@@ -44,8 +44,9 @@ const perSecond = () => {
   }
 }
 
+/** All but those that close: there is no room for them. */
 const counts = (stats: PoolStats.PoolStats): string =>
-  `${states.map(([state]) => `${state} ${stats[state]}`).join(", ")}, waiting ${stats.waiting}`
+  (["busy", "draining", "idle", "connecting"] as const).map((state) => `${state} ${stats[state]}`).join(", ")
 
 const closedBecause = (tally: Tally): string =>
   Array.from(tally.closed, ([reason, n]) => `${reason} ${n}`).join(", ") || "none yet"
@@ -67,9 +68,8 @@ const drawn = (shown: Shown, stats: PoolStats.PoolStats, elapsed: number, rate: 
   ]
 }
 
-const plain = (shown: Shown, stats: PoolStats.PoolStats, elapsed: number, rate: number): string =>
-  `${seconds(elapsed).padStart(6)}  ${count(rate)} requests/s  ${counts(stats)}  done ${count(shown.tally.done)}, ` +
-  `failed ${count(shown.tally.failed)}  ${shown.phase()}`
+const plain = (stats: PoolStats.PoolStats, elapsed: number, rate: number): string =>
+  `${seconds(elapsed).padStart(6)}  ${count(rate)} requests/s  ${counts(stats)}, ${stats.waiting} wait`
 
 /** Cuts a line that would wrap; one with colours is left as it is when it fits without them. */
 const fitted = (line: string): string => {
@@ -79,8 +79,11 @@ const fitted = (line: string): string => {
   return bare.length <= width ? line : bare.slice(0, width)
 }
 
-/** Shows the pool until the scope closes. */
-export const show = (shown: Shown): Effect.Effect<void, never, Scope.Scope> =>
+/** What the server does now, and what the pool does about it. */
+type Tell = (server: string, pool: string) => Effect.Effect<void>
+
+/** Shows the pool until the scope closes. What is told stays above it. */
+export const show = (shown: Shown): Effect.Effect<Tell, never, Scope.Scope> =>
   Effect.gen(function* () {
     const start = yield* Clock.currentTimeMillis
     const rate = perSecond()
@@ -91,7 +94,7 @@ export const show = (shown: Shown): Effect.Effect<void, never, Scope.Scope> =>
       const stats = yield* shown.stats
       const now = rate(elapsed, shown.tally.done)
       if (!out.isTTY) {
-        out.write(`${plain(shown, stats, elapsed, now)}\n`)
+        out.write(`${plain(stats, elapsed, now)}\n`)
         return
       }
       const lines = drawn(shown, stats, elapsed, now)
@@ -109,9 +112,19 @@ export const show = (shown: Shown): Effect.Effect<void, never, Scope.Scope> =>
             Effect.sync(() => out.write("\x1b[?25h"))
           )
       )
-    } else out.write(`${shown.title}\n`)
+    } else out.write(`${fitted(shown.title)}\n`)
     const pause = out.isTTY ? 100 : 1000
     yield* Effect.forkScoped(Effect.forever(Effect.delay(frame, pause)))
+    const tell = (line: string): void => {
+      const up = out.isTTY && height > 0 ? `\x1b[${height}A\x1b[J` : ""
+      height = 0
+      out.write(`${up}${line}\n`)
+    }
+    return (server, pool) =>
+      Effect.sync(() => {
+        tell(colour(1, fitted(`> The server ${server}.`)))
+        tell(fitted(`  The pool ${pool}.`))
+      })
   })
 
 /** Two columns, the first as wide as its widest. */

@@ -352,6 +352,30 @@ describe.runIf(edition === 3)("the demo", { concurrent: true, timeout: 60_000 },
       assert.match(stdout, /^latency +p50 [\d.]+ ms, p90 [\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms$/m)
       assert.match(stdout, /^left open +0 connections in the pool, 0 sockets at the server$/m)
       assert.strictEqual(code, 0)
+      // Each phase is told by what the server does, and by what the pool does about it.
+      const phases = Array.from(stdout.matchAll(/^> The server (.+)\.\n {2}The pool (.+)\.$/gm), ([, server]) => server)
+      assert.deepStrictEqual(
+        [...phases.slice(0, 4), phases.at(-1)],
+        [
+          "drops a connection now and then",
+          "is away, all connections are lost",
+          "is back",
+          "has a new version, say: pool.refresh",
+          "has nothing more to do"
+        ]
+      )
+      const [, verdict, reasons] =
+        /^Verdict: ([\d,]+ of [\d,]+ requests were answered, none to the wrong caller)\.\n((?: +[\d,]+ .+\n)*)$/m.exec(
+          stdout
+        )!
+      assert.isDefined(verdict)
+      const told = Array.from(reasons!.matchAll(/^ +([\d,]+) /gm), ([, n]) => Number(n!.replaceAll(",", "")))
+      const failed = /^requests failed +([\d,]+)$/m.exec(stdout)![1]!
+      assert.strictEqual(
+        told.reduce((sum, n) => sum + n, 0),
+        Number(failed.replaceAll(",", ""))
+      )
+      for (const line of stdout.split("\n")) assert.isAtMost(line.length, 80, line)
     })
   )
 
