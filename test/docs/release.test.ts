@@ -28,16 +28,18 @@ describe("a note", () => {
     assert.deepStrictEqual(parse("x.md", "---\nbump: patch\nkind: Fixed\n---\nA.").editions, ["3", "4"])
   })
 
-  it.each([
+  for (const [what, source, message] of [
     ["no head", "A fix.", "has to begin with a head"],
     ["another bump", "---\nbump: major\nkind: Fixed\n---\nA.", "bump has to be minor or patch"],
     ["another kind", "---\nbump: patch\nkind: Fix\n---\nA.", "kind has to be one of"],
     ["another edition", "---\nbump: patch\nkind: Fixed\neditions: 5\n---\nA.", "editions has to be"],
     ["another field", "---\nbump: patch\nkind: Fixed\nby: me\n---\nA.", "the head has no by"],
     ["no text", "---\nbump: patch\nkind: Fixed\n---\n\n", "it says nothing"]
-  ])("is refused with %s, and the file is named", (_, source, message) => {
-    assert.throws(() => parse("changes/x.md", source), new RegExp(`^changes/x\\.md: .*${message}`))
-  })
+  ] as const) {
+    it(`is refused with ${what}, and the file is named`, () => {
+      assert.throws(() => parse("changes/x.md", source), new RegExp(`^changes/x\\.md: .*${message}`))
+    })
+  }
 
   it("in changes/ is one of these", () => {
     for (const file of readdirSync(resolve(root, "changes")).filter((file) => file !== "README.md")) {
@@ -80,7 +82,7 @@ describe("a release", () => {
 })
 
 describe("package.json", () => {
-  it.each(["package.json", "editions/4/package.json"])("of %s leads to the repository", (file) => {
-    assert.deepInclude(JSON.parse(read(file)), fields)
-  })
+  for (const file of ["package.json", "editions/4/package.json"]) {
+    it(`of ${file} leads to the repository`, () => assert.deepInclude(JSON.parse(read(file)), fields))
+  }
 })
