@@ -1,11 +1,12 @@
-import { Console, Effect } from "effect"
-import { WebSocketPool } from "effect-websocket-pool"
-import { NodeWebSocketPool } from "effect-websocket-pool/node"
+import { Console, Effect, Layer } from "effect"
+import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 
-const program = Effect.gen(function* () {
-  const connection = yield* WebSocketPool.get
-  yield* connection.send("Hello, World!")
-  yield* Console.log(yield* connection.receive)
-}).pipe(Effect.scoped)
+// A server in this process, which sends back what it gets.
+const Server = WebSocketTransport.layerMemory((peer) => Effect.forever(Effect.flatMap(peer.receive, peer.send)))
+const Pool = WebSocketPool.layer({ url: "ws://localhost:8080" }).pipe(Layer.provide(Server))
 
-Effect.runPromise(program.pipe(Effect.provide(NodeWebSocketPool.layer({ url: "ws://localhost:8080" }))))
+const program = WebSocketPool.use((connection) =>
+  Effect.andThen(connection.send("Hello, World!"), connection.receive)
+).pipe(Effect.flatMap(Console.log))
+
+Effect.runPromise(Effect.provide(program, Pool))

@@ -1,6 +1,7 @@
 /**
  * Tries the package as its users get it: packed, installed into an empty project, and run in plain Node.js with the
- * quick start of the README against a real server. The README's own commands install it with each package manager.
+ * quick start of the README, with the server that it brings and against a real one. The README's own commands install it
+ * with each package manager, and the edition for another major of Effect is refused, or warned of.
  *
  * Run with `npm run smoke`, here and in the folder of another edition, whose package is tried then. Everything it writes
  * goes to one temporary folder, which it removes.
@@ -24,7 +25,6 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const json = async (...path) => JSON.parse(await readFile(join(...path), "utf8"))
 /** Where the edition is that is tried. */
 const edition = process.cwd()
-const isRoot = join(edition, "package.json") === join(root, "package.json")
 const { name, dependencies = {}, imports = {}, peerDependencies = {} } = await json(edition, "package.json")
 /** The major version of Effect that it is for. */
 const [major] = /\d+/.exec(peerDependencies.effect)
@@ -53,8 +53,8 @@ const end = (child) => {
   }
 }
 
-/** Runs a command to its end and returns its stdout; fails with all that it printed. */
-const run = async (title, command, args, { cwd, env, timeout = TIMEOUT }) => {
+/** Runs a command to its end and returns its stdout, or `all` that it printed; fails with all of that. */
+const run = async (title, command, args, { all = false, cwd, env, timeout = TIMEOUT }) => {
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
@@ -76,7 +76,7 @@ const run = async (title, command, args, { cwd, env, timeout = TIMEOUT }) => {
   }, timeout)
   try {
     const [code, signal] = await once(child, "close")
-    if (code === 0) return output.stdout
+    if (code === 0) return all ? output.stdout + output.stderr : output.stdout
     const how = expired ? `did not end within ${timeout} ms` : `ended with ${signal ?? `exit code ${code}`}`
     return assert.fail(`${title} ${how}\n${output.stdout}${output.stderr}`.trimEnd())
   } finally {
@@ -91,29 +91,42 @@ const node = (title, args, options) => run(title, process.execPath, args, { time
 // the README
 // ----------------------------------------------------------------------------
 
-/** The quick start, what it sends, the same code with another URL, and the commands that install what it needs. */
+/**
+ * The quick start: what it sends, its programs (the first brings a server of its own, the second wants one), and the
+ * commands that install what it needs, which stand below the name of the major of Effect that they are for.
+ */
 const readQuickStart = async () => {
   const lines = (await readFile(join(root, "README.md"), "utf8")).split("\n")
   const heading = lines.findIndex((line) => /^## Quick start\s*$/i.test(line))
   assert(heading >= 0, 'README.md has no heading "## Quick start"')
   const length = lines.slice(heading + 1).findIndex((line) => /^## /.test(line))
   const section = lines.slice(heading + 1, length < 0 ? undefined : heading + 1 + length)
-  const open = section.findIndex((line) => /^```ts\b/.test(line))
-  assert(open >= 0, 'README.md has no ```ts fence under "## Quick start"')
-  const close = section.findIndex((line, index) => index > open && /^```\s*$/.test(line))
-  assert(close > open, 'README.md does not close the ```ts fence under "## Quick start"')
-  const code = `${section.slice(open + 1, close).join("\n")}\n`
+  const fencesOf = (language) =>
+    section.flatMap((line, open) => {
+      if (line.trim() !== `\`\`\`${language}`) return []
+      const close = section.indexOf("```", open)
+      assert(close > open, `README.md does not close a \`\`\`${language} fence under "## Quick start"`)
+      return [{ open, lines: section.slice(open + 1, close) }]
+    })
 
-  const urls = code.match(/wss?:\/\/[^"'`\s]+/g) ?? []
-  assert(urls.length === 1, `the quick start is expected to name one WebSocket URL, and names ${urls.length}`)
-  const message = /\.send\((["'`])(.*?)\1\)/.exec(code)?.[2]
-  assert(message !== undefined, 'the quick start is expected to send a message written out, as in .send("…")')
-  const fences = section.flatMap((line, index) => (index < open && /^```sh\b/.test(line) ? [index] : []))
-  assert(fences.length > 0, 'README.md has no ```sh fence before the code under "## Quick start"')
-  const commands = fences.flatMap((sh) =>
-    section.slice(sh + 1, section.indexOf("```", sh)).map((line) => line.split(" "))
-  )
-  return { code, message, commands, withUrl: (url) => code.replace(urls[0], url) }
+  const programs = fencesOf("ts").map(({ lines }) => {
+    const code = `${lines.join("\n")}\n`
+    const urls = code.match(/wss?:\/\/[^"'`\s]+/g) ?? []
+    assert(urls.length === 1, `a quick start is expected to name one WebSocket URL, and names ${urls.length}`)
+    const message = /\.send\((["'`])(.*?)\1\)/.exec(code)?.[2]
+    assert(message !== undefined, 'a quick start is expected to send a message written out, as in .send("…")')
+    return { code, message, withUrl: (url) => code.replace(urls[0], url) }
+  })
+  assert(programs.length === 2, `README.md has ${programs.length} programs under "## Quick start", not two`)
+
+  const labelAbove = (index) => {
+    const label = section.slice(0, index).findLast((line) => /^\*\*Effect \d+\*\*/.test(line))
+    return /\d+/.exec(label ?? "")?.[0]
+  }
+  const commands = fencesOf("sh")
+    .filter(({ open }) => labelAbove(open) === major)
+    .flatMap(({ lines }) => lines.map((line) => line.split(" ")))
+  return { commands, programs }
 }
 
 // ----------------------------------------------------------------------------
@@ -191,35 +204,63 @@ const installManagers = async (folder) => {
   const env = Object.fromEntries(places.map((place) => [place, join(folder, place.toLowerCase())]))
   const inNode = (manager) => [process.execPath, [join(folder, "node_modules", manager, managers[manager].bin)]]
   return {
-    npm: (title, args, cwd) =>
-      run(title, "npm", [...args, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], { cwd }),
-    pnpm: (title, args, cwd) => {
+    npm: (title, args, cwd, options) =>
+      run(title, "npm", [...args, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
+        cwd,
+        ...options
+      }),
+    pnpm: (title, args, cwd, options) => {
       const [command, first] = inNode("pnpm")
       const own = ["--ignore-scripts", "--store-dir", join(folder, "store")]
-      return run(title, command, [...first, ...args, ...own], { cwd, env })
+      return run(title, command, [...first, ...args, ...own], { cwd, env, ...options })
     },
-    yarn: (title, args, cwd) => {
+    yarn: (title, args, cwd, options) => {
       const [command, first] = inNode("yarn")
       const own = ["--ignore-scripts", "--non-interactive", "--no-progress", "--cache-folder", join(folder, "yarn")]
-      return run(title, command, [...first, ...args, ...own], { cwd, env })
+      return run(title, command, [...first, ...args, ...own], { cwd, env, ...options })
     }
   }
 }
 
-/** Follows the README in an empty folder: its command, but for where the package comes from, then its quick start. */
-const followReadme = async (folder, manager, args, tarball, quickStart) => {
+const emptyProject = async (folder) => {
   await mkdir(folder)
   // Without one they would look for it in the folders above.
   await writeFile(join(folder, "package.json"), '{ "private": true }')
-  assert(args.includes(name), `the README's command for installing does not name ${name}: ${args.join(" ")}`)
+}
+
+/** Follows the README in an empty folder: its command, but for where the package comes from, then its quick start. */
+const followReadme = async (folder, manager, args, tarball, quickStart) => {
+  await emptyProject(folder)
+  const isOurs = (arg) => arg === name || arg.startsWith(`${name}@`)
+  assert(args.some(isOurs), `the README's command for installing does not name ${name}: ${args.join(" ")}`)
   await manager(
     args.join(" "),
-    args.map((arg) => (arg === name ? `file:${tarball}` : arg)),
+    args.map((arg) => (isOurs(arg) ? `file:${tarball}` : arg)),
     folder
   )
   const { version } = await json(folder, "node_modules", "effect", "package.json")
   assert(version.startsWith(`${major}.`), `it installs effect ${version}`)
   await runQuickStart(folder, quickStart)
+}
+
+/** What each of them says of a peer dependency that is not what the package asks for. */
+const complaints = { npm: /ERESOLVE/, pnpm: /unmet peer effect@/, yarn: /has incorrect peer dependency "effect@/ }
+
+/** Installs the package beside another major of Effect: npm must refuse that, the others must warn of it. */
+const installBesideAnother = async (folder, manager, run, [command], tarball) => {
+  await emptyProject(folder)
+  const other = major === "3" ? "4" : "3"
+  const args = [command, `file:${tarball}`, `effect@${other}`]
+  const installing = run(args.join(" "), args, folder, { all: true })
+  const said =
+    manager === "npm"
+      ? await installing.then(
+          () => undefined,
+          ({ message }) => message
+        )
+      : await installing
+  assert(said !== undefined, `npm installs it beside effect@${other}`)
+  assert(complaints[manager].test(said), `${manager} says nothing of effect@${other}, but:\n${said}`)
 }
 
 const listFiles = async (folder) =>
@@ -329,15 +370,19 @@ const withEchoServer = async (use) => {
   }
 }
 
-const runQuickStart = (cwd, quickStart) =>
-  withEchoServer(async (url) => {
-    await writeFile(join(cwd, "quick-start.mjs"), quickStart.withUrl(url))
-    const stdout = await node("the quick start", ["quick-start.mjs"], { cwd })
+/** Runs the program that needs nothing as it is, and the other one against a server. */
+const runQuickStart = async (cwd, { programs: [alone, second] }) => {
+  const runProgram = async (file, code, message) => {
+    await writeFile(join(cwd, file), code)
+    const stdout = await node(file, [file], { cwd })
     assert(
-      stdout.split(/\r?\n/).includes(quickStart.message),
-      `the quick start did not print the echo of "${quickStart.message}" on a line of its own, but:\n${stdout}`
+      stdout === `${message}\n`,
+      `${file} did not print the echo of "${message}" and nothing else, but:\n${stdout}`
     )
-  })
+  }
+  await runProgram("quick-start.mjs", alone.code, alone.message)
+  await withEchoServer((url) => runProgram("real-server.mjs", second.withUrl(url), second.message))
+}
 
 /**
  * Type-checks the quick start, and every public module of the package, its declarations included: `skipLibCheck` is off,
@@ -346,7 +391,8 @@ const runQuickStart = (cwd, quickStart) =>
  */
 const typeCheck = async (cwd, quickStart, specifiers) => {
   const sources = {
-    "quick-start.ts": quickStart.code,
+    "quick-start.ts": quickStart.programs[0].code,
+    "real-server.ts": quickStart.programs[1].code,
     "modules.ts": specifiers.map((specifier, index) => `export * as module${index} from "${specifier}"\n`).join("")
   }
   for (const [file, source] of Object.entries(sources)) await writeFile(join(cwd, file), source)
@@ -433,20 +479,16 @@ try {
   await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
   await step("the quick start and all declarations type-check", () => typeCheck(project, quickStart, specifiers))
 
-  // The README tells how to install the edition at the root.
-  const commands = isRoot
-    ? quickStart.commands
-    : ["npm install", "pnpm add", "yarn add"].map((command) => [
-        ...command.split(" "),
-        name,
-        ...Object.keys(peerDependencies)
-      ])
+  const { commands } = quickStart
   const named = commands.map(([manager]) => manager)
   assert.deepEqual(named, ["npm", "pnpm", "yarn"], `the README installs with ${named.join(", ")}`)
   const runs = await step("pnpm and yarn install", () => installManagers(join(temporary, "managers")))
   for (const [manager, ...args] of commands) {
-    await step(`${isRoot ? "the README holds" : "the quick start holds"} with ${manager}`, () =>
+    await step(`the README holds with ${manager}`, () =>
       followReadme(join(temporary, manager), runs[manager], args, tarball, quickStart)
+    )
+    await step(`${manager} ${manager === "npm" ? "refuses" : "warns of"} another major of Effect`, () =>
+      installBesideAnother(join(temporary, `${manager}-other`), manager, runs[manager], args, tarball)
     )
   }
 } catch (error) {

@@ -1,5 +1,5 @@
 /** Every example of the README, and the demo, against a real server. */
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { createConnection } from "node:net"
 import { fileURLToPath } from "node:url"
@@ -68,12 +68,61 @@ const node = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   })
 
 describe("the examples", () => {
-  it.live("quick start: prints the echo", () =>
+  it.live("quick start: prints the echo, with no server but its own", () =>
+    Effect.gen(function* () {
+      const result = yield* node("examples/quick-start.ts")
+      assert.deepStrictEqual(result, { code: 0, stdout: "Hello, World!\n", stderr: "" })
+    })
+  )
+
+  it.live("real server: prints the echo", () =>
     Effect.gen(function* () {
       const url = yield* echoing()
-      const source = readFileSync(new URL("../../examples/quick-start.ts", import.meta.url), "utf8")
+      const source = readFileSync(new URL("../../examples/real-server.ts", import.meta.url), "utf8")
       const result = yield* node("--input-type=module", "--eval", source.replace("ws://localhost:8080", url))
       assert.deepStrictEqual(result, { code: 0, stdout: "Hello, World!\n", stderr: "" })
+    })
+  )
+
+  it.live("server: answers what is under way when it is told to stop, and ends", () =>
+    Effect.gen(function* () {
+      let asked = () => {}
+      const isAsked = new Promise<void>((resolve) => {
+        asked = resolve
+      })
+      const { port } = yield* wsServer((socket) =>
+        socket.on("message", (question: RawData) => {
+          asked()
+          setTimeout(() => socket.send(`re: ${question}`), 300)
+        })
+      )
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn(process.execPath, ["--import", "tsx", "examples/server.ts", `ws://127.0.0.1:${port}`, "0"], {
+            cwd: root,
+            env: { ...process.env, NO_COLOR: "1", TSX_TSCONFIG_PATH: tsxConfig },
+            stdio: ["ignore", "pipe", "inherit"]
+          })
+        ),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const ended = new Promise((resolve) => server.once("exit", (code, signal) => resolve({ code, signal })))
+      const answer = yield* Effect.promise(async () => {
+        let printed = ""
+        for await (const text of server.stdout) {
+          printed += text
+          const [, at] = /port: (\d+)/.exec(printed) ?? []
+          if (at === undefined) continue
+          const answering = fetch(`http://127.0.0.1:${at}/hello`)
+          await isAsked
+          server.kill("SIGTERM")
+          const response = await answering
+          return { status: response.status, text: await response.text() }
+        }
+        return undefined
+      })
+      assert.deepStrictEqual(answer, { status: 200, text: "re: /hello\n" })
+      assert.deepStrictEqual(yield* Effect.promise(() => ended), { code: 0, signal: null })
     })
   )
 

@@ -101,9 +101,16 @@ export const tablesIn = (
     rows: rows.trimEnd().split("\n").map(cellsOf)
   }))
 
-/** The rows of the table below a heading of the second level, each a list of cells. */
-export const tableBelow = (markdown: string, heading: string): ReadonlyArray<ReadonlyArray<string>> =>
-  tablesIn(markdown.split(/^## /m).find((section) => section.startsWith(`${heading}\n`)) ?? "")[0]?.rows ?? []
+/**
+ * The rows of the table below a heading of the second level, each a list of cells. A table may be in parts that have the
+ * same header.
+ */
+export const tableBelow = (markdown: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const section = markdown.split(/^## /m).find((section) => section.startsWith(`${heading}\n`)) ?? ""
+  const [first, ...others] = tablesIn(section)
+  const isPart = ({ header }: { readonly header: ReadonlyArray<string> }) => header.join() === first?.header.join()
+  return [first, ...others.filter(isPart)].flatMap((part) => part?.rows ?? [])
+}
 
 /** What may stand behind `#` in a link to a page. */
 export const anchorsIn = (prose: string): ReadonlySet<string> => {
