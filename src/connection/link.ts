@@ -65,7 +65,8 @@ interface End {
 }
 
 interface Receiver {
-  readonly fiber: Fiber.Fiber<unknown, unknown>
+  /** None where whoever is woken is no fiber. */
+  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
   readonly isInterruptible: boolean
 }
 
@@ -74,7 +75,8 @@ interface Reader extends Receiver {
   readonly wake: () => void
 }
 
-interface Sender {
+/** A message that waits for room. */
+export interface Sender {
   readonly lease: Holder
   readonly message: Message
   readonly resume: (effect: Effect.Effect<void, ConnectionError>) => void
@@ -256,6 +258,11 @@ export class Link implements SocketEvents, Line, Timer {
     })
   }
 
+  /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
+  listen(lease: Holder, wake: () => void): void {
+    if (this.lease === lease) this.reader = { fiber: undefined, isInterruptible: false, wake }
+  }
+
   take(lease: Holder): Message {
     this.claimant = undefined
     if (this.lease !== lease) return lease.kept!
@@ -346,6 +353,36 @@ export class Link implements SocketEvents, Line, Timer {
     }
     this.write(socket, message)
     return Effect.void
+  }
+
+  /** Whether what is sent now would have to wait. */
+  get isClogged(): boolean {
+    const { socket } = this
+    return (
+      socket === undefined || this.senders.length > 0 || !socket.isOpen || socket.bufferedAmount > this.host.sendBuffer
+    )
+  }
+
+  /**
+   * `send` without an effect, on a connection that does not end: `undefined` says that the socket has taken the message,
+   * else `resume` tells later.
+   */
+  offer(lease: Holder, message: Message, resume: Sender["resume"]): Sender | undefined {
+    if (!this.isClogged) {
+      this.write(this.socket!, message)
+      return undefined
+    }
+    const sender: Sender = { lease, message, resume }
+    if (this.senders === none) this.senders = []
+    this.senders.push(sender)
+    return sender
+  }
+
+  /** Takes a message back, unless the socket has taken it: so it says which. */
+  withdraw(sender: Sender): boolean {
+    const index = this.senders.indexOf(sender)
+    if (index >= 0) this.senders.splice(index, 1)
+    return index >= 0
   }
 
   private write(socket: TransportSocket, message: Message): void {
@@ -487,7 +524,7 @@ export class Link implements SocketEvents, Line, Timer {
     const { lease, senders } = this
     if (lease === undefined) return
     // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
-    const isClaimed = this.claimant !== undefined && !hasEnded(this.claimant.fiber)
+    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
     if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
@@ -515,6 +552,12 @@ export class Link implements SocketEvents, Line, Timer {
     return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Released" }))
   }
 
+  /** Why nothing more can be sent or received. */
+  get closedBy(): ConnectionClosedError | undefined {
+    const end = this.end ?? this.closing
+    return end && this.closedError(end)
+  }
+
   private closedError(end: End): ConnectionClosedError {
     return new ConnectionClosedError({ connectionId: this.id, ...end })
   }
@@ -528,4 +571,4 @@ const none: Array<Sender> = []
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
-  !hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber))
+  fiber === undefined || (!hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber)))

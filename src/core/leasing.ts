@@ -13,7 +13,7 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 export const acquire = <A, E, B, F, R>(
   pool: SlotPool<A, E>,
   restore: Restore,
-  request: Request,
+  request: Request<A, E>,
   lend: (slot: Slot<A, E>) => Effect.Effect<B, F, R>,
   before?: Waiter<A, E>
 ): Effect.Effect<B, E | F, R> => {

@@ -106,13 +106,20 @@ export class Slot<A, E> extends Place<Slot<A, E>> implements Timer {
 export type Outcome<A, E> = Effect.Effect<Slot<A, E>, E>
 
 /** What a waiter asks for. */
-export interface Request {
+export interface Request<A, E> {
   /** Whether it wants an item made for it. */
   readonly fresh: boolean
   /** Until when it waits. */
   readonly deadline: number
   /** In which it waits, if it is traced. */
   readonly span?: AnySpan | undefined
+  /** Whether it stands for others who wait elsewhere, and are counted there: it may always join the line. */
+  readonly isStandIn?: boolean
+  /**
+   * Gets the outcome in the hand-off itself, in place of a fiber that waits: so nobody can come in between. It has to
+   * look at the fitness of what it is given, as who waits does.
+   */
+  readonly take?: (outcome: Outcome<A, E>) => void
 }
 
 /** The place of a waiter among those in line who have started no creation that is still under way. */
@@ -148,7 +155,7 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
   constructor(
     /** Its number: a lower one has waited longer. */
     readonly turn: number,
-    readonly request: Request,
+    readonly request: Request<A, E>,
     private readonly expire: (waiter: Waiter<A, E>) => void,
     /** What it was when it had its turn before. */
     before: Waiter<A, E> | undefined
@@ -166,7 +173,8 @@ export class Waiter<A, E> extends Place<Waiter<A, E>> implements Timer {
 
   settle(outcome: Outcome<A, E>): void {
     this.done = true
-    if (this.resume === undefined) this.outcome = outcome
+    if (this.request.take !== undefined) this.request.take(outcome)
+    else if (this.resume === undefined) this.outcome = outcome
     else this.resume(outcome)
   }
 
