@@ -20,6 +20,7 @@ const rooms = {
   options: ["effect", "values", "connection"],
   observe: ["effect", "values", "core", "connection", "options"],
   pool: ["effect", "values", "core", "transport", "connection", "options", "observe"],
+  requests: ["effect", "values", "core", "connection", "messages", "options", "pool"],
   monitor: ["effect", "values", "connection", "options", "observe", "pool"]
 }
 

@@ -31,7 +31,15 @@ const [major] = /\d+/.exec(peerDependencies.effect)
 
 // What the contract promises of the two entry points.
 const namespaces = {
-  [name]: ["WebSocketPool", "WebSocketConnection", "WebSocketTransport", "PoolError", "PoolEvent", "ResourcePool"],
+  [name]: [
+    "WebSocketPool",
+    "WebSocketConnection",
+    "WebSocketTransport",
+    "PoolError",
+    "PoolEvent",
+    "ResourcePool",
+    "Multiplexer"
+  ],
   [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"]
 }
 

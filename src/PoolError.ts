@@ -1,8 +1,8 @@
 /**
  * The errors of a pool and of its connections.
  *
- * Every failure is one of these five, in the error channel: nothing that a network, a server or a hook
- * does makes a public operation die.
+ * Every failure of a pool is one of five, in the error channel: nothing that a network, a server or a hook
+ * does makes a public operation die. `LaggedError` is for streams of a `Multiplexer`.
  *
  * @since 0.1.0
  */
@@ -14,6 +14,7 @@ export {
   type ConnectionError,
   ConnectionUnavailableError,
   isPoolError,
+  LaggedError,
   PoolClosedError,
   type PoolError,
   PoolExhaustedError

@@ -65,7 +65,8 @@ interface End {
 }
 
 interface Receiver {
-  readonly fiber: Fiber.Fiber<unknown, unknown>
+  /** None where whoever is woken is no fiber. */
+  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
   readonly isInterruptible: boolean
 }
 
@@ -280,6 +281,12 @@ export class Link implements SocketEvents, Line, Timer {
     })
   }
 
+  /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
+  listen(lease: Holder, wake: () => void): void {
+    if (this.lease !== lease) return
+    this.reader = { fiber: undefined, isInterruptible: false, wake, fail: () => afterwards(wake) }
+  }
+
   /** What a reader that is no fiber can take now, or fails with. If there is neither, it is woken once there is. */
   look(reader: Reader): "Message" | ConnectionClosedError | undefined {
     if (this.inbox.length > 0) return "Message"
@@ -369,14 +376,18 @@ export class Link implements SocketEvents, Line, Timer {
         // It joins a step later: what ended it, or made room, in between would not be told again.
         this.post(sender)
         return () => {
-          const index = this.senders.indexOf(sender)
-          if (index >= 0) this.senders.splice(index, 1)
+          this.withdraw(sender)
           return undefined
         }
       })
     }
     this.write(socket, message)
     return Effect.void
+  }
+
+  /** Whether what is sent now would have to wait. */
+  get isClogged(): boolean {
+    return this.socket === undefined || !this.hasRoom(this.socket)
   }
 
   /** A server that has begun to close has not told how yet: then wait for the end, too. */
@@ -396,6 +407,31 @@ export class Link implements SocketEvents, Line, Timer {
       if (this.senders === none) this.senders = []
       this.senders.push(sender)
     }
+  }
+
+  /** `post` on a connection that does not end. Without an answer the socket has taken it; else `settled` says later if it has. */
+  offer(lease: Holder, message: Message, settled: (isTaken: boolean) => void): Sender | undefined {
+    if (!this.isClogged) {
+      this.write(this.socket!, message)
+      return undefined
+    }
+    const sender: Sender = {
+      lease,
+      message,
+      isWithdrawn: false,
+      sent: () => settled(true),
+      refuse: () => settled(false)
+    }
+    if (this.senders === none) this.senders = []
+    this.senders.push(sender)
+    return sender
+  }
+
+  /** Takes a message back, unless the socket has taken it: so it says which. */
+  withdraw(sender: Sender): boolean {
+    const index = this.senders.indexOf(sender)
+    if (index >= 0) this.senders.splice(index, 1)
+    return index >= 0
   }
 
   private write(socket: TransportSocket, message: Message, now = this.host.timers.now()): void {
@@ -538,7 +574,7 @@ export class Link implements SocketEvents, Line, Timer {
     const { lease, senders } = this
     if (lease === undefined) return
     // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
-    const isClaimed = this.claimant !== undefined && !hasEnded(this.claimant.fiber)
+    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
     if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
     this.claimant = undefined
     this.lease = undefined
@@ -585,4 +621,4 @@ const none: Array<Sender> = []
 
 /** An interruption is no end of what is uninterruptible. */
 export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
-  !hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber))
+  fiber === undefined || (!hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber)))

@@ -26,6 +26,12 @@ export interface Driver<A, E> {
   readonly retire?: (slot: Slot<A, E>, reason: CloseReason) => void
   /** Since when a leased item has been held. Those held for longest are wanted back first. */
   readonly heldSince?: (slot: Slot<A, E>) => number
+  /** Whether a lease of it would have to wait for something of its own, so that others with room come first. */
+  readonly isClogged?: (slot: Slot<A, E>) => boolean
+  /** Whether another item may be made now: there may be limits that the core knows nothing of. */
+  readonly mayCreate?: () => boolean
+  /** How many of those in line will be served without the end of a lease. By default those who fit what is being made. */
+  readonly coming?: () => number
   /** Finalise an item → `closed`. */
   readonly destroy: (slot: Slot<A, E>, reason: CloseReason) => void
   /** How old an item may get, in milliseconds. */

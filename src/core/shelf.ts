@@ -59,6 +59,14 @@ export class Shelf<A, E> {
     return last === undefined || (first !== undefined && first.idleSince < last.idleSince) ? first : last
   }
 
+  /** The first that will do, whatever the order is. */
+  find(isFit: (slot: Slot<A, E>) => boolean): Slot<A, E> | undefined {
+    for (const list of [...this.partial, this.used, this.unused]) {
+      for (let slot = list.first; slot !== undefined; slot = slot.after) if (isFit(slot)) return slot
+    }
+    return undefined
+  }
+
   putInUse(slot: Slot<A, E>): void {
     while (this.partial.length <= slot.leases) this.partial.push(new List())
     this.partial[slot.leases]!.push(slot)

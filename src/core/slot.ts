@@ -120,6 +120,8 @@ export interface Request {
   readonly deadline: number
   /** In which it waits, if it is traced. */
   readonly span?: AnySpan | undefined
+  /** Whether it stands for others who wait elsewhere, and are counted there: it may always join the line. */
+  readonly isStandIn?: boolean
 }
 
 /** The place of a waiter among those in line who have started no creation that is still under way. */

@@ -176,6 +176,13 @@ export class SlotPool<A, E> {
   }
 
   private pick(): Slot<A, E> | undefined {
+    const slot = this.pickFirst()
+    const { driver } = this
+    if (slot === undefined || driver.isClogged === undefined || !driver.isClogged(slot)) return slot
+    return this.shelf.find((other) => driver.isUsable(other) && driver.isClogged?.(other) === false) ?? slot
+  }
+
+  private pickFirst(): Slot<A, E> | undefined {
     const inUse = this.shelf.fullest
     if (inUse !== undefined) return inUse
     for (;;) {
@@ -212,8 +219,9 @@ export class SlotPool<A, E> {
     this.line.enter(waiter)
     this.serve()
     // Who had a turn already has been let in before.
-    const isNew = before === undefined && waiter.list !== undefined
-    const surplus = this.line.length - this.books.shared * this.limits.concurrency - this.limits.maxWaiters
+    const isNew = before === undefined && request.isStandIn !== true && waiter.list !== undefined
+    const coming = this.driver.coming?.() ?? this.books.shared * this.limits.concurrency
+    const surplus = this.line.length - coming - this.limits.maxWaiters
     if (isNew && surplus > 0 && surplus > this.books.departing(this.max)) {
       this.fail(waiter, this.driver.tooManyWaiters())
       this.work()
@@ -370,6 +378,7 @@ export class SlotPool<A, E> {
   private createMissing(): boolean {
     if (this.slots.size >= this.max) return false
     const isWanted = this.wanted > 0
+    if (isWanted && this.driver.mayCreate?.() === false) return false
     const bare = isWanted ? this.line.firstBare : undefined
     const own = this.line.firstOwn
     if (bare !== undefined && (own === undefined || bare.turn < own.turn)) this.create(false, bare)

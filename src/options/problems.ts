@@ -69,8 +69,14 @@ export class Problems {
     return undefined
   }
 
-  limits(min: number | undefined, max: number | undefined, fallbackMin: number, fallbackMax: number) {
-    const maxConnections = this.integer("maxConnections", max, fallbackMax, 1)
+  limits(
+    min: number | undefined,
+    max: number | undefined,
+    fallbackMin: number,
+    fallbackMax: number,
+    allowInfinity = false
+  ) {
+    const maxConnections = this.integer("maxConnections", max, fallbackMax, 1, allowInfinity)
     const minConnections = this.integer("minConnections", min, fallbackMin, 0)
     if (minConnections > maxConnections && !this.isUnread("minConnections") && !this.isUnread("maxConnections")) {
       this.add(["minConnections"], `Expected at most maxConnections (${maxConnections}), got ${minConnections}`)

@@ -468,38 +468,45 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // What is checked for the waiter itself is no lease in its way.
     const own = slot?.state === "checking" ? 1 : 0
     const isLent = count.leased + count.checking - own + count.releasing > 0
-    const { acquireTimeout } = this.settings
     if (slots.size >= max && isLent) {
-      const waited = this.timers.now() - waiter.request.deadline + acquireTimeout
-      return this.exhausted("AcquireTimeout", waited, Duration.millis(acquireTimeout))
+      const waited = this.timers.now() - waiter.request.deadline + this.settings.acquireTimeout
+      return Effect.fail(this.tell(this.overdue(waited, true)))
     }
     const held = this.heldFor(waiter)
-    if (held !== undefined) return Effect.fail(held.error)
+    return Effect.fail(held === undefined ? this.overdue(0, false, slot && this.creations.get(slot)) : held.error)
+  }
+
+  /** For who has waited for so many milliseconds: at the limit, or for a connection that is being opened. */
+  overdue(waited: number, isExhausted: boolean, own?: Creation): AcquireError {
+    const limit = Duration.millis(this.settings.acquireTimeout)
+    if (isExhausted) return this.exhausted("AcquireTimeout", waited, limit)
     // One in line behind a connection that opens for anybody has waited for that.
-    const creation = (slot && this.creations.get(slot)) ?? this.creations.values().next().value
-    const limit = Duration.format(Duration.millis(acquireTimeout))
-    return Effect.fail(
-      new ConnectionUnavailableError({
-        pool: this.settings.name,
-        url: creation?.url ?? this.knownUrl,
-        reason: "Timeout",
-        attempts: creation?.attempts ?? 0,
-        cause: this.lastFailure ?? new Error(`acquireTimeout (${limit}) has passed`),
-        isRetryable: true
-      })
-    )
+    const creation = own ?? this.creations.values().next().value
+    return new ConnectionUnavailableError({
+      pool: this.settings.name,
+      url: creation?.url ?? this.knownUrl,
+      reason: "Timeout",
+      attempts: creation?.attempts ?? 0,
+      cause: this.lastFailure ?? new Error(`acquireTimeout (${Duration.format(limit)}) has passed`),
+      isRetryable: true
+    })
   }
 
   tooManyWaiters(): Outcome<Link, AcquireError> {
-    return this.exhausted("TooManyWaiters", 0, this.settings.maxWaiters)
+    return Effect.fail(this.tell(this.exhausted("TooManyWaiters", 0, this.settings.maxWaiters)))
   }
 
-  private exhausted(
+  private tell<Error extends AcquireError>(error: Error): Error {
+    if (error._tag === "PoolExhaustedError") this.journal.exhausted(error)
+    return error
+  }
+
+  exhausted(
     reason: PoolExhaustedError["reason"],
     waited: number,
     limit: PoolExhaustedError["limit"]
-  ): Outcome<Link, AcquireError> {
-    const error = new PoolExhaustedError({
+  ): PoolExhaustedError {
+    return new PoolExhaustedError({
       pool: this.settings.name,
       reason,
       stats: this.owner.snapshot(),
@@ -508,8 +515,6 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       oldestLease: oldestLeaseOf(this.pool.slots, this.timers.now()),
       lastFailure: this.lastFailure
     })
-    this.journal.exhausted(error)
-    return Effect.fail(error)
   }
 
   poolClosed(): Effect.Effect<never, PoolClosedError> {

@@ -13,6 +13,7 @@ import type * as Stream from "#effect/Stream"
 import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
 import { infoOf, Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
+import { Tenancy } from "../connection/tenancy.js"
 import { cancellable, realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
 import { acquire, type Restore } from "../core/leasing.js"
 import type { SlotPool } from "../core/slotPool.js"
@@ -48,6 +49,18 @@ export interface Inspection {
   readonly failures: Pick<Journal, "exhaustedBy" | "failedBy" | "lostWaits">
   /** Adds a watcher, and gives what removes it. */
   readonly watch: (watcher: Watcher) => () => void
+}
+
+/** What those need of a pool who share connections of it out. */
+export interface Backstage {
+  readonly settings: Settings
+  readonly timers: Timers
+  readonly core: SlotPool<Link, AcquireError>
+  /** Leases for long: no suspect of leaking, and let into the line whatever `maxWaiters` says. In an uninterruptible region. */
+  readonly rent: (restore: Restore, deadline: number) => Effect.Effect<Tenancy, AcquireError>
+  /** What to fail with after so many milliseconds, or since too many wait. */
+  readonly overdue: (waited: number, isExhausted: boolean) => AcquireError
+  readonly tooManyWaiters: () => AcquireError
 }
 
 /** The service: it leases what the connections' driver keeps, and shuts it down. */
@@ -146,6 +159,18 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       leases: () => leasesOf(this.pool.slots, this.timers.now()),
       failures: this.journal,
       watch: (watcher) => this.journal.hub.watch(watcher)
+    }
+  }
+
+  backstage(): Backstage {
+    const { connections, pool, settings, timers } = this
+    return {
+      settings,
+      timers,
+      core: pool,
+      rent: (restore, deadline) => this.rent(restore, deadline),
+      overdue: (waited, isExhausted) => connections.overdue(waited, isExhausted),
+      tooManyWaiters: () => connections.exhausted("TooManyWaiters", 0, settings.maxWaiters)
     }
   }
 
@@ -251,6 +276,21 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
         return hasBegun ? Effect.failCause(cause) : acquire(this.pool, restore, { fresh, since, deadline }, lend)
       },
       onSuccess: lend
+    })
+  }
+
+  private rent(restore: Restore, deadline: number): Effect.Effect<Tenancy, AcquireError> {
+    return Effect.suspend(() => {
+      const since = this.timers.now()
+      const lend = (slot: Place): Effect.Effect<Tenancy> => {
+        const lease = this.begin(slot, since, this.timers.now())
+        this.journal.leaks?.ended(slot.item.id)
+        return Effect.succeed(new Tenancy(slot.item, lease, () => this.leases.end(slot, lease, Exit.void)))
+      }
+      const slot = this.pool.tryLease(since)
+      return slot === undefined
+        ? acquire(this.pool, restore, { fresh: false, since, deadline, isStandIn: true }, lend)
+        : lend(slot)
     })
   }
 
@@ -431,6 +471,10 @@ const turnsPerRealTurn = 50
 /** How to look into a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>
   pool instanceof WebSocketPoolImpl ? pool.inspect() : undefined
+
+/** The same for those who share its connections out. */
+export const backstage = (pool: WebSocketPool): Backstage | undefined =>
+  pool instanceof WebSocketPoolImpl ? pool.backstage() : undefined
 
 /** `R` is what the hooks among the settings require. */
 export const make = <R>(

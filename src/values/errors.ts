@@ -92,6 +92,26 @@ export class ConnectionBusyError extends Data.TaggedError("ConnectionBusyError")
 }
 
 /**
+ * A stream of a `Multiplexer` has left more items unread than it may. It comes after those that were kept.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class LaggedError extends Data.TaggedError("LaggedError")<{
+  /** The socket's identity. */
+  readonly connectionId: string
+  /** How many items may be left unread. */
+  readonly bufferSize: number
+}> {
+  override get message(): string {
+    return (
+      `A stream over connection ${this.connectionId} was ended, since its reader had left ${this.bufferSize} items unread: ` +
+      'read faster, raise bufferSize, or let it miss items with overflow "slide"'
+    )
+  }
+}
+
+/**
  * What `get` and `use` fail with.
  *
  * @category models

@@ -87,6 +87,8 @@ interface Behaviour {
         index: number
       ) => Effect.Effect<void, WebSocketTransport.TransportError>)
     | undefined
+  /** What the server does with a socket that has opened just now. */
+  readonly onOpened?: ((socket: HandSocket) => void) | undefined
   readonly onPing?: ((socket: HandSocket) => void) | undefined
   readonly onClose?: ((socket: HandSocket) => void) | undefined
   /** Without it a destroyed socket is gone at once. */
@@ -106,6 +108,7 @@ export const makeTransport = (behaviour: Behaviour = {}) => {
           const socket = new HandSocket(events, behaviour)
           sockets.push(socket)
           events.onOpen(socket)
+          behaviour.onOpened?.(socket)
         })
         return Effect.andThen(behaviour.connect?.(request, index) ?? Effect.void, open)
       })
