@@ -1,5 +1,6 @@
 /**
- * Mixed load and faults on real sockets, for as long as one likes: `npm run soak -- --minutes 10`.
+ * Mixed load and faults on real sockets, for as long as one likes: `npm run soak -- --minutes 10`. With
+ * `--frames-of-ws` the transport leaves all frames to `ws`.
  *
  * The server is a process of its own on the loopback interface, so heap, handles and fibers are those of the pools
  * and of the work alone. Ends with exit code 1 if one of them rises, if a reply went to the wrong request, or if
@@ -345,14 +346,14 @@ const load = (
     return `${total((one) => one.acquired)} leases, ${total((one) => one.opened)} connections opened, ${total((one) => one.connectFailures)} failed attempts`
   })
 
-const soak = (minutes: number, out: string) =>
+const soak = (minutes: number, out: string, ownFrames: boolean) =>
   Effect.gen(function* () {
     const run: Run = { minutes, counts: { requests: 0, done: 0, wrong: 0, failures: new Map() }, samples: [] }
     const { sockets, url } = yield* makeServer
     const before = open()
     const summary = yield* load(run, url, sockets).pipe(
       Effect.scoped,
-      Effect.provide(NodeWebSocketTransport.layer({ perMessageDeflate: false })),
+      Effect.provide(NodeWebSocketTransport.layer({ ownFrames })),
       Logger.withMinimumLogLevel(LogLevel.None)
     )
     // What the server has not noticed yet is gone in a moment.
@@ -382,7 +383,7 @@ const soak = (minutes: number, out: string) =>
 if (process.argv.includes("--serve")) serve()
 else {
   const { values } = parseArgs({
-    options: { minutes: { type: "string", default: "1" }, out: { type: "string" } }
+    options: { minutes: { type: "string", default: "1" }, out: { type: "string" }, "frames-of-ws": { type: "boolean" } }
   })
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new Error("--minutes: a number above 0")
@@ -390,7 +391,7 @@ else {
     values.out === undefined
       ? fileURLToPath(new URL("../docs/charts/soak.svg", import.meta.url))
       : resolve(process.cwd(), values.out)
-  const isGood = await Effect.runPromise(soak(minutes, out))
+  const isGood = await Effect.runPromise(soak(minutes, out, values["frames-of-ws"] !== true))
   console.log(isGood ? "flat, and everything closed" : "NOT GOOD")
   if (!isGood) process.exitCode = 1
 }
