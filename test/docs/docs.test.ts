@@ -151,6 +151,13 @@ describe("references", () => {
     }
   })
 
+  it("lead from the site's sidebar to every page", () => {
+    const config = read("site/.vitepress/config.mts")
+    for (const page of pagesIn("docs").filter((page) => !page.startsWith("docs/api/") && page !== "docs/README.md")) {
+      assert.include(config, `, "${page.slice("docs/".length, -".md".length)}")`)
+    }
+  })
+
   for (const page of [...pages, ...reference]) {
     it(`every link of ${page} leads somewhere`, () => assert.deepStrictEqual(deadLinksIn(page), []))
     it(`every script that ${page} names exists`, () => assert.deepStrictEqual(deadScriptsIn(page), []))
