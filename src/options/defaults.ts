@@ -30,7 +30,5 @@ export const sendBuffer = 1024 * 1024
 export const maxPayload = 16 * 1024 * 1024
 export const shutdownTimeout = Duration.seconds(5)
 export const closeTimeout = Duration.seconds(2)
-/** How long somebody may wait for a lease on which nothing comes before that is reported. */
-export const longWait = Duration.seconds(5)
 /** Events kept for each subscriber that is behind. */
 export const eventBuffer = 1024

@@ -2,12 +2,12 @@ import * as Duration from "#effect/Duration"
 import type { Timer, Timers } from "../core/timers.js"
 import type { Journal } from "../observe/journal.js"
 import type { Settings } from "../options/decode.js"
-import { longWait } from "../options/defaults.js"
 import { stuck } from "../values/errorMessages.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
 import type { PoolStats } from "../values/stats.js"
 
-const patience = Duration.toMillis(longWait)
+/** How long, in milliseconds, somebody may wait for a lease on which nothing comes before that is reported. */
+const patience = 5_000
 
 /** What there is to see of a pool. */
 interface View {

@@ -174,7 +174,7 @@ describe("the dashboard", () => {
   const queries = dashboard.panels.flatMap(({ targets = [], title }) => targets.map((target) => ({ ...target, title })))
 
   /** Words of PromQL, and what Grafana fills in. */
-  const language = new Set(["sum", "by", "rate", "histogram_quantile", "label_values", "le"])
+  const language = new Set(["sum", "max", "by", "rate", "histogram_quantile", "label_values", "le"])
 
   /** The metrics that a query names, and the labels and values that it wants of them. */
   const read = (query: string) => {
