@@ -23,17 +23,6 @@ const installedHere: Plugin = {
   }
 }
 
-/** What does not run here yet: it tests examples, or starts programs, that are spelled as Effect 3. */
-const notYet: ReadonlyArray<string> = [
-  "test/docs/**",
-  "test/servers/**",
-  "test/pool/layer-map.test.ts",
-  "test/messages/typed-messages.test.ts",
-  "test/monitor/monitor.integration.test.ts",
-  "test/observe/prometheus.integration.test.ts",
-  "test/observe/tracing.test.ts"
-]
-
 export default defineConfig({
   root: root(""),
   plugins: [installedHere],
@@ -52,7 +41,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.3.test.ts", ...notYet],
+    exclude: ["test/**/*.3.test.ts"],
     testTimeout: 60_000,
     // For the programs that tests start.
     env: { TSX_TSCONFIG_PATH: here("tsconfig.tsx.json") },

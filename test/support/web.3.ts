@@ -62,12 +62,14 @@ export const mountings: ReadonlyArray<
 
 /** Serves a monitor on a port of its own until the scope closes, and gives its address. */
 export const serveMonitor = (
-  pools: Parameters<typeof WebSocketPoolMonitor.router>[0]
+  pools: Parameters<typeof WebSocketPoolMonitor.router>[0],
+  port = 0,
+  path: `/${string}` = "/pool"
 ): Effect.Effect<string, unknown, Scope.Scope> =>
   Effect.gen(function* () {
-    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port: 0 })
-    const router = mounted("/pool", WebSocketPoolMonitor.router(pools))
+    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
+    const router = mounted(path, WebSocketPoolMonitor.router(pools))
     yield* Effect.provideService(HttpServer.serveEffect(router), HttpServer.HttpServer, server)
     const { address } = server
-    return address._tag === "TcpAddress" ? `http://127.0.0.1:${address.port}/pool` : address.path
+    return address._tag === "TcpAddress" ? `http://127.0.0.1:${address.port}${path}` : address.path
   })

@@ -69,15 +69,17 @@ export const mountings: ReadonlyArray<
 
 /** Serves a monitor on a port of its own until the scope closes, and gives its address. */
 export const serveMonitor = (
-  pools: Parameters<typeof WebSocketPoolMonitor.router>[0]
+  pools: Parameters<typeof WebSocketPoolMonitor.router>[0],
+  port = 0,
+  path: `/${string}` = "/pool"
 ): Effect.Effect<string, unknown, Scope.Scope> =>
   Effect.gen(function* () {
-    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port: 0 })
-    const web = HttpRouter.serve(WebSocketPoolMonitor.router(pools, { prefix: "/pool" }), {
+    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
+    const web = HttpRouter.serve(WebSocketPoolMonitor.router(pools, { prefix: path }), {
       disableListenLog: true,
       disableLogger: true
     })
     yield* Layer.build(Layer.provide(web, Layer.succeed(HttpServer.HttpServer, server)))
     const { address } = server
-    return "port" in address ? `http://127.0.0.1:${address.port}/pool` : String(address)
+    return "port" in address ? `http://127.0.0.1:${address.port}${path}` : String(address)
   })
