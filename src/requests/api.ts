@@ -8,7 +8,7 @@ import type * as Stream from "#effect/Stream"
 import type { WebSocketPool } from "../pool/api.js"
 import type { AcquireError, ConnectionClosedError, LaggedError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
-import type { Incoming } from "./incoming.js"
+import type { Aside, Incoming } from "./incoming.js"
 
 /**
  * How requests become messages, and messages answers. It is pure and synchronous; one is made for each lease of a connection,
@@ -29,6 +29,11 @@ export interface Codec<in Request, out Item, out E = never> {
   readonly cancel?: ((id: number) => Message | undefined) | undefined
   /** Tells the server that the reader of a stream has taken all that came, and may be sent more. */
   readonly ack?: ((id: number) => Message | undefined) | undefined
+}
+
+/** A codec of this library's own, which may say more. */
+export interface WideCodec<in Request, out Item, out E> extends Omit<Codec<Request, Item, E>, "decode"> {
+  readonly decode: (message: Message) => ReadonlyArray<Incoming<Item, E> | Aside>
 }
 
 /**

@@ -41,6 +41,8 @@ export abstract class Call<Request, Item, E> {
   stillborn = 0
 
   abstract readonly isStream: boolean
+  /** Whether nothing answers it: it is over when the socket has taken it. */
+  readonly isOneWay: boolean = false
 
   constructor(
     readonly request: Request,
@@ -80,6 +82,11 @@ export class RequestCall<Request, Item, E> extends Call<Request, Item, E> {
     this.exit = exit as Exit.Exit<Item, Failure<E>>
     this.resume?.(this.exit)
   }
+}
+
+/** A call that nothing answers. */
+export class TellCall<Request, Item, E> extends RequestCall<Request, Item, E> {
+  override readonly isOneWay = true
 }
 
 /** Stands for the end of a stream where an error is wanted. */

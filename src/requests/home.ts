@@ -13,7 +13,7 @@ import { shortestLife } from "../core/upkeep.js"
 import type { Backstage } from "../pool/service.js"
 import { type ConnectionClosedError, PoolClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
-import type { Codec, RequestError } from "./api.js"
+import type { RequestError, WideCodec } from "./api.js"
 import type { Call, Keeper } from "./call.js"
 import { Notices, type OnNotice } from "./notices.js"
 import { Session, type SessionHost } from "./session.js"
@@ -23,8 +23,10 @@ import type { Tally } from "./tally.js"
 /** What all the homes of a multiplexer share. */
 export interface Estate<Request, Item, E> {
   readonly settings: RequestSettings
-  readonly codec: () => Codec<Request, Item, E>
+  readonly codec: () => WideCodec<Request, Item, E>
   readonly onNotice: OnNotice | undefined
+  /** Sees each notice at once, before `onNotice` does. */
+  readonly listen: ((value: unknown, connectionId: string) => void) | undefined
   readonly pool: Backstage
   readonly tally: Tally
   readonly fork: Fork
@@ -199,16 +201,26 @@ export class Home<Request, Item, E>
   }
 
   noticesOf(session: Session<Request, Item, E>): ((value: unknown) => void) | undefined {
-    const { fork, handlers, onNotice, tally } = this.estate
-    if (onNotice === undefined) return undefined
-    const started = (fiber: Fiber.Fiber<unknown, unknown>): void => {
-      handlers.add(fiber)
-      fiber.addObserver(() => handlers.delete(fiber))
-    }
-    const queue = new Notices(session.tenancy.id, onNotice, fork, started, () => {
+    const { fork, listen, onNotice, tally } = this.estate
+    const { id } = session.tenancy
+    if (onNotice === undefined) return listen && ((value) => listen(value, id))
+    const queue = new Notices(id, onNotice, fork, this.started, () => {
       tally.lagged += 1
     })
-    return (value) => queue.add(value)
+    return (value) => {
+      listen?.(value, id)
+      queue.add(value)
+    }
+  }
+
+  private readonly started = (fiber: Fiber.Fiber<unknown, unknown>): void => {
+    const { handlers } = this.estate
+    handlers.add(fiber)
+    fiber.addObserver(() => handlers.delete(fiber))
+  }
+
+  run(effect: Effect.Effect<void>): void {
+    this.started(this.estate.fork(Effect.interruptible(effect), { immediate: false }))
   }
 
   // What the core asks
@@ -240,7 +252,7 @@ export class Home<Request, Item, E>
   }
 
   private opened(slot: Place<Request, Item, E>, tenancy: Tenancy): void {
-    let codec: Codec<Request, Item, E>
+    let codec: WideCodec<Request, Item, E>
     try {
       codec = this.estate.codec()
     } catch (error) {

@@ -1,4 +1,6 @@
 /** What a codec makes of messages. */
+
+import type { Effect } from "#effect/Effect"
 import type * as Exit from "#effect/Exit"
 import type { Message } from "../values/message.js"
 
@@ -19,6 +21,18 @@ export type Incoming<Item, E = never> =
   | { readonly _tag: "Refused"; readonly error: E }
   | { readonly _tag: "Notice"; readonly value: unknown; readonly reply?: Message | undefined }
   | { readonly _tag: "Retire" }
+
+/**
+ * What codecs of this library say besides.
+ *
+ * - `Settled`: what was given up is answered now, as it had to be
+ * - `Reply`: something to be sent at once
+ * - `Task`: something to be sent once it is known, unless the connection has ended by then
+ */
+export type Aside =
+  | { readonly _tag: "Settled"; readonly id: number }
+  | { readonly _tag: "Reply"; readonly message: Message }
+  | { readonly _tag: "Task"; readonly effect: Effect<Message> }
 
 /** What an end without a value holds. */
 export type Nothing = ReturnType<() => void>

@@ -6,18 +6,19 @@ import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import type { Problems } from "../options/problems.js"
 import { WebSocketPool } from "../pool/api.js"
 import { backstage } from "../pool/service.js"
 import type { AcquireError, LaggedError } from "../values/errors.js"
-import type { Multiplexer, MultiplexerStats, Options, RequestError, StreamOptions } from "./api.js"
-import { RequestCall, StreamCall, streamEnd } from "./call.js"
+import type { Multiplexer, MultiplexerStats, Options, RequestError, StreamOptions, WideCodec } from "./api.js"
+import { RequestCall, StreamCall, streamEnd, TellCall } from "./call.js"
 import { type Estate, Home } from "./home.js"
 import type { OnNotice } from "./notices.js"
 import { decode, decodeStream } from "./settings.js"
 import { Tally } from "./tally.js"
 
 /** The calls of one home, and its views. */
-class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E> {
+export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E> {
   constructor(
     private readonly estate: Estate<Request, Item, E>,
     private readonly home: Home<Request, Item, E>
@@ -29,8 +30,15 @@ class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E>
   }
 
   readonly request = (request: Request): Effect.Effect<Item, E | RequestError> =>
-    Effect.uninterruptibleMask((restore) => {
-      const call = new RequestCall<Request, Item, E>(request, this.deadline)
+    this.call(() => new RequestCall<Request, Item, E>(request, this.deadline))
+
+  /** Sends what nothing answers: done when the socket has taken it. */
+  readonly tell = (request: Request): Effect.Effect<void, E | RequestError> =>
+    this.call(() => new TellCall<Request, Item, E>(request, this.deadline))
+
+  private call(make: () => RequestCall<Request, Item, E>): Effect.Effect<Item, E | RequestError> {
+    return Effect.uninterruptibleMask((restore) => {
+      const call = make()
       this.estate.tally.requests += 1
       this.home.begin(call)
       return Effect.matchCauseEffect(restore(call.wait), {
@@ -42,6 +50,7 @@ class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E>
         onSuccess: Effect.succeed
       })
     })
+  }
 
   readonly stream = (request: Request, options?: StreamOptions): Stream.Stream<Item, E | RequestError | LaggedError> =>
     Stream.unwrap(
@@ -122,17 +131,35 @@ class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E>
 export const make = <Request, Item, E = never, R = never, Pool = WebSocketPool>(
   options: Options<Request, Item, E, R, Pool>
 ): Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Pool | Scope.Scope | R> =>
-  makeNamed(options, "Multiplexer", ["codec"])
+  makeWide({ options, codec: options.codec, who: "Multiplexer", own: ["codec"] })
 
-export const makeNamed = <Request, Item, E, R, Pool>(
-  options: Options<Request, Item, E, R, Pool>,
-  who: string,
-  own: ReadonlyArray<string>
-): Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Pool | Scope.Scope | R> =>
+/** What stands on a multiplexer gives its own codec. */
+export interface Wide<Request, Item, E, R, Pool> {
+  readonly options: Omit<Options<never, unknown, unknown, R, Pool>, "codec">
+  readonly codec: () => WideCodec<Request, Item, E>
+  readonly listen?: Estate<Request, Item, E>["listen"]
+  /** Whose options they are, and which it has besides. */
+  readonly who: string
+  readonly own: ReadonlyArray<string>
+  readonly problems?: Problems
+}
+
+export const makeWide = <Request, Item, E, R, Pool>({
+  codec,
+  listen,
+  options,
+  own,
+  problems,
+  who
+}: Wide<Request, Item, E, R, Pool>): Effect.Effect<
+  MultiplexerImpl<Request, Item, E>,
+  Config.ConfigError,
+  Pool | Scope.Scope | R
+> =>
   // Nothing may come between the first lease and the finaliser that ends it.
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const settings = yield* decode(options, who, own)
+      const settings = yield* decode(options, who, own, problems)
       const service = yield* (options.pool ?? WebSocketPool) as Context.Key<Pool, WebSocketPool>
       const pool = backstage(service)
       if (pool === undefined) {
@@ -152,7 +179,8 @@ export const makeNamed = <Request, Item, E, R, Pool>(
       }
       const estate: Estate<Request, Item, E> = {
         settings,
-        codec: options.codec,
+        codec,
+        listen,
         onNotice: options.onNotice as OnNotice | undefined,
         pool,
         tally: new Tally(),

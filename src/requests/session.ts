@@ -1,4 +1,5 @@
 import { thrown } from "#edition/messages/parseFailure"
+import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type { Tenancy } from "../connection/tenancy.js"
 import type { Slot } from "../core/slot.js"
@@ -6,10 +7,10 @@ import type { Timer, Timers } from "../core/timers.js"
 import { ConnectionClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import { isMessage, type Message } from "../values/message.js"
-import type { Codec, RequestError } from "./api.js"
+import type { RequestError, WideCodec } from "./api.js"
 import type { Call, Keeper, StreamCall } from "./call.js"
 import { Ghosts } from "./ghosts.js"
-import type { Incoming, Nothing } from "./incoming.js"
+import type { Aside, Incoming, Nothing } from "./incoming.js"
 import type { Tally } from "./tally.js"
 
 /** What a session needs to know, and tells. */
@@ -30,6 +31,8 @@ export interface SessionHost<Request, Item, E> {
   readonly lost: (session: Session<Request, Item, E>) => void
   /** The socket has not taken this one. */
   readonly resend: (call: Call<Request, Item, E>, session: Session<Request, Item, E>) => void
+  /** Runs something that the server waits for. */
+  readonly run: (effect: Effect.Effect<void>) => void
   /** Where the notices of a session go, if anywhere. */
   readonly noticesOf: (session: Session<Request, Item, E>) => ((value: unknown) => void) | undefined
 }
@@ -59,7 +62,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   constructor(
     readonly slot: Slot<Session<Request, Item, E>, Failure<E>>,
     readonly tenancy: Tenancy,
-    private readonly codec: Codec<Request, Item, E>,
+    private readonly codec: WideCodec<Request, Item, E>,
     private readonly host: SessionHost<Request, Item, E>
   ) {}
 
@@ -93,9 +96,18 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     call.state = "queued"
     call.sender = this.tenancy.offer(message, (isTaken) => {
       call.sender = undefined
-      if (call.state === "queued") call.state = isTaken ? "sent" : "unsent"
+      if (call.state !== "queued") return
+      if (isTaken) this.sent(call)
+      else call.state = "unsent"
     })
-    if (call.sender === undefined) call.state = "sent"
+    if (call.sender === undefined) this.sent(call)
+  }
+
+  private sent(call: Call<Request, Item, E>): void {
+    call.state = "sent"
+    if (!call.isOneWay) return
+    this.drop(call)
+    call.end(Exit.void)
   }
 
   abandon(call: Call<Request, Item, E>): void {
@@ -144,7 +156,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
       } catch {
         ack = undefined
       }
-      if (isMessage(ack)) this.tenancy.offer(ack, ignore)
+      if (ack !== undefined) this.say(ack)
     }
     if (this.host.isExclusive) this.read()
   }
@@ -197,7 +209,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private receive(message: Message): void {
     if (this.state === "over") return
     this.hasSpoken = true
-    let incoming: ReadonlyArray<Incoming<Item, E>>
+    let incoming: ReadonlyArray<Incoming<Item, E> | Aside>
     try {
       incoming = this.codec.decode(message)
       if (!Array.isArray(incoming)) throw new TypeError("decode has to give an array")
@@ -208,7 +220,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     for (const one of incoming) if (!this.isGivenBack) this.on(one)
   }
 
-  private on(incoming: Incoming<Item, E>): void {
+  private on(incoming: Incoming<Item, E> | Aside): void {
     switch (incoming._tag) {
       case "Item": {
         const call = this.calls.get(incoming.id)
@@ -231,16 +243,30 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         break
       case "Notice":
         this.host.tally.notices += 1
-        if (incoming.reply !== undefined && isMessage(incoming.reply) && this.tenancy.isOpen) {
-          this.tenancy.offer(incoming.reply, ignore)
-        }
+        if (incoming.reply !== undefined) this.say(incoming.reply)
         this.notice ??= this.host.noticesOf(this) ?? ignore
         this.notice(incoming.value)
         break
       case "Retire":
         this.isUnfit = true
         this.retire("Discarded")
+        break
+      case "Settled": {
+        const call = this.calls.get(incoming.id)
+        this.ghosts.answered(incoming.id, true)
+        if (call?.isAbandoned) this.drop(call)
+        break
+      }
+      case "Reply":
+        this.say(incoming.message)
+        break
+      case "Task":
+        this.host.run(Effect.map(incoming.effect, (message) => this.say(message)))
     }
+  }
+
+  private say(message: Message): void {
+    if (this.isOpen && isMessage(message)) this.tenancy.offer(message, ignore)
   }
 
   private push(call: StreamCall<Request, Item, E>, value: Item): void {

@@ -1,0 +1,283 @@
+import { environment, makeTag, streamOf } from "#dialect"
+import { invalid } from "#edition/options/configError"
+import * as Cause from "#effect/Cause"
+import * as Config from "#effect/Config"
+import type * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import type * as Schema from "#effect/Schema"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { badInput, Problems } from "../options/problems.js"
+import type { WebSocketPool } from "../pool/api.js"
+import type { RequestError } from "../requests/api.js"
+import { StreamCall, streamEnd } from "../requests/call.js"
+import { type MultiplexerImpl, makeWide } from "../requests/multiplexer.js"
+import * as settings from "../requests/settings.js"
+import type { LaggedError } from "../values/errors.js"
+import { kindOf, show } from "../values/show.js"
+import {
+  type Client,
+  type Group,
+  type Handlers,
+  JsonRpcError,
+  type Member,
+  type Method,
+  type Notification,
+  type Options,
+  type OptionsConfig,
+  type Subscription,
+  type TagClass,
+  type WithoutReserved
+} from "./api.js"
+import { type Failure, JsonRpcCodec, type Outgoing, type Told } from "./codec.js"
+
+type Calls = MultiplexerImpl<Outgoing, unknown, Failure>
+type AnyOptions = Options<unknown, unknown, unknown>
+
+/** Those who listen to what servers tell by themselves, by its name. */
+class Listeners {
+  private readonly byName = new Map<string, Set<StreamCall<unknown, unknown, never>>>()
+
+  constructor(private readonly options: Options<unknown, unknown, unknown>) {}
+
+  readonly tell = (value: unknown, connectionId: string): void => {
+    const { method, params } = value as Told
+    for (const listener of this.byName.get(method) ?? []) {
+      if (listener.push(params, true) === "Lagged") listener.lag(connectionId)
+    }
+  }
+
+  listen(name: string): Stream.Stream<unknown, LaggedError> {
+    const { bufferSize = settings.bufferSize, overflow = settings.overflow } = this.options
+    const open = Effect.sync(() => {
+      const listener = new StreamCall<unknown, unknown, never>(undefined, 0, bufferSize, overflow)
+      const all = this.byName.get(name) ?? new Set()
+      this.byName.set(name, all.add(listener))
+      return listener
+    })
+    return Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(open, (listener) => Effect.sync(() => this.byName.get(name)?.delete(listener))),
+        ({ take }) =>
+          streamOf(
+            take,
+            (error) => error === streamEnd,
+            () => false
+          ) as Stream.Stream<unknown, LaggedError>
+      )
+    )
+  }
+}
+
+const spanOf = (method: string) => ({
+  kind: "client" as const,
+  attributes: { "rpc.system": "jsonrpc", "rpc.method": method, "rpc.jsonrpc.version": "2.0" }
+})
+
+/** The server's error, with what the method's schema makes of its data. */
+const failWith = <D, R>(
+  method: string,
+  decode: (data: unknown) => Effect.Effect<D, Schema.SchemaError, R>,
+  { code, data, message }: Failure
+): Effect.Effect<never, JsonRpcError<D> | Schema.SchemaError, R> =>
+  Effect.andThen(
+    Effect.annotateCurrentSpan("rpc.jsonrpc.error_code", code),
+    Effect.flatMap(decode(data), (decoded) =>
+      Effect.fail(new JsonRpcError({ method, code, message, data: decoded }) as JsonRpcError<D>)
+    )
+  )
+
+const isFailure = (error: Failure | RequestError | LaggedError): error is Failure => !("_tag" in error)
+
+const callOf =
+  <P, A, D, R>(calls: Calls, { decode, decodeError, encode, name }: Method<P, A, D, R>) =>
+  (params: P): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
+    Effect.withSpan(
+      Effect.flatMap(encode(params), (params) =>
+        Effect.matchEffect(calls.request({ _tag: "Call", method: name, params }), {
+          onFailure: (error): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
+            isFailure(error) ? failWith(name, decodeError, error) : Effect.fail(error),
+          onSuccess: decode
+        })
+      ),
+      `JsonRpc/${name}`,
+      spanOf(name)
+    )
+
+const tellOf =
+  <P, R>(calls: Calls, { encode, name }: Notification<P, R>) =>
+  (params: P): Effect.Effect<void, RequestError, R> =>
+    Effect.withSpan(
+      Effect.flatMap(
+        encode(params),
+        (params) =>
+          // No answer, no failure of the server's.
+          calls.tell({ _tag: "Tell", method: name, params }) as Effect.Effect<void, RequestError>
+      ),
+      `JsonRpc/${name}`,
+      spanOf(name)
+    )
+
+const asIs = (data: unknown): Effect.Effect<unknown> => Effect.succeed(data)
+
+const streamFor =
+  <P, A, R>(calls: Calls, { decode, encode, subscribe: method, ...subscription }: Subscription<P, A, R>) =>
+  (params: P): Stream.Stream<A, JsonRpcError | RequestError | LaggedError, R> => {
+    const items = Stream.unwrap(
+      Effect.map(encode(params), (params) => calls.stream({ _tag: "Subscribe", method, params, subscription }))
+    )
+    const failed = (
+      error: Failure | RequestError | LaggedError
+    ): Stream.Stream<never, JsonRpcError | RequestError | LaggedError> =>
+      isFailure(error) ? Stream.fromEffect(failWith(method, asIs, error)) : Stream.fail(error)
+    return Stream.withSpan(Stream.mapEffect(catchAll(items, failed), decode), `JsonRpc/${method}`, spanOf(method))
+  }
+
+/** The same name in both lines of Effect. */
+const catchAll = <A, E, R, A2, E2>(
+  self: Stream.Stream<A, E, R>,
+  f: (error: E) => Stream.Stream<A2, E2>
+): Stream.Stream<A | A2, E2, R> => Stream.catch(self, f)
+
+const memberOf = (calls: Calls, listeners: Listeners, member: Member): unknown => {
+  switch (member._tag) {
+    case "Method":
+      return callOf(calls, member)
+    case "Notification":
+      return tellOf(calls, member)
+    case "Subscription":
+      return streamFor(calls, member)
+    case "Incoming":
+      return Stream.mapEffect(listeners.listen(member.name), member.decode)
+  }
+}
+
+/** What a call of the server is answered with: its own failure if that has a code, and nothing that may be a secret. */
+const answerOf = (run: Effect.Effect<unknown, unknown>): Effect.Effect<object> =>
+  Effect.matchCauseEffect(run, {
+    onFailure: (cause) =>
+      Effect.as(
+        Effect.logDebug("A handler of JSON-RPC has failed", cause),
+        errorOf(Option.getOrUndefined(Cause.findErrorOption(cause)))
+      ),
+    onSuccess: (result) => Effect.succeed({ result: result ?? null })
+  })
+
+const errorOf = (failure: unknown): object => {
+  const { code, data, message } = (typeof failure === "object" && failure !== null ? failure : {}) as Partial<Failure>
+  return typeof code === "number" && Number.isInteger(code)
+    ? { error: { code, message: String(message ?? ""), ...(data === undefined ? {} : { data }) } }
+    : { error: { code: -32603, message: "Internal error" } }
+}
+
+const own: ReadonlyArray<string> = ["cancelMethod", "handlers"]
+
+export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
+  group: G,
+  options: Options<R, RHandlers, Pool> = {},
+  who = "JsonRpc",
+  problems = new Problems()
+): Effect.Effect<Client<G>, Config.ConfigError, Pool | Scope.Scope | R | RHandlers> =>
+  Effect.gen(function* () {
+    if (typeof options !== "object" || options === null || Effect.isEffect(options)) {
+      return yield* badInput(who, ["options"], `Expected an object of options, got ${kindOf(options)}`)
+    }
+    const { cancelMethod, handlers } = options
+    if (cancelMethod !== undefined && (typeof cancelMethod !== "string" || cancelMethod === "")) {
+      problems.add(["cancelMethod"], `Expected the name of a notification, got ${show(cancelMethod)}`)
+    }
+    for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
+    const { context } = yield* environment<RHandlers>()
+    const listeners = new Listeners(options as AnyOptions)
+    const answer = (method: string, params: unknown): Effect.Effect<object> | undefined => {
+      const handler = handlerOf(handlers, method)
+      return (
+        handler &&
+        answerOf(
+          Effect.provide(
+            Effect.suspend(() => handler(params)),
+            context
+          )
+        )
+      )
+    }
+    const bufferSize = options.bufferSize ?? settings.bufferSize
+    const calls = yield* makeWide<Outgoing, unknown, Failure, R, Pool>({
+      options,
+      codec: () => new JsonRpcCodec({ cancelMethod, bufferSize, answer }),
+      listen: listeners.tell,
+      who,
+      own,
+      problems
+    })
+    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, listeners, member)])
+    return Object.fromEntries(entries) as Client<G>
+  })
+
+const handlerOf = <R>(handlers: Handlers<R> | undefined, method: string) =>
+  handlers !== undefined && Object.hasOwn(handlers, method) ? handlers[method] : undefined
+
+export const layer = <Self, G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
+  tag: Context.Key<Self, Client<G>>,
+  group: G,
+  options?: Options<R, RHandlers, Pool>
+): Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> =>
+  Layer.effect(tag, make(group, options, tag.key)) as Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+
+export const layerConfig = <Self, G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
+  tag: Context.Key<Self, Client<G>>,
+  group: G,
+  options: OptionsConfig<R, RHandlers, Pool>
+): Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> =>
+  Layer.effect(
+    tag,
+    Effect.gen(function* () {
+      const problems = new Problems()
+      const values: Record<string, unknown> = {}
+      for (const [name, value] of Object.entries(options)) {
+        if (value === undefined) continue
+        if (!Config.isConfig(value)) {
+          problems.unread(
+            [name],
+            invalid([name], `Expected a Config, got ${kindOf(value)}: wrap it, as in Config.succeed(…)`)
+          )
+          continue
+        }
+        yield* Effect.match(value as Config.Config<unknown>, {
+          onFailure: (error) => problems.unread([name], error),
+          onSuccess: (read) => {
+            values[name] = read
+          }
+        })
+      }
+      return yield* make(group, values as Options<R, RHandlers, Pool>, tag.key, problems)
+    })
+  ) as Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+
+export const Tag =
+  <const Id extends string>(id: Id) =>
+  <Self>() =>
+  <const G extends Group & WithoutReserved>(group: G): TagClass<Self, Id, G> => {
+    const tag = makeTag<Self, Client<G>, Id>(id)
+    const key = tag as unknown as Context.Key<Self, Client<G>>
+    for (const [name, member] of Object.entries(group as Group)) {
+      const own = (client: Client<G>) => client[name as keyof G] as unknown
+      const value =
+        member._tag === "Incoming"
+          ? Stream.unwrap(Effect.map(key, (client) => own(client) as Stream.Stream<unknown>))
+          : member._tag === "Subscription"
+            ? (params: unknown) =>
+                Stream.unwrap(
+                  Effect.map(key, (client) => (own(client) as (params: unknown) => Stream.Stream<unknown>)(params))
+                )
+            : (params: unknown) =>
+                Effect.flatMap(key, (client) => (own(client) as (params: unknown) => Effect.Effect<unknown>)(params))
+      Object.defineProperty(tag, name, { value, enumerable: true })
+    }
+    return Object.assign(tag, {
+      layer: (options?: AnyOptions) => layer(key, group, options),
+      layerConfig: (options: OptionsConfig<unknown, unknown, unknown>) => layerConfig(key, group, options)
+    }) as unknown as TagClass<Self, Id, G>
+  }
