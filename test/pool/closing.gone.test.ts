@@ -79,7 +79,12 @@ describe("close answers when the sockets are gone", () => {
         )
         assert.strictEqual(transport.live(), 0)
         yield* Fiber.join(stream)
-        assert.deepStrictEqual(told(events), ["PoolClosing", "ConnectionClosed Shutdown 1001", "PoolClosed"])
+        assert.deepStrictEqual(told(events), [
+          "PoolClosing",
+          "ConnectionRetiring",
+          "ConnectionClosed Shutdown 1001",
+          "PoolClosed"
+        ])
         yield* Scope.close(wide, Exit.void)
         assert.strictEqual((yield* pool.stats).released, 1)
       }).pipe(Effect.provide(transport.layer))
@@ -121,7 +126,12 @@ describe("close answers when the sockets are gone", () => {
       yield* turns(5)
       yield* settle
       yield* now(closing)
-      assert.deepStrictEqual(told(events), ["PoolClosing", "ConnectionClosed Shutdown 1001", "PoolClosed"])
+      assert.deepStrictEqual(told(events), [
+        "PoolClosing",
+        "ConnectionRetiring",
+        "ConnectionClosed Shutdown 1001",
+        "PoolClosed"
+      ])
       yield* Scope.close(wide, Exit.void)
     }).pipe(Effect.provide(transport.layer))
   })
