@@ -21,7 +21,7 @@ const rooms = {
   observe: ["effect", "values", "core", "connection", "options"],
   pool: ["effect", "values", "core", "transport", "connection", "options", "observe"],
   requests: ["effect", "values", "core", "connection", "messages", "options", "pool"],
-  jsonrpc: ["effect", "values", "messages", "options", "pool", "requests"],
+  jsonrpc: ["effect", "values", "core", "messages", "options", "observe", "pool", "requests"],
   monitor: ["effect", "values", "connection", "options", "observe", "pool"]
 }
 

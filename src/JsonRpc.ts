@@ -9,6 +9,7 @@ import type * as Context from "#effect/Context"
 import type * as Effect from "#effect/Effect"
 import type * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
+import type * as Types from "#effect/Types"
 import type {
   Client,
   Group,
@@ -73,7 +74,7 @@ export const method: <
     /** Decodes the data of an error. */
     readonly error?: Decoder<D, ID, RD> | undefined
   }
-) => Method<P, A, D, RP | RA | RD> = members.method
+) => Method<Types.NoInfer<P>, Types.NoInfer<A>, Types.NoInfer<D>, Types.NoInfer<RP | RA | RD>> = members.method
 
 /**
  * A notification to the server: on the client a function from its params to an effect that is done when the socket has taken
@@ -88,7 +89,7 @@ export const notification: <P = void, IP = unknown, RP = never>(
     /** Encodes the params. */
     readonly params?: Encoder<P, IP, RP> | undefined
   }
-) => Notification<P, RP> = members.notification
+) => Notification<Types.NoInfer<P>, Types.NoInfer<RP>> = members.notification
 
 /**
  * A subscription: on the client a function from its params to a stream of its items.
@@ -116,7 +117,7 @@ export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA 
   readonly id?: ((params: unknown) => unknown) | undefined
   /** The item in a notification's params. Default: `params.result`. */
   readonly value?: ((params: unknown) => unknown) | undefined
-}) => Subscription<P, A, RP | RA> = members.subscription
+}) => Subscription<Types.NoInfer<P>, Types.NoInfer<A>, Types.NoInfer<RP | RA>> = members.subscription
 
 /**
  * Notifications that the server sends by itself: on the client a stream of their params.
@@ -133,7 +134,7 @@ export const incoming: <A = unknown, IA = unknown, RA = never>(
     /** Decodes the params. */
     readonly params?: Decoder<A, IA, RA> | undefined
   }
-) => IncomingNotification<A, RA> = members.incoming
+) => IncomingNotification<Types.NoInfer<A>, Types.NoInfer<RA>> = members.incoming
 
 /**
  * Makes the client of a group over the pool in the context.
@@ -146,8 +147,10 @@ export const incoming: <A = unknown, IA = unknown, RA = never>(
 export const make: <G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
   group: G,
   options?: Options<R, RHandlers, Pool>
-) => Effect.Effect<Client<G>, Config.ConfigError, Pool | Scope.Scope | R | RHandlers> = (group, options) =>
-  client.make(group, options)
+) => Effect.Effect<Client<G>, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers> | Scope.Scope> = (
+  group,
+  options
+) => client.make(group, options)
 
 /**
  * Makes the client behind a tag of one's own. A tag made by `Tag` has its own `layer`.
@@ -159,7 +162,7 @@ export const layer: <Self, G extends Group, R = never, RHandlers = never, Pool =
   tag: Context.Key<Self, Client<G>>,
   group: G,
   options?: Options<R, RHandlers, Pool>
-) => Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> = client.layer
+) => Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>> = client.layer
 
 /**
  * The same with options from `Config`; undefined keys are ignored.
@@ -171,7 +174,7 @@ export const layerConfig: <Self, G extends Group, R = never, RHandlers = never, 
   tag: Context.Key<Self, Client<G>>,
   group: G,
   options: OptionsConfig<R, RHandlers, Pool>
-) => Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> = client.layerConfig
+) => Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>> = client.layerConfig
 
 /**
  * Makes a tag for the client of a group. It has an accessor for each member, and layers.

@@ -6,6 +6,7 @@
 import type * as Config from "#effect/Config"
 import type * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
+import type * as Types from "#effect/Types"
 import type { Multiplexer, Options } from "./requests/api.js"
 import * as internal from "./requests/multiplexer.js"
 import type { WebSocketPool } from "./WebSocketPool.js"
@@ -68,4 +69,5 @@ export { Incoming } from "./requests/incoming.js"
  */
 export const make: <Request, Item, E = never, R = never, Pool = WebSocketPool>(
   options: Options<Request, Item, E, R, Pool>
-) => Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Pool | Scope.Scope | R> = internal.make
+) => Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Types.NoInfer<Pool | R> | Scope.Scope> =
+  internal.make

@@ -6,6 +6,7 @@ import type * as Effect from "#effect/Effect"
 import type * as Layer from "#effect/Layer"
 import type * as Schema from "#effect/Schema"
 import type * as Stream from "#effect/Stream"
+import type * as Types from "#effect/Types"
 import type { WebSocketPool } from "../pool/api.js"
 import type { Options as MultiplexerOptions, RequestError } from "../requests/api.js"
 import type { LaggedError } from "../values/errors.js"
@@ -39,13 +40,15 @@ type Read<A, R> = (value: unknown) => Effect.Effect<A, Schema.SchemaError, R>
  * @since 0.2.0
  */
 export interface Method<in P, out A, out D, out R> {
+  /** What kind of member it is. */
   readonly _tag: "Method"
+  /** What the server calls it. */
   readonly name: string
-  /** @internal */
+  /** Encodes params. */
   readonly encode: Run<P, R>
-  /** @internal */
+  /** Decodes what the server sends. */
   readonly decode: Read<A, R>
-  /** @internal */
+  /** Decodes the data of an error. */
   readonly decodeError: Read<D, R>
 }
 
@@ -56,9 +59,11 @@ export interface Method<in P, out A, out D, out R> {
  * @since 0.2.0
  */
 export interface Notification<in P, out R> {
+  /** What kind of member it is. */
   readonly _tag: "Notification"
+  /** What the server calls it. */
   readonly name: string
-  /** @internal */
+  /** Encodes params. */
   readonly encode: Run<P, R>
 }
 
@@ -69,17 +74,21 @@ export interface Notification<in P, out R> {
  * @since 0.2.0
  */
 export interface Subscription<in P, out A, out R> {
+  /** What kind of member it is. */
   readonly _tag: "Subscription"
+  /** The method that begins it. */
   readonly subscribe: string
+  /** The method that ends it. */
   readonly unsubscribe: string
+  /** The name of its notifications. */
   readonly notification: string
-  /** @internal */
+  /** The id in a notification's params. */
   readonly id: (params: unknown) => unknown
-  /** @internal */
+  /** The item in a notification's params. */
   readonly value: (params: unknown) => unknown
-  /** @internal */
+  /** Encodes params. */
   readonly encode: Run<P, R>
-  /** @internal */
+  /** Decodes what the server sends. */
   readonly decode: Read<A, R>
 }
 
@@ -90,9 +99,11 @@ export interface Subscription<in P, out A, out R> {
  * @since 0.2.0
  */
 export interface IncomingNotification<out A, out R> {
+  /** What kind of member it is. */
   readonly _tag: "Incoming"
+  /** What the server calls it. */
   readonly name: string
-  /** @internal */
+  /** Decodes what the server sends. */
   readonly decode: Read<A, R>
 }
 
@@ -207,9 +218,9 @@ export type TagClass<Self, Id extends string, G extends Group> = PlainTagClass<S
     /** Makes this client: see `layer`. */
     readonly layer: <R = never, RHandlers = never, Pool = WebSocketPool>(
       options?: Options<R, RHandlers, Pool>
-    ) => Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+    ) => Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
     /** Makes this client with options from `Config`: see `layerConfig`. */
     readonly layerConfig: <R = never, RHandlers = never, Pool = WebSocketPool>(
       options: OptionsConfig<R, RHandlers, Pool>
-    ) => Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+    ) => Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
   }

@@ -9,6 +9,7 @@ import * as Option from "#effect/Option"
 import type * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import type * as Types from "#effect/Types"
 import { badInput, Problems } from "../options/problems.js"
 import type { WebSocketPool } from "../pool/api.js"
 import type { RequestError } from "../requests/api.js"
@@ -32,6 +33,7 @@ import {
   type WithoutReserved
 } from "./api.js"
 import { type Failure, JsonRpcCodec, type Outgoing, type Told } from "./codec.js"
+import { type Metrics, make as makeMetrics } from "./metrics.js"
 
 type Calls = MultiplexerImpl<Outgoing, unknown, Failure>
 type AnyOptions = Options<unknown, unknown, unknown>
@@ -40,12 +42,17 @@ type AnyOptions = Options<unknown, unknown, unknown>
 class Listeners {
   private readonly byName = new Map<string, Set<StreamCall<unknown, unknown, never>>>()
 
-  constructor(private readonly options: Options<unknown, unknown, unknown>) {}
+  constructor(
+    private readonly options: AnyOptions,
+    private readonly onLagged: () => void
+  ) {}
 
   readonly tell = (value: unknown, connectionId: string): void => {
     const { method, params } = value as Told
     for (const listener of this.byName.get(method) ?? []) {
-      if (listener.push(params, true) === "Lagged") listener.lag(connectionId)
+      const outcome = listener.push(params, true)
+      if (outcome === "Lagged") listener.lag(connectionId)
+      if (outcome !== "Kept") this.onLagged()
     }
   }
 
@@ -92,15 +99,19 @@ const failWith = <D, R>(
 const isFailure = (error: Failure | RequestError | LaggedError): error is Failure => !("_tag" in error)
 
 const callOf =
-  <P, A, D, R>(calls: Calls, { decode, decodeError, encode, name }: Method<P, A, D, R>) =>
+  <P, A, D, R>(calls: Calls, metrics: Metrics, { decode, decodeError, encode, name }: Method<P, A, D, R>) =>
   (params: P): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
     Effect.withSpan(
-      Effect.flatMap(encode(params), (params) =>
-        Effect.matchEffect(calls.request({ _tag: "Call", method: name, params }), {
-          onFailure: (error): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
-            isFailure(error) ? failWith(name, decodeError, error) : Effect.fail(error),
-          onSuccess: decode
-        })
+      metrics.timed(
+        calls.estate.pool.timers,
+        name,
+        Effect.flatMap(encode(params), (params) =>
+          Effect.matchEffect(calls.request({ _tag: "Call", method: name, params }), {
+            onFailure: (error): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
+              isFailure(error) ? failWith(name, decodeError, error) : Effect.fail(error),
+            onSuccess: decode
+          })
+        )
       ),
       `JsonRpc/${name}`,
       spanOf(name)
@@ -141,10 +152,10 @@ const catchAll = <A, E, R, A2, E2>(
   f: (error: E) => Stream.Stream<A2, E2>
 ): Stream.Stream<A | A2, E2, R> => Stream.catch(self, f)
 
-const memberOf = (calls: Calls, listeners: Listeners, member: Member): unknown => {
+const memberOf = (calls: Calls, metrics: Metrics, listeners: Listeners, member: Member): unknown => {
   switch (member._tag) {
     case "Method":
-      return callOf(calls, member)
+      return callOf(calls, metrics, member)
     case "Notification":
       return tellOf(calls, member)
     case "Subscription":
@@ -179,7 +190,7 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
   options: Options<R, RHandlers, Pool> = {},
   who = "JsonRpc",
   problems = new Problems()
-): Effect.Effect<Client<G>, Config.ConfigError, Pool | Scope.Scope | R | RHandlers> =>
+): Effect.Effect<Client<G>, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers> | Scope.Scope> =>
   Effect.gen(function* () {
     if (typeof options !== "object" || options === null || Effect.isEffect(options)) {
       return yield* badInput(who, ["options"], `Expected an object of options, got ${kindOf(options)}`)
@@ -190,7 +201,8 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
     }
     for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
     const { context } = yield* environment<RHandlers>()
-    const listeners = new Listeners(options as AnyOptions)
+    let onLagged = (): void => {}
+    const listeners = new Listeners(options as AnyOptions, () => onLagged())
     const answer = (method: string, params: unknown): Effect.Effect<object> | undefined => {
       const handler = handlerOf(handlers, method)
       return (
@@ -212,7 +224,11 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
       own,
       problems
     })
-    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, listeners, member)])
+    const { pool, tally } = calls.estate
+    const metrics = yield* makeMetrics(pool.settings.name)
+    tally.onMissed = metrics.missed
+    onLagged = () => tally.missed("lagged")
+    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, metrics, listeners, member)])
     return Object.fromEntries(entries) as Client<G>
   })
 
@@ -223,14 +239,18 @@ export const layer = <Self, G extends Group, R = never, RHandlers = never, Pool 
   tag: Context.Key<Self, Client<G>>,
   group: G,
   options?: Options<R, RHandlers, Pool>
-): Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> =>
-  Layer.effect(tag, make(group, options, tag.key)) as Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+): Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>> =>
+  Layer.effect(tag, make(group, options, tag.key)) as Layer.Layer<
+    Self,
+    Config.ConfigError,
+    Types.NoInfer<Pool | R | RHandlers>
+  >
 
 export const layerConfig = <Self, G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
   tag: Context.Key<Self, Client<G>>,
   group: G,
   options: OptionsConfig<R, RHandlers, Pool>
-): Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers> =>
+): Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>> =>
   Layer.effect(
     tag,
     Effect.gen(function* () {
@@ -254,7 +274,7 @@ export const layerConfig = <Self, G extends Group, R = never, RHandlers = never,
       }
       return yield* make(group, values as Options<R, RHandlers, Pool>, tag.key, problems)
     })
-  ) as Layer.Layer<Self, Config.ConfigError, Pool | R | RHandlers>
+  ) as Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
 
 export const Tag =
   <const Id extends string>(id: Id) =>

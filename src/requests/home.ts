@@ -204,9 +204,7 @@ export class Home<Request, Item, E>
     const { fork, listen, onNotice, tally } = this.estate
     const { id } = session.tenancy
     if (onNotice === undefined) return listen && ((value) => listen(value, id))
-    const queue = new Notices(id, onNotice, fork, this.started, () => {
-      tally.lagged += 1
-    })
+    const queue = new Notices(id, onNotice, fork, this.started, () => tally.missed("lagged"))
     return (value) => {
       listen?.(value, id)
       queue.add(value)

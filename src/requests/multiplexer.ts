@@ -6,6 +6,7 @@ import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import type * as Types from "#effect/Types"
 import type { Problems } from "../options/problems.js"
 import { WebSocketPool } from "../pool/api.js"
 import { backstage } from "../pool/service.js"
@@ -20,7 +21,7 @@ import { Tally } from "./tally.js"
 /** The calls of one home, and its views. */
 export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, Item, E> {
   constructor(
-    private readonly estate: Estate<Request, Item, E>,
+    readonly estate: Estate<Request, Item, E>,
     private readonly home: Home<Request, Item, E>
   ) {}
 
@@ -123,14 +124,15 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
         for (const { isAbandoned, isStream } of session.calls.values()) if (isStream && !isAbandoned) now.streams += 1
       }
     }
-    return { ...now, ...this.estate.tally }
+    const { answers, cancelled, lagged, notices, requests, resent, unmatched } = this.estate.tally
+    return { ...now, requests, answers, cancelled, unmatched, notices, lagged, resent }
   })
 }
 
 /** Over the pool behind a tag. */
 export const make = <Request, Item, E = never, R = never, Pool = WebSocketPool>(
   options: Options<Request, Item, E, R, Pool>
-): Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Pool | Scope.Scope | R> =>
+): Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Types.NoInfer<Pool | R> | Scope.Scope> =>
   makeWide({ options, codec: options.codec, who: "Multiplexer", own: ["codec"] })
 
 /** What stands on a multiplexer gives its own codec. */
@@ -154,7 +156,7 @@ export const makeWide = <Request, Item, E, R, Pool>({
 }: Wide<Request, Item, E, R, Pool>): Effect.Effect<
   MultiplexerImpl<Request, Item, E>,
   Config.ConfigError,
-  Pool | Scope.Scope | R
+  Types.NoInfer<Pool | R> | Scope.Scope
 > =>
   // Nothing may come between the first lease and the finaliser that ends it.
   Effect.uninterruptible(

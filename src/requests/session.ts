@@ -272,14 +272,14 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private push(call: StreamCall<Request, Item, E>, value: Item): void {
     const outcome = call.push(value, !this.host.isExclusive)
     if (outcome === "Kept") return
-    this.host.tally.lagged += 1
+    this.host.tally.missed("lagged")
     if (outcome === "Slid") return
     this.giveUp(call)
     call.lag(this.tenancy.id)
   }
 
   private unmatched(id: number, call: Call<Request, Item, E> | undefined, isLast: boolean): void {
-    this.host.tally.unmatched += 1
+    this.host.tally.missed("unmatched")
     this.ghosts.answered(id, isLast)
     if (call !== undefined && (isLast || !call.isStream)) this.drop(call)
   }

@@ -7,4 +7,12 @@ export class Tally {
   notices = 0
   lagged = 0
   resent = 0
+  /** Sees those that should be seen. */
+  onMissed: ((what: "unmatched" | "lagged") => void) | undefined = undefined
+
+  /** An answer came for nobody, or what came was not read in time. */
+  missed(what: "unmatched" | "lagged"): void {
+    this[what] += 1
+    this.onMissed?.(what)
+  }
 }

@@ -7,6 +7,7 @@ import * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { metricsOf, recordSpans } from "#support/telemetry"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
 import { collect, notYet, now, settle, url } from "../support/memoryPool.js"
@@ -342,6 +343,53 @@ describe("J5 what is no JSON-RPC", () => {
   )
 })
 
+describe("J6 spans and metrics", () => {
+  it.effect("time calls by method and outcome, and count those under way, unmatched and lagged", () =>
+    scenario(
+      { bufferSize: 1, minConnections: 1 },
+      (sockets) =>
+        Effect.gen(function* () {
+          yield* start(Stream.runForEach(Eth.news, () => Effect.never))
+          const calls = yield* Effect.forEach([1, 2], () => start(Eth.chain()))
+          assert.deepInclude(metricsOf("measured"), { "rpc.client.in_flight{rpc.system=jsonrpc}": 2 })
+          yield* TestClock.adjust("2 seconds")
+          yield* say(sockets[0], json({ id: 1, result: 1 }), json({ id: 9, result: 1 }))
+          yield* say(sockets[0], json({ id: 2, error: { code: 1, message: "no" } }))
+          for (let n = 0; n < 3; n++) yield* say(sockets[0], json({ method: "news", params: { text: "x" } }))
+          yield* now(calls[0]!)
+          yield* failure(calls[1]!)
+          const chain = "rpc.client.duration{rpc.system=jsonrpc,rpc.method=eth_chainId,outcome="
+          assert.deepInclude(metricsOf("measured"), {
+            "rpc.client.in_flight{rpc.system=jsonrpc}": 0,
+            "rpc.client.unmatched{rpc.system=jsonrpc}": 1,
+            "rpc.client.lagged{rpc.system=jsonrpc}": 1,
+            [`${chain}success}:count`]: 1,
+            [`${chain}success}:sum`]: 2,
+            [`${chain}error}:count`]: 1
+          })
+        }),
+      { name: "measured" }
+    )
+  )
+
+  it.effect("each call has a span with the attributes of OpenTelemetry", () => {
+    const { spans, tracer } = recordSpans()
+    return scenario({}, (sockets) =>
+      Effect.gen(function* () {
+        const call = yield* start(Eth.chain())
+        yield* say(sockets[0], json({ id: 1, error: { code: -32000, message: "busy" } }))
+        yield* failure(call)
+        const span = spans.find(({ name }) => name === "JsonRpc/eth_chainId")
+        assert.deepInclude(Object.fromEntries(span?.attributes ?? []), {
+          "rpc.system": "jsonrpc",
+          "rpc.method": "eth_chainId",
+          "rpc.jsonrpc.error_code": -32000
+        })
+      })
+    ).pipe(Effect.withTracer(tracer))
+  })
+})
+
 describe("options and types", () => {
   it.effect("names every bad option", () =>
     Effect.gen(function* () {
@@ -371,6 +419,15 @@ describe("options and types", () => {
       Stream.Stream<{ readonly number: number }, Failure | PoolError.LaggedError, Eth>
     >()
     expectTypeOf(Eth.layer()).toExtend<Layer.Layer<Eth, Config.ConfigError, WebSocketPool.WebSocketPool>>()
+    // Written in place, members are inferred as they are by themselves.
+    class Inline extends JsonRpc.Tag("Inline")<Inline>()({
+      add: JsonRpc.method("add", { params: Schema.Array(Schema.Number), result: Schema.Number }),
+      chain: JsonRpc.method("chain"),
+      hello: JsonRpc.notification("hello")
+    }) {}
+    expectTypeOf(Inline.add([1])).toEqualTypeOf<Effect.Effect<number, Failure, Inline>>()
+    expectTypeOf(Inline.chain()).toEqualTypeOf<Effect.Effect<unknown, Failure, Inline>>()
+    expectTypeOf(Inline.hello()).toEqualTypeOf<Effect.Effect<void, Multiplexer.RequestError, Inline>>()
     const never = () => {
       // @ts-expect-error a tag has a layer itself
       JsonRpc.Tag("Bad")<object>()({ layer: JsonRpc.method("layer") })
