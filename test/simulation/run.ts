@@ -90,6 +90,8 @@ class Simulation {
   violation: Violation | undefined
   counts = new Map<string, number>()
   line: Array<User> = []
+  /** Who has been served before others that had waited longer, by those others. */
+  readonly overtaken = new Map<User, User>()
   pool!: WebSocketPool.WebSocketPool
 
   constructor(readonly setting: Setting) {
@@ -318,9 +320,10 @@ class Simulation {
     if (Exit.isFailure(exit)) {
       if (!Exit.hasInterrupts(exit)) return
       asker.interruptedAt = this.world.now
-      // Unless it has come already.
-      const isUnanswered = socket !== undefined && (this.arrivedAt.get(socket) ?? 0) <= since
-      if (isUnanswered && this.setting.discards) this.abandoned.set(socket, this.world.now)
+      // Unless it has come already. What was there before the first lease of a connection is a reply, too.
+      const isAnswered =
+        socket === undefined || (this.arrivedAt.get(socket) ?? 0) > since || (isFirst && this.arrivedAt.has(socket))
+      if (!isAnswered && this.setting.discards) this.abandoned.set(socket, this.world.now)
       return
     }
     const message = String(exit.value)
@@ -472,6 +475,8 @@ class Simulation {
   /** First come, first served: nobody who wants the same has waited longer. */
   served(user: User): void {
     const { validates } = this.setting
+    const overtaker = this.overtaken.get(user)
+    if (overtaker !== undefined) this.fail(`${overtaker.token} was served before ${user.token}`)
     const place = this.line.indexOf(user)
     const earlier = this.line.slice(0, Math.max(place, 0)).find(({ mode }) => mode === user.mode)
     // A validation that fails costs its waiter the turn, and a waiter that yields may be late to say so.
@@ -482,7 +487,9 @@ class Simulation {
       !user.mode.endsWith("New") &&
       this.mood !== "slams"
     ) {
-      this.fail(`${user.token} was served before ${earlier.token}`)
+      // An ask is served in the very step in which the pool lets it, before those who have just failed can say so.
+      if (user.mode === "ask") this.overtaken.set(earlier, user)
+      else this.fail(`${user.token} was served before ${earlier.token}`)
     }
     if (place >= 0) this.line.splice(place, 1)
   }
