@@ -21,8 +21,9 @@ export class Tenancy {
     return this.link.id
   }
 
+  /** Whether it can be sent on: once the lease is over the connection may be somebody else's. */
   get isOpen(): boolean {
-    return this.link.isOpen
+    return !this.lease.isOver && this.link.isOpen
   }
 
   /** Whether what is sent now would have to wait. */

@@ -12,6 +12,7 @@ import * as Stream from "#effect/Stream"
 import type * as Types from "#effect/Types"
 import { badInput, Problems } from "../options/problems.js"
 import type { WebSocketPool } from "../pool/api.js"
+import { noEffect } from "../pool/hooks.js"
 import type { RequestError } from "../requests/api.js"
 import { StreamCall, streamEnd } from "../requests/call.js"
 import { type MultiplexerImpl, makeWide } from "../requests/multiplexer.js"
@@ -49,10 +50,14 @@ class Listeners {
 
   readonly tell = (value: unknown, connectionId: string): void => {
     const { method, params } = value as Told
-    for (const listener of this.byName.get(method) ?? []) {
+    const listeners = this.byName.get(method)
+    for (const listener of listeners ?? []) {
       const outcome = listener.push(params, true)
-      if (outcome === "Lagged") listener.lag(connectionId)
       if (outcome !== "Kept") this.onLagged()
+      if (outcome !== "Lagged") continue
+      listener.lag(connectionId)
+      // What comes from now on would stand behind a gap.
+      listeners?.delete(listener)
     }
   }
 
@@ -209,7 +214,12 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
         handler &&
         answerOf(
           Effect.provide(
-            Effect.suspend(() => handler(params)),
+            Effect.suspend(() => {
+              const given: unknown = handler(params)
+              return Effect.isEffect(given)
+                ? (given as ReturnType<typeof handler>)
+                : Effect.die(new TypeError(noEffect(`The handler of ${method}`, given)))
+            }),
             context
           )
         )

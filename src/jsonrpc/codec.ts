@@ -87,6 +87,10 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     return text
   }
 
+  withdrawn(id: number): void {
+    if (this.routes.delete(id)) this.answeredOne()
+  }
+
   cancel(id: number): Message | undefined {
     const route = this.routes.get(id)
     if (route === undefined) {
@@ -137,11 +141,13 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     if (id >= firstFarewell) return [{ _tag: "Settled", id: id - firstFarewell }]
     const route = this.routes.get(id)
     if (route === undefined || route.name !== undefined) return [Incoming.End({ id, exit: Exit.succeed(result) })]
-    this.unanswered -= 1
     const name = nameOf(route.subscription.notification, result)
     route.name = name
     route.serverId = result
-    if (route.hasEnded) return [{ _tag: "Reply", message: this.farewell(route) }]
+    if (route.hasEnded) {
+      this.answeredOne()
+      return [{ _tag: "Reply", message: this.farewell(route) }]
+    }
     this.named.set(name, route)
     const items: Array<Said> = []
     this.early = this.early.filter((one) => {
@@ -149,16 +155,22 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       items.push(Incoming.Item({ id, value: route.subscription.value(one.params) }))
       return false
     })
-    if (this.unanswered === 0) this.early = []
+    this.answeredOne()
     return items
+  }
+
+  /** What is kept for subscriptions that are not known yet is kept only while there are such. */
+  private answeredOne(): void {
+    this.unanswered -= 1
+    if (this.unanswered === 0) this.early = []
   }
 
   private failed(id: number, failure: Failure): ReadonlyArray<Said> {
     if (id >= firstFarewell) return [{ _tag: "Settled", id: id - firstFarewell }]
     const route = this.routes.get(id)
     if (route !== undefined && route.name === undefined) {
-      this.unanswered -= 1
       this.forget(route)
+      this.answeredOne()
     }
     return [Incoming.End({ id, exit: Exit.fail(failure) })]
   }
@@ -182,7 +194,7 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
 
   private called(id: unknown, method: string, params: unknown): Said {
     const answer = this.settings.answer(method, params)
-    const reply = (fields: object): Message => JSON.stringify({ jsonrpc: "2.0", id, ...fields })
+    const reply = (fields: object): Message => replyTo(id, fields)
     if (answer === undefined) {
       return { _tag: "Reply", message: reply({ error: { code: -32601, message: "Method not found" } }) }
     }
@@ -194,6 +206,16 @@ const write = (fields: object): string => {
   const text = JSON.stringify({ jsonrpc: "2.0", ...fields })
   if (text === undefined) throw new TypeError("nothing in JSON stands for it")
   return text
+}
+
+/** What JSON has no text for would leave a call without its answer. */
+const replyTo = (id: unknown, fields: object): string => {
+  try {
+    const texts = Object.entries(fields).map(([name, value]) => `"${name}":${JSON.stringify(value) ?? "null"}`)
+    return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},${texts.join(",")}}`
+  } catch {
+    return replyTo(id, { error: { code: -32603, message: "Internal error" } })
+  }
 }
 
 /** Some servers send a number back as a text. */

@@ -11,7 +11,7 @@ import { SlotPool } from "../core/slotPool.js"
 import type { Timer, Timers } from "../core/timers.js"
 import { shortestLife } from "../core/upkeep.js"
 import type { Backstage } from "../pool/service.js"
-import { type ConnectionClosedError, PoolClosedError } from "../values/errors.js"
+import { PoolClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { RequestError, WideCodec } from "./api.js"
 import type { Call, Keeper } from "./call.js"
@@ -68,7 +68,7 @@ export class Home<Request, Item, E>
   private readonly waiters = new WeakMap<Call<Request, Item, E>, Waiter<Session<Request, Item, E>, Failure<E>>>()
   private readonly creations = new Map<Place<Request, Item, E>, Fiber.Fiber<unknown, unknown>>()
   /** Why a pinned connection takes no more. */
-  private gone: ConnectionClosedError | undefined = undefined
+  private gone: Exit.Exit<never, Failure<E>> | undefined = undefined
 
   // Its timer is the end of what may go on while it closes.
   due = 0
@@ -99,7 +99,10 @@ export class Home<Request, Item, E>
   }
 
   start(): void {
-    this.core.resize(this.core.min, this.core.max)
+    const { core } = this
+    // A pinned connection has its session before its first request: that notices when it retires or is lost, and gives it back.
+    if (this.kind._tag === "Pinned") core.resize(1, core.max)
+    core.resize(this.kind._tag === "Pinned" ? 0 : core.min, core.max)
   }
 
   get sessions(): ReadonlyArray<Session<Request, Item, E>> {
@@ -196,7 +199,7 @@ export class Home<Request, Item, E>
 
   private leaves(session: Session<Request, Item, E>): void {
     if (this.kind._tag !== "Pinned" || this.gone !== undefined) return
-    this.gone = session.error
+    this.gone = Exit.fail(session.error)
     this.core.refuse()
   }
 
@@ -226,7 +229,7 @@ export class Home<Request, Item, E>
   create(slot: Place<Request, Item, E>): void {
     if (this.kind._tag === "Pinned") {
       if (this.gone === undefined) this.opened(slot, this.kind.tenancy)
-      else this.core.failed(slot, Exit.fail(this.gone))
+      else this.core.failed(slot, this.gone)
       return
     }
     const { pool } = this.estate
@@ -254,8 +257,11 @@ export class Home<Request, Item, E>
     try {
       codec = this.estate.codec()
     } catch (error) {
+      const failure = Exit.fail(thrown("codec, given", undefined, error))
+      // A pinned connection is given back for good: from then on it may be somebody else's.
+      if (this.kind._tag === "Pinned") this.gone = failure
       tenancy.release(false)
-      this.core.failed(slot, Exit.fail(thrown("codec, given", undefined, error)))
+      this.core.failed(slot, failure)
       return
     }
     const session: Session<Request, Item, E> = new Session(slot, tenancy, codec, this)
@@ -322,7 +328,7 @@ export class Home<Request, Item, E>
 
   refusal(): Outcome<Session<Request, Item, E>, Failure<E>> | undefined {
     if (this.estate.pool.core.state !== "open") return this.poolClosed()
-    return this.gone && Exit.fail(this.gone)
+    return this.gone
   }
 
   timedOut(waiter: Waiter<Session<Request, Item, E>, Failure<E>>): Outcome<Session<Request, Item, E>, Failure<E>> {

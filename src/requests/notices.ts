@@ -1,6 +1,7 @@
 import type { Fork } from "#dialect"
 import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
+import { noEffect } from "../pool/hooks.js"
 
 /** Past so many the oldest are dropped: a handler that hangs must not take all the memory there is. */
 const mostWaiting = 65_536
@@ -37,7 +38,12 @@ export class Notices {
       return Effect.void
     }
     const value = this.waiting.shift()
-    const handled = Effect.suspend(() => this.handle(value, this.connectionId))
+    const handled = Effect.suspend(() => {
+      const given: unknown = this.handle(value, this.connectionId)
+      return Effect.isEffect(given)
+        ? (given as ReturnType<OnNotice>)
+        : Effect.die(new TypeError(noEffect("onNotice", given)))
+    })
     const reported = Effect.catchCause(handled, (cause) =>
       Effect.logWarning("onNotice has failed", cause).pipe(Effect.annotateLogs("connectionId", this.connectionId))
     )

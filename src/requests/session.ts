@@ -41,6 +41,9 @@ type Failure<E> = E | RequestError
 
 const ignore = (): void => {}
 
+/** Past so many answers that the socket has not taken, nothing more is read. */
+const mostUnsaid = 1024
+
 /** One leased connection, and the calls that it carries. Each call takes a place until its answer has come. */
 export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Timer {
   state: "open" | "retiring" | "over" = "open"
@@ -53,6 +56,8 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private isUnfit = false
   /** Whether the server has said anything on it. */
   hasSpoken = false
+  /** Answers, and credit, that the socket has not taken yet. */
+  private unsaid = 0
   private notice: ((value: unknown) => void) | undefined = undefined
 
   // Its timer is the end of what may go on while it retires.
@@ -112,7 +117,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   abandon(call: Call<Request, Item, E>): void {
     if (call.state !== "sent") {
-      if (call.sender !== undefined) this.tenancy.withdraw(call.sender)
+      if (call.sender !== undefined && this.tenancy.withdraw(call.sender)) this.codec.withdrawn?.(call.id)
       call.state = "over"
       this.drop(call)
       return
@@ -197,8 +202,9 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     return this.state === "over"
   }
 
-  /** The one stream of an exclusive connection leaves to the socket what it cannot keep. */
+  /** The one stream of an exclusive connection, and whoever does not take its answers, leave the rest to the socket. */
   private get mayRead(): boolean {
+    if (this.unsaid >= mostUnsaid) return false
     if (!this.host.isExclusive) return true
     for (const call of this.calls.values()) {
       if (call.isStream && !call.isAbandoned && (call as StreamCall<Request, Item, E>).isFull) return false
@@ -265,8 +271,14 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     }
   }
 
+  /** A server that asks and does not read would have its answers kept without end: it is read no further meanwhile. */
   private say(message: Message): void {
-    if (this.isOpen && isMessage(message)) this.tenancy.offer(message, ignore)
+    if (!this.isOpen || !isMessage(message)) return
+    const sender = this.tenancy.offer(message, () => {
+      this.unsaid -= 1
+      if (this.unsaid === mostUnsaid - 1) this.host.later(this.wake)
+    })
+    if (sender !== undefined) this.unsaid += 1
   }
 
   private push(call: StreamCall<Request, Item, E>, value: Item): void {

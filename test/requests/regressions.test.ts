@@ -1,0 +1,210 @@
+import { JsonRpc, type Multiplexer, type PoolError, WebSocketPool } from "effect-websocket-pool"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schema from "#effect/Schema"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { assert, describe, it } from "#support/vitest"
+import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
+import { expectTag, now, settle, url } from "../support/memoryPool.js"
+import { cancelling, expectSent, say, scenario, start } from "./support.js"
+
+describe("a pinned connection", () => {
+  it.effect("was never given back if nothing was asked on it", () =>
+    scenario({}, {}, (lines, _, pool) =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        yield* Scope.provide(lines.pinned, scope)
+        assert.deepInclude(yield* pool.stats, { busy: 1, idle: 0 })
+        yield* Scope.close(scope, Exit.void)
+        yield* settle
+        assert.deepInclude(yield* pool.stats, { busy: 0, idle: 1 })
+      })
+    )
+  )
+
+  it.effect("did not notice before its first request that the pool wants it back", () =>
+    scenario({}, {}, (lines, sockets, pool) =>
+      Effect.gen(function* () {
+        const pinned = yield* lines.pinned
+        yield* pool.refresh
+        yield* settle
+        assert.strictEqual((yield* pool.stats).busy, 0)
+        const call = yield* start(pinned.request("a"))
+        expectTag((yield* Effect.flip(now(call))) as Multiplexer.RequestError, "ConnectionClosedError")
+        expectSent(sockets[0])
+      })
+    )
+  )
+
+  it.effect("was written on after it had gone to another holder, if its codec could not be made at once", () =>
+    Effect.suspend(() => {
+      let isBroken = true
+      const codec = (): Multiplexer.Codec<string, string, string> => {
+        if (isBroken) throw new Error("not yet")
+        return cancelling()
+      }
+      return scenario({ codec }, { maxConnections: 1 }, (lines, sockets, pool) =>
+        Effect.gen(function* () {
+          const pinned = yield* lines.pinned
+          yield* start(Effect.ignore(pinned.request("a")))
+          isBroken = false
+          yield* pool.get
+          const call = yield* start(pinned.request("b"))
+          expectSent(sockets[0])
+          const error = (yield* Effect.flip(now(call))) as { readonly _tag: string }
+          assert.include(["ParseError", "SchemaError"], error._tag)
+        })
+      )
+    })
+  )
+})
+
+describe("onNotice", () => {
+  it.effect("that gives no effect stopped those behind it, on Effect 4", () =>
+    Effect.suspend(() => {
+      const seen: Array<unknown> = []
+      const onNotice = ((value: unknown) => {
+        seen.push(value)
+      }) as never
+      return scenario({ onNotice }, {}, (lines, sockets) =>
+        Effect.gen(function* () {
+          yield* start(lines.request("a"))
+          yield* say(sockets[0], "notice a")
+          yield* say(sockets[0], "notice b")
+          assert.deepStrictEqual(seen, ["a", "b"])
+        })
+      )
+    })
+  )
+})
+
+const json = (fields: object): string => JSON.stringify({ jsonrpc: "2.0", ...fields })
+
+const members = {
+  call: JsonRpc.method("call"),
+  heads: JsonRpc.subscription({ subscribe: "sub", unsubscribe: "unsub", notification: "note", item: Schema.Number }),
+  notes: JsonRpc.incoming("note"),
+  news: JsonRpc.incoming("news", { params: Schema.Number })
+}
+
+class Api extends JsonRpc.Tag("Api")<Api>()(members) {}
+
+const rpc = <A, E>(
+  options: JsonRpc.Options,
+  f: (api: JsonRpc.Client<typeof members>, sockets: ReadonlyArray<HandSocket>) => Effect.Effect<A, E, Scope.Scope>,
+  poolOptions: Partial<WebSocketPool.Options> = {}
+): Effect.Effect<A, unknown> => {
+  const { layer, sockets } = makeTransport({ onClose: answerCloses })
+  return Effect.flatMap(Api, (api) => f(api, sockets)).pipe(
+    Effect.scoped,
+    Effect.provide(
+      Api.layer(options).pipe(
+        Layer.provide(WebSocketPool.layer({ url, name: "main", pingInterval: "1 hour", ...poolOptions })),
+        Layer.provide(layer)
+      )
+    )
+  )
+}
+
+describe("incoming notifications", () => {
+  it.effect("went on behind a gap, without LaggedError, while their reader was slow", () =>
+    rpc({ bufferSize: 2 }, (api, sockets) =>
+      Effect.gen(function* () {
+        const seen: Array<number> = []
+        const gates: Array<() => void> = []
+        const read = (news: unknown) =>
+          Effect.callback<void>((resume) => {
+            seen.push(news as number)
+            gates.push(() => resume(Effect.void))
+          })
+        const reader = yield* start(Stream.runForEach(api.news, read))
+        yield* start(api.call())
+        const tell = (news: number) => say(sockets[0], json({ method: "news", params: news }))
+        for (const news of [1, 2, 3, 4]) yield* tell(news)
+        for (const news of [5, 6, 7]) {
+          gates.shift()?.()
+          yield* settle
+          yield* tell(news)
+        }
+        assert.deepStrictEqual(seen, [1, 2, 3])
+        expectTag((yield* Effect.flip(now(reader))) as PoolError.LaggedError, "LaggedError")
+      })
+    )
+  )
+
+  it.effect("were taken for those of a subscription that was never sent", () =>
+    rpc(
+      {},
+      (api, sockets) =>
+        Effect.gen(function* () {
+          const call = yield* start(api.call())
+          yield* say(sockets[0], json({ id: 1, result: 1 }))
+          yield* now(call)
+          const notes: Array<unknown> = []
+          yield* start(Stream.runForEach(api.notes, (note) => Effect.sync(() => notes.push(note))))
+          sockets[0]!.bufferedAmount = 11
+          const heads = yield* start(Stream.runDrain(api.heads()))
+          yield* Fiber.interrupt(heads)
+          sockets[0]!.bufferedAmount = 0
+          sockets[0]!.events.onFlush()
+          const params = { subscription: "x", result: 1 }
+          yield* say(sockets[0], json({ method: "note", params }))
+          assert.deepStrictEqual(notes, [params])
+          assert.strictEqual(sockets[0]!.sent.length, 1)
+        }),
+      { sendBuffer: 10, maxConnections: 1 }
+    )
+  )
+})
+
+describe("a call of the server", () => {
+  const failed = { error: { code: -32603, message: "Internal error" } }
+  const cases: Record<string, readonly [handler: () => unknown, answer: object]> = {
+    "a result that JSON has no text for": [() => Effect.succeed(1n), failed],
+    "a result that JSON leaves out": [() => Effect.succeed(() => 1), { result: null }],
+    "data that JSON has no text for": [() => Effect.fail({ code: 1, message: "no", data: 1n }), failed],
+    "no effect, on Effect 4": [() => 1, failed],
+    "a promise that rejects, on Effect 4": [() => Promise.reject(new Error("unhandled")), failed]
+  }
+  for (const [what, [handler, answer]] of Object.entries(cases)) {
+    it.effect(`got no answer if its handler gave ${what}`, () =>
+      rpc({ handlers: { ask: handler as () => Effect.Effect<unknown> } }, (api, sockets) =>
+        Effect.gen(function* () {
+          yield* start(api.call())
+          yield* say(sockets[0], json({ id: "s1", method: "ask" }))
+          yield* settle
+          assert.deepStrictEqual(
+            sockets[0]!.sent.slice(1).map((text) => JSON.parse(String(text))),
+            [{ jsonrpc: "2.0", id: "s1", ...answer }]
+          )
+        })
+      )
+    )
+  }
+
+  it.effect("was read and its answer kept, without end, while the server read nothing", () =>
+    rpc(
+      {},
+      (api, sockets) =>
+        Effect.gen(function* () {
+          const call = yield* start(api.call())
+          const socket = sockets[0]!
+          socket.bufferedAmount = 11
+          const asked = 3_000
+          yield* say(socket, ...Array.from({ length: asked }, (_, id) => json({ id: `s${id}`, method: "ask" })))
+          assert.isTrue(socket.isPaused)
+          socket.bufferedAmount = 0
+          socket.events.onFlush()
+          yield* settle
+          yield* say(socket, json({ id: 1, result: "late" }))
+          assert.strictEqual(yield* now(call), "late")
+          assert.strictEqual(socket.sent.length, 1 + asked)
+          assert.isFalse(socket.isPaused)
+        }),
+      { sendBuffer: 10, receiveBuffer: 100_000 }
+    )
+  )
+})
