@@ -73,7 +73,7 @@ export const method: <
     /** Decodes the data of an error. */
     readonly error?: Decoder<D, ID, RD> | undefined
   }
-) => Method<P, A, D, RP | RA | RD> = members.method
+) => Method<NoInfer<P>, NoInfer<A>, NoInfer<D>, NoInfer<RP | RA | RD>> = members.method
 
 /**
  * A notification to the server: on the client a function from its params to an effect that is done when the socket has taken
@@ -88,7 +88,7 @@ export const notification: <P = void, IP = unknown, RP = never>(
     /** Encodes the params. */
     readonly params?: Encoder<P, IP, RP> | undefined
   }
-) => Notification<P, RP> = members.notification
+) => Notification<NoInfer<P>, NoInfer<RP>> = members.notification
 
 /**
  * A subscription: on the client a function from its params to a stream of its items.
@@ -116,7 +116,7 @@ export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA 
   readonly id?: ((params: unknown) => unknown) | undefined
   /** The item in a notification's params. Default: `params.result`. */
   readonly value?: ((params: unknown) => unknown) | undefined
-}) => Subscription<P, A, RP | RA> = members.subscription
+}) => Subscription<NoInfer<P>, NoInfer<A>, NoInfer<RP | RA>> = members.subscription
 
 /**
  * Notifications that the server sends by itself: on the client a stream of their params.
@@ -133,7 +133,7 @@ export const incoming: <A = unknown, IA = unknown, RA = never>(
     /** Decodes the params. */
     readonly params?: Decoder<A, IA, RA> | undefined
   }
-) => IncomingNotification<A, RA> = members.incoming
+) => IncomingNotification<NoInfer<A>, NoInfer<RA>> = members.incoming
 
 /**
  * Makes the client of a group over the pool in the context.
