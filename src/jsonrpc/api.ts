@@ -39,7 +39,9 @@ type Read<A, R> = (value: unknown) => Effect.Effect<A, Schema.SchemaError, R>
  * @since 0.2.0
  */
 export interface Method<in P, out A, out D, out R> {
+  /** Which kind of member it is. */
   readonly _tag: "Method"
+  /** Its name on the wire. */
   readonly name: string
   /** @internal */
   readonly encode: Run<P, R>
@@ -56,7 +58,9 @@ export interface Method<in P, out A, out D, out R> {
  * @since 0.2.0
  */
 export interface Notification<in P, out R> {
+  /** Which kind of member it is. */
   readonly _tag: "Notification"
+  /** Its name on the wire. */
   readonly name: string
   /** @internal */
   readonly encode: Run<P, R>
@@ -69,9 +73,13 @@ export interface Notification<in P, out R> {
  * @since 0.2.0
  */
 export interface Subscription<in P, out A, out R> {
+  /** Which kind of member it is. */
   readonly _tag: "Subscription"
+  /** The method that begins it, and gives its id. */
   readonly subscribe: string
+  /** The method that ends it. */
   readonly unsubscribe: string
+  /** The name of its notifications. */
   readonly notification: string
   /** @internal */
   readonly id: (params: unknown) => unknown
@@ -90,7 +98,9 @@ export interface Subscription<in P, out A, out R> {
  * @since 0.2.0
  */
 export interface IncomingNotification<out A, out R> {
+  /** Which kind of member it is. */
   readonly _tag: "Incoming"
+  /** Its name on the wire. */
   readonly name: string
   /** @internal */
   readonly decode: Read<A, R>
