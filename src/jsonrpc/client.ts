@@ -188,6 +188,9 @@ const errorOf = (failure: unknown): object => {
     : { error: { code: -32603, message: "Internal error" } }
 }
 
+/** How an error calls the client behind a tag. */
+const calledBy = (tag: { readonly key: string }): string => `JsonRpc ${JSON.stringify(tag.key)}`
+
 const own: ReadonlyArray<string> = ["cancelMethod", "handlers"]
 
 export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
@@ -250,7 +253,7 @@ export const layer = <Self, G extends Group, R = never, RHandlers = never, Pool 
   group: G,
   options?: Options<R, RHandlers, Pool>
 ): Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>> =>
-  Layer.effect(tag, make(group, options, tag.key)) as Layer.Layer<
+  Layer.effect(tag, make(group, options, calledBy(tag))) as Layer.Layer<
     Self,
     Config.ConfigError,
     Types.NoInfer<Pool | R | RHandlers>
@@ -282,7 +285,7 @@ export const layerConfig = <Self, G extends Group, R = never, RHandlers = never,
           }
         })
       }
-      return yield* make(group, values as Options<R, RHandlers, Pool>, tag.key, problems)
+      return yield* make(group, values as Options<R, RHandlers, Pool>, calledBy(tag), problems)
     })
   ) as Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
 

@@ -13,6 +13,9 @@ const encode = <P, IP, RP>(schema: Encoder<P, IP, RP> | undefined) => (schema ==
 const decode = <A, IA, RA>(schema: Decoder<A, IA, RA> | undefined) =>
   schema === undefined ? asItIs<A> : decoder(schema)
 
+// In a group that is written in place, the compiler would infer from what the group may hold whatever the schemas leave open:
+// params of `never`, requirements of `unknown`. `NoInfer` leaves that to the defaults.
+
 export const method = <
   P = void,
   IP = unknown,
@@ -30,7 +33,7 @@ export const method = <
     readonly result?: Decoder<A, IA, RA> | undefined
     readonly error?: Decoder<D, ID, RD> | undefined
   } = {}
-): Method<P, A, D, RP | RA | RD> => ({
+): Method<NoInfer<P>, NoInfer<A>, NoInfer<D>, NoInfer<RP | RA | RD>> => ({
   _tag: "Method",
   name,
   encode: encode(schemas.params),
@@ -41,7 +44,7 @@ export const method = <
 export const notification = <P = void, IP = unknown, RP = never>(
   name: string,
   schemas: { readonly params?: Encoder<P, IP, RP> | undefined } = {}
-): Notification<P, RP> => ({ _tag: "Notification", name, encode: encode(schemas.params) })
+): Notification<NoInfer<P>, NoInfer<RP>> => ({ _tag: "Notification", name, encode: encode(schemas.params) })
 
 export const subscription = <P = void, IP = unknown, RP = never, A = unknown, IA = unknown, RA = never>(options: {
   readonly subscribe: string
@@ -51,7 +54,7 @@ export const subscription = <P = void, IP = unknown, RP = never, A = unknown, IA
   readonly item: Decoder<A, IA, RA>
   readonly id?: ((params: unknown) => unknown) | undefined
   readonly value?: ((params: unknown) => unknown) | undefined
-}): Subscription<P, A, RP | RA> => ({
+}): Subscription<NoInfer<P>, NoInfer<A>, NoInfer<RP | RA>> => ({
   _tag: "Subscription",
   subscribe: options.subscribe,
   unsubscribe: options.unsubscribe,
@@ -65,4 +68,4 @@ export const subscription = <P = void, IP = unknown, RP = never, A = unknown, IA
 export const incoming = <A = unknown, IA = unknown, RA = never>(
   name: string,
   schemas: { readonly params?: Decoder<A, IA, RA> | undefined } = {}
-): IncomingNotification<A, RA> => ({ _tag: "Incoming", name, decode: decode(schemas.params) })
+): IncomingNotification<NoInfer<A>, NoInfer<RA>> => ({ _tag: "Incoming", name, decode: decode(schemas.params) })

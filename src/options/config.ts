@@ -7,7 +7,7 @@ import { decode, type Settings } from "./decode.js"
 import * as defaults from "./defaults.js"
 import { optionNames } from "./names.js"
 import type { Options, OptionsConfig } from "./options.js"
-import { Problems } from "./problems.js"
+import { Problems, poolCalled } from "./problems.js"
 
 /** Options that consist of several values, each of which may have a `Config` of its own. */
 const nested = new Set(["drain", "headers"])
@@ -22,7 +22,7 @@ export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnReleas
       return Effect.flatMap(
         Effect.mapError(wrapped, (error) => {
           const shown = withoutValues(error, (message) => message.includes("URL"))
-          return named(tag ?? defaults.name, shown)
+          return named(poolCalled(tag ?? defaults.name), shown)
         }),
         (options) => decode(options as Options, tag)
       )

@@ -13,7 +13,7 @@ import * as defaults from "./defaults.js"
 import { BadHeaders, decodeHeaders, token } from "./headers.js"
 import { drainOptionNames, limitNames, optionNames, rejectUnknown } from "./names.js"
 import type { DrainOptions, HeadersInput, Options } from "./options.js"
-import { badInput, Problems } from "./problems.js"
+import { badInput, Problems, poolCalled } from "./problems.js"
 import * as url from "./url.js"
 
 /** A hook, whose context is that of the pool's fibers. */
@@ -81,10 +81,10 @@ export const decode = (
     if (!Predicate.isObject(options) || Effect.isEffect(options)) {
       const example = '{ url: "wss://server.example" }'
       const message = `Expected an object of options, such as ${example}, got ${kindOf(options)}`
-      return badInput(tag ?? defaults.name, ["options"], message)
+      return badInput(poolCalled(tag ?? defaults.name), ["options"], message)
     }
     const settings = read(problems, options)
-    return problems.orElse(settings, options.name === undefined && tag !== undefined ? tag : settings.name)
+    return problems.orElse(settings, poolCalled(options.name === undefined && tag !== undefined ? tag : settings.name))
   })
 
 const read = (problems: Problems, options: AnyOptions & Readonly<Record<string, unknown>>): Settings => {
@@ -162,10 +162,17 @@ export const decodeLimits = (
   Effect.suspend(() => {
     if (!Predicate.isObject(limits)) {
       const example = "{ minConnections: 1, maxConnections: 10 }"
-      return badInput(pool, ["limits"], `Expected an object of limits, such as ${example}, got ${kindOf(limits)}`)
+      return badInput(
+        poolCalled(pool),
+        ["limits"],
+        `Expected an object of limits, such as ${example}, got ${kindOf(limits)}`
+      )
     }
     const problems = new Problems()
     const given: typeof limits & Readonly<Record<string, unknown>> = limits
     rejectUnknown(problems, given, limitNames)
-    return problems.orElse(problems.limits(given.minConnections, given.maxConnections, current.min, current.max), pool)
+    return problems.orElse(
+      problems.limits(given.minConnections, given.maxConnections, current.min, current.max),
+      poolCalled(pool)
+    )
   })

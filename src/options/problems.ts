@@ -6,7 +6,7 @@ import * as Option from "#effect/Option"
 import * as Predicate from "#effect/Predicate"
 import { show } from "../values/show.js"
 
-/** What is wrong with the options of one pool, all of it. */
+/** What is wrong with the options of one owner, such as `Pool "main"`, all of it. */
 export class Problems {
   private error: Config.ConfigError | undefined
   /** Options whose value could not be read. That is one problem, not two: nothing more is said of them. */
@@ -30,8 +30,8 @@ export class Problems {
     this.error = this.error === undefined ? error : both(this.error, error)
   }
 
-  orElse<A>(value: A, pool: string): Effect.Effect<A, Config.ConfigError> {
-    return this.error === undefined ? Effect.succeed(value) : Effect.fail(named(pool, this.error))
+  orElse<A>(value: A, owner: string): Effect.Effect<A, Config.ConfigError> {
+    return this.error === undefined ? Effect.succeed(value) : Effect.fail(named(owner, this.error))
   }
 
   /** Without a fallback it is required. */
@@ -85,12 +85,15 @@ export class Problems {
   }
 }
 
+/** How an error calls a pool. */
+export const poolCalled = (name: string): string => `Pool ${JSON.stringify(name)}`
+
 /** A single problem, with which there is no reading the others. */
 export const badInput = (
-  pool: string,
+  owner: string,
   path: ReadonlyArray<string>,
   message: string
-): Effect.Effect<never, Config.ConfigError> => Effect.fail(named(pool, invalid(path, message)))
+): Effect.Effect<never, Config.ConfigError> => Effect.fail(named(owner, invalid(path, message)))
 
 /** `Duration` takes what is negative for zero, or leaves it negative. */
 const isNegative = (input: unknown): boolean =>

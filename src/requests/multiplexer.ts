@@ -133,7 +133,13 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
 export const make = <Request, Item, E = never, R = never, Pool = WebSocketPool>(
   options: Options<Request, Item, E, R, Pool>
 ): Effect.Effect<Multiplexer<Request, Item, E>, Config.ConfigError, Types.NoInfer<Pool | R> | Scope.Scope> =>
-  makeWide({ options, codec: options.codec, who: "Multiplexer", own: ["codec"] })
+  // Without options there is no codec either; whoever decodes them says so.
+  makeWide({
+    options,
+    codec: (options as typeof options | undefined)?.codec as typeof options.codec,
+    who: "Multiplexer",
+    own: ["codec"]
+  })
 
 /** What stands on a multiplexer gives its own codec. */
 export interface Wide<Request, Item, E, R, Pool> {

@@ -406,6 +406,7 @@ describe("options and types", () => {
     return Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(bad)))
       assert.include(String(error), "concurrency")
+      assert.include(String(error), 'JsonRpc "Eth": ')
     })
   })
 

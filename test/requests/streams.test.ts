@@ -1,14 +1,17 @@
-import { Multiplexer, type PoolError } from "effect-websocket-pool"
+import { Multiplexer, type PoolError, WebSocketPool } from "effect-websocket-pool"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
 import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { isConfigError } from "#support/configErrors"
 import { assert, describe, it } from "#support/vitest"
-import { expectTag, notYet, now, settle } from "../support/memoryPool.js"
+import { makeTransport } from "../support/handTransport.js"
+import { expectTag, notYet, now, settle, url } from "../support/memoryPool.js"
 import { counts, expectSent, mute, say, scenario, start } from "./support.js"
 
 const collecting = () => {
@@ -351,7 +354,18 @@ describe("make", () => {
       const error = yield* Effect.flip(scenario(bad as never, {}, () => Effect.void))
       const message = String(error)
       for (const name of Object.keys(bad)) if (name !== "maxConnections") assert.include(message, name)
+      // It said that they were those of a pool called "Multiplexer".
+      assert.include(message, "Multiplexer: ")
+      assert.notInclude(message, "Pool")
     })
+  )
+
+  it.effect("fails with a ConfigError if there are no options at all", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Multiplexer.make(undefined as never))
+      assert.isTrue(isConfigError(error))
+      assert.include(String(error), "Expected an object of options")
+    }).pipe(Effect.scoped, Effect.provide(Layer.provide(WebSocketPool.layer({ url }), makeTransport().layer)))
   )
 
   it.effect("its leases are no suspects of leaking", () =>

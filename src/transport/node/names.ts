@@ -33,8 +33,35 @@ const kinds: { readonly [K in (typeof transportOptions)[number]]: Kind } = {
 
 const names: ReadonlyArray<string> = transportOptions
 
-/** What the pool asks for at each connect, of which a transport has no say. */
-const ofPool: ReadonlyArray<string> = ["url", "protocols", "headers", "maxPayload", "connectTimeout", "closeTimeout"]
+/** The options of the pool, of which a transport has no say: a test holds them to the pool's own list. */
+const ofPool: ReadonlyArray<string> = [
+  "url",
+  "protocols",
+  "headers",
+  "name",
+  "minConnections",
+  "maxConnections",
+  "acquireTimeout",
+  "maxWaiters",
+  "connectTimeout",
+  "retry",
+  "idleTimeout",
+  "connectionTTL",
+  "pingInterval",
+  "pingTimeout",
+  "validateAfterIdle",
+  "healthCheck",
+  "onConnect",
+  "onRelease",
+  "drain",
+  "discardOn",
+  "receiveBuffer",
+  "sendBuffer",
+  "maxPayload",
+  "leakThreshold",
+  "shutdownTimeout",
+  "closeTimeout"
+]
 
 const types: { readonly [K in Kind]: string | undefined } = {
   "true or false": "boolean",

@@ -5,6 +5,7 @@ import { NodeWebSocketTransport } from "effect-websocket-pool/node"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import { assert, describe, it } from "#support/vitest"
+import { optionNames } from "../../../src/options/names.js"
 import { wsServer } from "../../fixtures/servers.js"
 
 const failure = (url: string, options: object) =>
@@ -46,6 +47,15 @@ describe("an option of the transport", () => {
       for (const name of ["zebra", "quagga", "Proxy"])
         assert.include(inspect(error.cause), `option ${name} does not exist`)
       assert.strictEqual(inspect(error.cause).split("there are only").length, 2)
+    })
+  )
+
+  it.live("that belongs to the pool is called that, whichever it is", () =>
+    Effect.gen(function* () {
+      const given = Object.fromEntries(optionNames.map((name) => [name, 1]))
+      const error = yield* failure("ws://127.0.0.1:1", given)
+      for (const name of optionNames)
+        assert.include(inspect(error.cause), `option ${name} does not exist: it is an option of the pool`)
     })
   )
 
