@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+/** @since 0.2.0 */
+export * as ConnectionQuota from "./ConnectionQuota.js"
 /** @since 0.1.0 */
 export * as PoolError from "./PoolError.js"
 /** @since 0.1.0 */

@@ -39,6 +39,24 @@ export interface Driver<A, E> {
   /** A slot has changed its state, or has come to be; `waits` by how many the waiters have changed. Only to be counted. */
   readonly moved?: (from: SlotState | undefined, to: SlotState) => void
   readonly waits?: (change: 1 | -1) => void
+  /**
+   * For a driver whose creations wait for something before they begin. `demand` is told whenever everybody is served who
+   * can be: what is not needed any more leaves by `withdraw`. `unbegun` is one that waits still, held for nobody.
+   */
+  readonly demand?: ((demand: Demand) => void) | undefined
+  readonly unbegun?: (() => Slot<A, E> | undefined) | undefined
+}
+
+/** What creations are needed for. */
+export interface Demand {
+  /** How many wait in line for any item. */
+  readonly waiting: number
+  /** How many creations are held for nobody in particular. */
+  readonly creating: number
+  /** How many of those are not needed. */
+  readonly surplus: number
+  /** How many items are idle. */
+  readonly idle: number
 }
 
 export interface Limits {

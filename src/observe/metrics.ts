@@ -18,6 +18,7 @@ const closeReasons: { readonly [R in CloseReason]: R } = {
   Remote: "Remote",
   Refreshed: "Refreshed",
   Evicted: "Evicted",
+  Reclaimed: "Reclaimed",
   Shutdown: "Shutdown",
   Protocol: "Protocol",
   Closed: "Closed"
@@ -28,12 +29,14 @@ const failureReasons: { readonly [R in ConnectFailureReason]: R } = {
   Network: "Network",
   Tls: "Tls",
   Handshake: "Handshake",
-  Setup: "Setup"
+  Setup: "Setup",
+  Quota: "Quota"
 }
 
 const exhaustedReasons: { readonly [R in PoolExhaustedError["reason"]]: R } = {
   AcquireTimeout: "AcquireTimeout",
-  TooManyWaiters: "TooManyWaiters"
+  TooManyWaiters: "TooManyWaiters",
+  Quota: "Quota"
 }
 
 /** From what a clock of milliseconds can tell apart to a minute, in seconds. */
@@ -55,6 +58,7 @@ export class Metrics {
   private readonly min: Counter
   private readonly max: Counter
   private readonly pending: Counter
+  private readonly queued: Counter
   private readonly waitTime: Histogram
   private readonly useTime: Histogram
   private readonly createTime: Histogram
@@ -97,6 +101,7 @@ export class Metrics {
     this.min = upDown(`${connection}.min`, "Connections that are kept open: minConnections")
     this.max = upDown(`${connection}.max`, "Connections that may exist at once: maxConnections")
     this.pending = upDown(`${connection}.pending_requests`, "Gets that wait for a connection now")
+    this.queued = upDown(`${connection}.queued`, "Connections that wait for a permit of the quota now")
     this.waitTime = histogram(`${connection}.wait_time`, "How long gets took that got a connection")
     this.useTime = histogram(`${connection}.use_time`, "How long connections were leased")
     this.createTime = histogram(`${connection}.create_time`, "How long opening a connection took, retries included")
@@ -155,6 +160,10 @@ export class Metrics {
 
   waits(change: 1 | -1): void {
     if (!this.isOver) this.pending.update(change)
+  }
+
+  queues(change: 1 | -1): void {
+    this.queued.update(change)
   }
 
   limits(minConnections: number, maxConnections: number): void {

@@ -8,13 +8,13 @@ export const both: (first: ConfigError.ConfigError, second: ConfigError.ConfigEr
   ConfigError.And
 
 /**
- * The same error, which also says which pool it is about when it is printed. Paths stay what they are, so that whoever
+ * The same error, which also says which pool it is about, or which other thing of a kind, when it is printed. Paths stay what they are, so that whoever
  * looks for an option finds it by its name.
  */
-export const named = (pool: string, error: ConfigError.ConfigError): ConfigError.ConfigError =>
+export const named = (name: string, error: ConfigError.ConfigError, kind = "Pool"): ConfigError.ConfigError =>
   Object.defineProperties(Object.create(Object.getPrototypeOf(error)), {
     ...Object.getOwnPropertyDescriptors(error),
-    toString: { enumerable: false, value: () => `Pool ${JSON.stringify(pool)}: ${error}` }
+    toString: { enumerable: false, value: () => `${kind} ${JSON.stringify(name)}: ${error}` }
   })
 
 /** What is wrong with a value says what it is, which must not be seen of URLs and headers. */

@@ -17,9 +17,9 @@ export const invalid = (path: ReadonlyArray<string>, message: string): Config.Co
 export const both = (first: Config.ConfigError, second: Config.ConfigError): Config.ConfigError =>
   withMessage(`${messageOf(first)}\n${messageOf(second)}`)
 
-/** The same error, which also says which pool it is about. */
-export const named = (pool: string, error: Config.ConfigError): Config.ConfigError =>
-  withMessage(`Pool ${JSON.stringify(pool)}: ${messageOf(error)}`)
+/** The same error, which also says which pool it is about, or which other thing of a kind. */
+export const named = (name: string, error: Config.ConfigError, kind = "Pool"): Config.ConfigError =>
+  withMessage(`${kind} ${JSON.stringify(name)}: ${messageOf(error)}`)
 
 /** What is wrong with a value says what it is, which must not be seen of URLs and headers. */
 export const withoutValues = (

@@ -6,6 +6,9 @@ import * as Option from "#effect/Option"
 import * as Predicate from "#effect/Predicate"
 import { show } from "../values/show.js"
 
+/** What has the options. */
+type Kind = "Pool" | "Quota"
+
 /** What is wrong with the options of one pool, all of it. */
 export class Problems {
   private error: Config.ConfigError | undefined
@@ -30,8 +33,8 @@ export class Problems {
     this.error = this.error === undefined ? error : both(this.error, error)
   }
 
-  orElse<A>(value: A, pool: string): Effect.Effect<A, Config.ConfigError> {
-    return this.error === undefined ? Effect.succeed(value) : Effect.fail(named(pool, this.error))
+  orElse<A>(value: A, name: string, kind: Kind = "Pool"): Effect.Effect<A, Config.ConfigError> {
+    return this.error === undefined ? Effect.succeed(value) : Effect.fail(named(name, this.error, kind))
   }
 
   /** Without a fallback it is required. */
@@ -81,10 +84,11 @@ export class Problems {
 
 /** A single problem, with which there is no reading the others. */
 export const badInput = (
-  pool: string,
+  name: string,
   path: ReadonlyArray<string>,
-  message: string
-): Effect.Effect<never, Config.ConfigError> => Effect.fail(named(pool, invalid(path, message)))
+  message: string,
+  kind: Kind = "Pool"
+): Effect.Effect<never, Config.ConfigError> => Effect.fail(named(name, invalid(path, message), kind))
 
 /** `Duration` takes what is negative for zero, or leaves it negative. */
 const isNegative = (input: unknown): boolean =>

@@ -1,7 +1,8 @@
 import { caughtBy } from "#dialect"
 import * as Duration from "#effect/Duration"
 import * as Predicate from "#effect/Predicate"
-import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
+import type { QuotaStats } from "./quotaStats.js"
+import type { CloseInitiator, ConnectFailureReason, QuotaFailureReason, SetupStep } from "./reasons.js"
 import type { OldestLease, PoolStats } from "./stats.js"
 
 // Each says what happened, where, and what to look at or change, on one line, whatever others have put into it.
@@ -9,12 +10,13 @@ import type { OldestLease, PoolStats } from "./stats.js"
 /** What the errors carry, and their messages are made of. */
 interface Exhausted {
   readonly pool: string
-  readonly reason: "AcquireTimeout" | "TooManyWaiters"
+  readonly reason: "AcquireTimeout" | "TooManyWaiters" | "Quota"
   readonly stats: PoolStats
   readonly waited: Duration.Duration
   readonly limit: Duration.Duration | number
   readonly oldestLease?: OldestLease | undefined
   readonly lastFailure?: Unavailable | undefined
+  readonly quota?: QuotaStats | undefined
 }
 
 interface Unavailable {
@@ -57,6 +59,7 @@ const longQuiet = Duration.seconds(10)
 
 export const exhausted = (error: Exhausted): string => {
   const { lastFailure, limit, oldestLease, pool, reason, stats, waited } = error
+  if (reason === "Quota") return exhaustedByQuota(error)
   const others = count(Math.max(stats.waiting - 1, 0), "other")
   const counts = `${stats.busy} of ${stats.maxConnections} leased, ${stats.draining} draining, ${others} waiting`
   const what =
@@ -69,6 +72,15 @@ export const exhausted = (error: Exhausted): string => {
       ? ""
       : `. The latest connect, to ${lastFailure.url}, has failed, too: ${whatHappened(lastFailure)}`
   return `Pool "${pool}" is exhausted (${counts}): ${what}${oldest}. ${adviceOnExhaustion(error)}${failure}`
+}
+
+const exhaustedByQuota = ({ limit, pool, quota, stats, waited }: Exhausted): string => {
+  const own = `${stats.total - stats.queued} of them here`
+  const fleet =
+    quota === undefined
+      ? own
+      : `${quota.used} of ${quota.limit} permits used by ${count(quota.workers, "worker")}, ${own}, ${quota.waiting} waiting`
+  return `Pool "${pool}" is exhausted by its quota (${fleet}): no permit came free in ${shown(waited)} (acquireTimeout is ${shown(limit)}). Hold leases for a shorter time, or raise connections or connects of the quota`
 }
 
 const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): string => {
@@ -120,7 +132,8 @@ const whatFailed: Record<ConnectFailureReason, string> = {
   Network: "the server could not be reached",
   Tls: "the TLS connection failed",
   Handshake: "the server refused the WebSocket upgrade",
-  Setup: "the transport could not use what it was given"
+  Setup: "the transport could not use what it was given",
+  Quota: "the engine of its quota could not be asked for a permit"
 }
 
 /** A complaint of the transport about its options. */
@@ -154,6 +167,8 @@ const adviceOnFailure = ({ cause, reason, status, step, url }: Unavailable): str
         : "Look at the certificate, and at ca of the transport"
     case "Handshake":
       return status === undefined ? adviceOnNoUpgrade(url) : adviceOnStatus(status)
+    case "Quota":
+      return "Is the engine up? unreachable of the quota says how many connections may be opened without it"
     case "Setup":
       if (step === "onConnect") return "Look at onConnect, and at what the server says to it"
       if (step !== undefined) return `Look at ${step}`
@@ -205,6 +220,31 @@ const messageOf = (cause: unknown): string => {
   }
   if (Predicate.hasProperty(cause, "_tag") && typeof cause._tag === "string") return cause._tag
   return cause instanceof Error && cause.name !== "Error" ? cause.name : ""
+}
+
+// QuotaUnavailableError
+
+interface QuotaUnavailable {
+  readonly quota: string
+  readonly reason: QuotaFailureReason
+  readonly cause: unknown
+}
+
+export const quotaUnavailable = ({ cause, quota, reason }: QuotaUnavailable): string => {
+  const detail = oneLine(messageOf(cause))
+  return `The engine of quota "${quota}" ${whatEngineDid[reason]}${detail === "" ? "" : ` (${detail})`}. ${adviceOnEngine[reason]}`
+}
+
+const whatEngineDid: Record<QuotaFailureReason, string> = {
+  Network: "cannot be reached",
+  Timeout: "did not answer within commandTimeout",
+  Refused: "refused what it was asked"
+}
+
+const adviceOnEngine: Record<QuotaFailureReason, string> = {
+  Network: "Is it up, and are host and port right?",
+  Timeout: "Does it have too much to do, or is it too far away?",
+  Refused: "Look at the credentials, at what its user may do, and at whether it runs Lua scripts"
 }
 
 // ConnectionClosedError

@@ -2,7 +2,8 @@
 import * as Data from "#effect/Data"
 import type * as Duration from "#effect/Duration"
 import * as messages from "./errorMessages.js"
-import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
+import type { QuotaStats } from "./quotaStats.js"
+import type { CloseInitiator, ConnectFailureReason, QuotaFailureReason, SetupStep } from "./reasons.js"
 import type { OldestLease, PoolStats } from "./stats.js"
 
 /**
@@ -14,8 +15,11 @@ import type { OldestLease, PoolStats } from "./stats.js"
 export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   /** The pool's name. */
   readonly pool: string
-  /** `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. */
-  readonly reason: "AcquireTimeout" | "TooManyWaiters"
+  /**
+   * `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. `"Quota"`:
+   * `acquireTimeout` has passed while the permit of the quota for this `get` was in line.
+   */
+  readonly reason: "AcquireTimeout" | "TooManyWaiters" | "Quota"
   /** The pool at that moment; `waiting` counts this `get`, too. */
   readonly stats: PoolStats
   /** How long this `get` has waited; 0 for `"TooManyWaiters"`. */
@@ -26,6 +30,8 @@ export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   readonly oldestLease?: OldestLease | undefined
   /** The latest failed connect, if none has succeeded since. */
   readonly lastFailure?: ConnectionUnavailableError | undefined
+  /** What was known of the fleet, for `"Quota"`. */
+  readonly quota?: QuotaStats | undefined
 }> {
   override get message(): string {
     return messages.exhausted(this)
@@ -115,6 +121,27 @@ export class ConnectionBusyError extends Data.TaggedError("ConnectionBusyError")
     return this.reason === "Released"
       ? `The lease of connection ${this.connectionId} is over: use a connection only while the scope of its get is open`
       : `Connection ${this.connectionId} is being received on by another fiber: receive in one fiber at a time`
+  }
+}
+
+/**
+ * The engine of a quota cannot be asked.
+ *
+ * **Details** Its cause shows neither a password nor the user info of a URL.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class QuotaUnavailableError extends Data.TaggedError("QuotaUnavailableError")<{
+  /** The quota's name. */
+  readonly quota: string
+  /** What went wrong. */
+  readonly reason: QuotaFailureReason
+  /** What lies underneath. */
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return messages.quotaUnavailable(this)
   }
 }
 

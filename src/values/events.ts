@@ -15,6 +15,7 @@ import type { ConnectionUnavailableError, PoolExhaustedError } from "./errors.js
  * - `"Remote"`: the server closed it or the line was lost
  * - `"Refreshed"`: by `refresh`
  * - `"Evicted"`: to make room for `getNew`, or by shrinking
+ * - `"Reclaimed"`: given up for another worker of its quota, or since the quota has lapsed
  * - `"Shutdown"`: with the pool
  * - `"Protocol"`: the server broke the protocol (1002, 1007) or `maxPayload` (1009)
  * - `"Closed"`: by its holder
@@ -32,6 +33,7 @@ export type CloseReason =
   | "Remote"
   | "Refreshed"
   | "Evicted"
+  | "Reclaimed"
   | "Shutdown"
   | "Protocol"
   | "Closed"
@@ -50,6 +52,10 @@ export type PoolEvent = Data.TaggedEnum<{
     readonly elapsed: Duration.Duration
     readonly attempts: number
   }
+  /** A connection that is to be opened waits for a permit of the quota. */
+  Queued: { readonly pool: string }
+  /** A connection that was queued may be opened, after it has `waited` for its permit. */
+  Permitted: { readonly pool: string; readonly waited: Duration.Duration }
   /** An attempt to connect failed. */
   ConnectFailed: { readonly pool: string; readonly error: ConnectionUnavailableError }
   /** The socket of a connection is gone. */

@@ -6,11 +6,24 @@
  * - `"Tls"`: no secure line, most often a certificate that is not trusted
  * - `"Handshake"`: the server refused the upgrade, or did not speak WebSocket
  * - `"Setup"`: `url`, `headers` or `onConnect` failed
+ * - `"Quota"`: the engine of the pool's quota could not be asked for a permit
  *
  * @category models
  * @since 0.1.0
  */
-export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
+export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup" | "Quota"
+
+/**
+ * Why the engine of a quota could not be asked.
+ *
+ * - `"Network"`: it could not be reached
+ * - `"Timeout"`: it did not answer within `commandTimeout`
+ * - `"Refused"`: it answered with an error: a wrong password, say, or scripts that it does not run
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type QuotaFailureReason = "Network" | "Timeout" | "Refused"
 
 /**
  * The parts of the setup of a connection that are not the pool's own.

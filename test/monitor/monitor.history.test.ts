@@ -49,6 +49,7 @@ const stats: PoolStats.PoolStats = {
   busy: 2,
   draining: 0,
   connecting: 0,
+  queued: 0,
   closing: 0,
   waiting: 4,
   opened: 3,

@@ -61,6 +61,7 @@ describe("stats", () => {
         busy: 0,
         draining: 0,
         connecting: 0,
+        queued: 0,
         closing: 0,
         waiting: 0,
         opened: 0,
