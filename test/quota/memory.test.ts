@@ -8,7 +8,7 @@ import * as Layer from "#effect/Layer"
 import * as Schedule from "#effect/Schedule"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
-import { notYet, now, Server, settle } from "../support/memoryPool.js"
+import { notYet, now, Server, server, settle } from "../support/memoryPool.js"
 import { A, B, fleet, hold, pools, quota, quotaEvents } from "../support/quotaPools.js"
 
 const make = (options: ConnectionQuota.QuotaOptions) =>
@@ -364,6 +364,6 @@ describe("the option quota of a pool", () => {
       )
       assert.include(String(error), "quota")
       assert.include(String(error), "ConnectionQuota")
-    }).pipe(Effect.provide(pools()))
+    }).pipe(Effect.provide(server()))
   )
 })

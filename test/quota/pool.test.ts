@@ -1,5 +1,5 @@
 /** What a pool with a quota does: its side of each promise. */
-import { ConnectionQuota, WebSocketPool } from "effect-websocket-pool"
+import { ConnectionQuota, type PoolError, WebSocketPool } from "effect-websocket-pool"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -202,10 +202,11 @@ describe("promise 7: it can be interrupted at any moment", () => {
     Effect.gen(function* () {
       for (let round = 0; round < 15; round++) {
         const busy = () => Effect.sleep(`${round % 7} millis`)
-        const fibers = yield* Effect.forEach(
-          [A.use(busy), B.use(busy), A.useNew(busy), B.useNew(busy), A.use(busy), B.use(busy)],
-          (use): Effect.Effect<Fiber.Fiber<unknown, unknown>, never, A | B> => Effect.forkChild(use)
-        )
+        const uses: ReadonlyArray<Effect.Effect<void, PoolError.AcquireError, A | B>> = [
+          ...[A.use(busy), A.useNew(busy), A.use(busy)],
+          ...[B.use(busy), B.useNew(busy), B.use(busy)]
+        ]
+        const fibers = yield* Effect.forEach(uses, (use) => Effect.forkChild(use))
         yield* TestClock.adjust(`${round % 5} millis`)
         for (const fiber of fibers.slice(round % 3)) yield* Effect.forkChild(Fiber.interrupt(fiber))
         yield* TestClock.adjust("10 millis")

@@ -1,7 +1,6 @@
 /** Pools on one quota, and a server that counts what it sees. */
 import { ConnectionQuota, WebSocketPool } from "effect-websocket-pool"
 import type * as Config from "#effect/Config"
-import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
@@ -48,9 +47,7 @@ export const hold = <E, R>(
 ): Effect.Effect<{ readonly release: Effect.Effect<void> }, E, Exclude<R, Scope.Scope>> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
-    yield* Effect.updateContext(get, (context: Context.Context<Exclude<R, Scope.Scope>>) =>
-      Context.add(context, Scope.Scope, scope)
-    ) as Effect.Effect<unknown, E, Exclude<R, Scope.Scope>>
+    yield* Scope.provide(get, scope)
     return { release: Effect.andThen(Scope.close(scope, Exit.void), settle) }
   })
 
