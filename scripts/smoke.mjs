@@ -31,8 +31,9 @@ const [major] = /\d+/.exec(peerDependencies.effect)
 
 // What the contract promises of the two entry points.
 const namespaces = {
-  [name]: ["WebSocketPool", "WebSocketConnection", "WebSocketTransport", "PoolError", "PoolEvent", "ResourcePool"],
-  [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"]
+  [name]: ["WebSocketPool", "WebSocketConnection", "WebSocketTransport", "PoolError", "PoolEvent", "ResourcePool", "ConnectionQuota"],
+  [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"],
+  [`${name}/redis`]: ["RedisConnectionQuota"]
 }
 
 // ----------------------------------------------------------------------------

@@ -20,9 +20,9 @@ export interface TagClass<Self, Id extends string> extends PlainTagClass<Self, q
   readonly layerMemory: (options: QuotaOptions) => Layer.Layer<Self, Config.ConfigError>
 }
 
-export const Tag =
+export const Tag: <const Id extends string>(id: Id) => <Self>() => TagClass<Self, Id> =
   <const Id extends string>(id: Id) =>
-  <Self>(): TagClass<Self, Id> => {
+  <Self>() => {
     const tag = makeTag<Self, quota.ConnectionQuota, Id>(id)
     return Object.assign(tag, { layerMemory: layer(tag) })
   }

@@ -12,13 +12,21 @@ import { MissingClient } from "./missing.js"
  * @since 0.2.0
  */
 export interface Ioredis {
+  /** Where the connection is: `"ready"`, for one. */
   readonly status: string
+  /** Sends a command. */
   readonly call: (command: string, ...args: Array<string>) => Promise<unknown>
+  /** Subscribes to a channel. */
   readonly subscribe: (channel: string) => Promise<unknown>
+  /** Another client with the same options. */
   readonly duplicate: () => Ioredis
+  /** Connects. */
   readonly connect: () => Promise<void>
+  /** Ends the connection. */
   readonly disconnect: () => void
+  /** Adds a listener. */
   readonly on: (event: string, listener: (...args: Array<never>) => void) => unknown
+  /** Removes a listener. */
   readonly off: (event: string, listener: (...args: Array<never>) => void) => unknown
 }
 
@@ -29,13 +37,21 @@ export interface Ioredis {
  * @since 0.2.0
  */
 export interface IoredisOptions {
+  /** The host of the engine. Default: localhost. */
   readonly host?: string | undefined
+  /** The port of the engine. Default: 6379. */
   readonly port?: number | undefined
+  /** A socket in the file system, instead of host and port. */
   readonly path?: string | undefined
+  /** The user of the engine. */
   readonly username?: string | undefined
+  /** The password of that user. It is shown nowhere. */
   readonly password?: string | undefined
+  /** The number of the database. Default: 0. */
   readonly db?: number | undefined
+  /** Options of TLS. */
   readonly tls?: object | undefined
+  /** Any other option of the client. */
   readonly [option: string]: unknown
 }
 

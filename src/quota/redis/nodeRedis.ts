@@ -12,14 +12,23 @@ import { MissingClient } from "./missing.js"
  * @since 0.2.0
  */
 export interface NodeRedis {
+  /** Whether it is connected, or tries to be. */
   readonly isOpen: boolean
+  /** Whether commands can be sent. */
   readonly isReady: boolean
+  /** Connects. */
   readonly connect: () => Promise<unknown>
+  /** Ends the connection. */
   readonly destroy: () => void
+  /** Another client with the same options. */
   readonly duplicate: () => NodeRedis
+  /** Sends a command. */
   readonly sendCommand: (args: Array<string>) => Promise<unknown>
+  /** Subscribes to a channel. */
   readonly subscribe: (channel: string, listener: (message: string) => void) => Promise<unknown>
+  /** Adds a listener. */
   readonly on: (event: string, listener: (...args: Array<never>) => void) => unknown
+  /** Removes a listener. */
   readonly off: (event: string, listener: (...args: Array<never>) => void) => unknown
 }
 
@@ -30,11 +39,17 @@ export interface NodeRedis {
  * @since 0.2.0
  */
 export interface NodeRedisOptions {
+  /** The engine, as a URL. Default: localhost, port 6379. */
   readonly url?: string | undefined
+  /** Where and how to connect, instead of a URL. */
   readonly socket?: object | undefined
+  /** The user of the engine. */
   readonly username?: string | undefined
+  /** The password of that user. It is shown nowhere. */
   readonly password?: string | undefined
+  /** The number of the database. Default: 0. */
   readonly database?: number | undefined
+  /** Any other option of the client. */
   readonly [option: string]: unknown
 }
 
