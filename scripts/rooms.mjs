@@ -18,6 +18,7 @@ const rooms = {
   connection: ["effect", "values", "core", "transport"],
   messages: ["effect", "values", "connection"],
   options: ["effect", "values", "connection"],
+  quota: ["effect", "values", "core", "options"],
   observe: ["effect", "values", "core", "connection", "options"],
   pool: ["effect", "values", "core", "transport", "connection", "options", "observe"],
   requests: ["effect", "values", "core", "connection", "messages", "options", "pool"],

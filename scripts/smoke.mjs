@@ -38,9 +38,12 @@ const namespaces = {
     "PoolError",
     "PoolEvent",
     "ResourcePool",
-    "Multiplexer"
+    "Multiplexer",
+    "JsonRpc",
+    "ConnectionQuota"
   ],
-  [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"]
+  [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"],
+  [`${name}/redis`]: ["RedisConnectionQuota"]
 }
 
 // ----------------------------------------------------------------------------

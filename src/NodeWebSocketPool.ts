@@ -34,12 +34,19 @@ import * as WebSocketPool from "./WebSocketPool.js"
  * @category layers
  * @since 0.1.0
  */
-export const layer = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-  options: WebSocketPool.Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+export const layer = <
+  RUrl = never,
+  RHeaders = never,
+  ROnConnect = never,
+  RHealthCheck = never,
+  ROnRelease = never,
+  RQuota = never
+>(
+  options: WebSocketPool.Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
   Config.ConfigError,
-  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layer(options), NodeWebSocketTransport.layer())
 
 /**
@@ -84,11 +91,12 @@ export const layerConfig = <
   RHeaders = never,
   ROnConnect = never,
   RHealthCheck = never,
-  ROnRelease = never
+  ROnRelease = never,
+  RQuota = never
 >(
-  options: WebSocketPool.OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  options: WebSocketPool.OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ): Layer.Layer<
   WebSocketPool.WebSocketPool,
   Config.ConfigError,
-  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
 > => Layer.provide(WebSocketPool.layerConfig(options), NodeWebSocketTransport.layer())

@@ -52,14 +52,21 @@ export { type TagClass, WebSocketPool } from "./pool/api.js"
  * @category constructors
  * @since 0.1.0
  */
-export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+export const make: <
+  RUrl = never,
+  RHeaders = never,
+  ROnConnect = never,
+  RHealthCheck = never,
+  ROnRelease = never,
+  RQuota = never
+>(
+  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ) => Effect.Effect<
   WebSocketPool,
   Config.ConfigError,
   | Scope.Scope
   | WebSocketTransport
-  | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
 > = accessors.make
 
 /**
@@ -94,12 +101,20 @@ export const make: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthC
  * @category layers
  * @since 0.1.0
  */
-export const layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+export const layer: <
+  RUrl = never,
+  RHeaders = never,
+  ROnConnect = never,
+  RHealthCheck = never,
+  ROnRelease = never,
+  RQuota = never
+>(
+  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ) => Layer.Layer<
   WebSocketPool,
   Config.ConfigError,
-  WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  | WebSocketTransport
+  | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
 > = accessors.layer(WebSocketPool)
 
 /**
@@ -160,13 +175,15 @@ export const layerConfig: <
   RHeaders = never,
   ROnConnect = never,
   RHealthCheck = never,
-  ROnRelease = never
+  ROnRelease = never,
+  RQuota = never
 >(
-  options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ) => Layer.Layer<
   WebSocketPool,
   Config.ConfigError,
-  WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+  | WebSocketTransport
+  | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
 > = accessors.layerConfig(WebSocketPool)
 
 /**

@@ -5,6 +5,8 @@
  */
 
 /** @since 0.2.0 */
+export * as ConnectionQuota from "./ConnectionQuota.js"
+/** @since 0.2.0 */
 export * as JsonRpc from "./JsonRpc.js"
 /** @since 0.2.0 */
 export * as Multiplexer from "./Multiplexer.js"

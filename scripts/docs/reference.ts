@@ -6,7 +6,7 @@ import { type Declaration, type Docstring, type Module, namespacesOf, readModule
 
 const src = fileURLToPath(new URL("../../src", import.meta.url))
 const packageName = "effect-websocket-pool"
-const entries = { [packageName]: "index", [`${packageName}/node`]: "node" }
+const entries = { [packageName]: "index", [`${packageName}/node`]: "node", [`${packageName}/redis`]: "redis" }
 
 const anchorOf = (title: string): string => title.toLowerCase().replaceAll(" ", "-")
 

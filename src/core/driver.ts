@@ -51,6 +51,24 @@ export interface Driver<A, E> {
   readonly waits?: (change: 1 | -1) => void
   /** A wait has ended without a slot: it failed, or was interrupted. The end of the pool fails none. Only to be counted. */
   readonly waitLost?: (waiter: Waiter<A, E>, how: LostWait) => void
+  /**
+   * For a driver whose creations wait for something before they begin. `demand` is told whenever everybody is served who
+   * can be: what is not needed any more leaves by `withdraw`. `unbegun` is one that waits still, held for nobody.
+   */
+  readonly demand?: ((demand: Demand) => void) | undefined
+  readonly unbegun?: (() => Slot<A, E> | undefined) | undefined
+}
+
+/** What creations are needed for. */
+export interface Demand {
+  /** How many wait in line for any item. */
+  readonly waiting: number
+  /** How many creations are held for nobody in particular. */
+  readonly creating: number
+  /** How many of those are not needed. */
+  readonly surplus: number
+  /** How many items are idle. */
+  readonly idle: number
 }
 
 /** How a wait can end without a slot. */

@@ -24,6 +24,8 @@ export class SlotPool<A, E> {
   max: number
   /** Waiters, in line or waiting for a slot that is held for them. */
   waiting = 0
+  /** How many items are to be given up at the next releases. */
+  owed = 0
 
   private readonly line: WaitingLine<A, E>
   /** What can be lent. */
@@ -154,6 +156,7 @@ export class SlotPool<A, E> {
   private unfit(slot: Slot<A, E>): CloseReason | undefined {
     if (slot.doom !== undefined) return slot.doom
     if (this.state !== "open") return "Shutdown"
+    if (this.owed > 0 && slot.state === "leased") return "Reclaimed"
     return this.slots.size - this.count.closing > this.max ? "Evicted" : undefined
   }
 
@@ -316,6 +319,9 @@ export class SlotPool<A, E> {
           this.handOut()
           this.isDue = this.createMissing()
           this.evictSuspects()
+          if (this.driver.demand === undefined || this.isDue) continue
+          if (this.outbox.isEmpty) this.tellDemand()
+          else this.isDue = true
         }
       }
     } finally {
@@ -359,10 +365,14 @@ export class SlotPool<A, E> {
       if (waiter.request.fresh) {
         if (this.slots.size < this.max) this.create(false, undefined, waiter)
         else {
-          const { victim } = this
-          if (victim === undefined) return
-          this.hold(victim, waiter)
-          this.evict(victim)
+          const unbegun = this.driver.unbegun?.()
+          if (unbegun !== undefined) this.reserve(unbegun, waiter)
+          else {
+            const { victim } = this
+            if (victim === undefined) return
+            this.hold(victim, waiter)
+            this.evict(victim)
+          }
         }
       } else {
         const slot = this.pick()
@@ -400,6 +410,33 @@ export class SlotPool<A, E> {
       free += 1
       this.evict(first)
     }
+  }
+
+  private tellDemand(): void {
+    const { count, wanted } = this
+    const surplus = Math.min(-wanted, this.kept + count.creating - this.min)
+    this.driver.demand?.({
+      waiting: this.line.lengthOfAny,
+      creating: this.books.shared,
+      surplus: Math.max(surplus, 0),
+      idle: count.idle
+    })
+  }
+
+  /** Holds a creation that has not begun for a waiter that wants an item of its own. */
+  private reserve(slot: Slot<A, E>, waiter: Waiter<A, E>): void {
+    this.unstart(slot)
+    this.books.shared -= 1
+    this.hold(slot, waiter)
+  }
+
+  /** Who has started a creation has not, any more. */
+  private unstart(slot: Slot<A, E>): void {
+    const { starter } = slot
+    slot.starter = undefined
+    if (starter === undefined) return
+    starter.creation = undefined
+    this.line.unstarted(starter)
   }
 
   /** What goes first when a place is needed. */
@@ -459,12 +496,7 @@ export class SlotPool<A, E> {
     slot.createdAt = this.timers.now()
     this.upkeep.succeeded()
     this.uncreate(slot)
-    const { starter } = slot
-    slot.starter = undefined
-    if (starter !== undefined) {
-      starter.creation = undefined
-      this.line.unstarted(starter)
-    }
+    this.unstart(slot)
     this.timers.set(slot, slot.createdAt + this.driver.lifetime())
     this.offer(slot, "created")
     const first = this.line.first
@@ -481,6 +513,14 @@ export class SlotPool<A, E> {
     const waiter = slot.starter ?? slot.heldFor
     if (waiter !== undefined) this.fail(waiter, outcome)
     if (slot.background && this.state === "open") this.upkeep.failed()
+    this.afterwards()
+  }
+
+  /** A creation that has not begun, and that nobody needs, is given up: it has not failed. */
+  withdraw(slot: Slot<A, E>): void {
+    this.uncreate(slot)
+    this.unstart(slot)
+    this.books.move(slot, "failed")
     this.afterwards()
   }
 
@@ -592,6 +632,42 @@ export class SlotPool<A, E> {
     if (this.driver.retire !== undefined && slot.state === "leased") this.outbox.put({ _tag: "Retire", slot, reason })
   }
 
+  /** Gives up so many idle items, the least recently used first, and says how many. */
+  reclaim(count: number): number {
+    let given = 0
+    for (; given < count && this.state === "open"; given++) {
+      const idle = this.shelf.leastRecentlyUsed
+      if (idle === undefined) break
+      this.close(idle, "Reclaimed")
+    }
+    this.serve()
+    return given
+  }
+
+  /** Promises so many of the items that are in use, to be given up when they are given back. It says how many. */
+  owe(count: number): number {
+    if (this.state !== "open") return 0
+    const { leased, releasing } = this.count
+    const promised = Math.max(Math.min(count, leased + releasing - this.owed), 0)
+    this.owed += promised
+    return promised
+  }
+
+  /** One less is owed: a place has come free in another way. */
+  settleDebt(): void {
+    if (this.owed > 0) this.owed -= 1
+  }
+
+  /** Gives up what is idle or between two leases, and with `all` what is leased, too, when it is given back. */
+  abandonAll(all: boolean, onAbandon: (slot: Slot<A, E>) => void): void {
+    for (const slot of Array.from(this.slots)) {
+      const isFree = slot.state === "idle" || slot.state === "releasing" || slot.state === "checking"
+      if (!isFree && !(all && slot.state === "leased")) continue
+      onAbandon(slot)
+      this.doom(slot, "Reclaimed")
+    }
+  }
+
   /** Dooms every slot, those under way included. */
   refresh(): void {
     for (const slot of Array.from(this.slots)) this.doom(slot, "Refreshed")
@@ -617,6 +693,13 @@ export class SlotPool<A, E> {
     this.work()
   }
 
+  /** Closes one that is still leased. */
+  cut(slot: Slot<A, E>): void {
+    if (slot.state !== "leased") return
+    this.close(slot, slot.doom ?? "Shutdown")
+    this.work()
+  }
+
   /** Closes what is still leased. */
   sever(): void {
     for (const slot of Array.from(this.slots)) {
@@ -637,7 +720,7 @@ export class SlotPool<A, E> {
     slot.isSurplus = false
     this.books.lend(slot, 0)
     this.books.move(slot, event)
-    const reason = this.unfit(slot)
+    const reason = this.unfit(slot) ?? (this.owed > 0 && event === "settled" ? "Reclaimed" : undefined)
     if (reason !== undefined) {
       this.close(slot, reason)
       return
@@ -649,6 +732,7 @@ export class SlotPool<A, E> {
   }
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {
+    if (this.owed > 0) this.owed -= 1
     unlink(slot)
     this.timers.clear(slot)
     this.books.move(slot, "close")
@@ -657,6 +741,7 @@ export class SlotPool<A, E> {
   }
 
   private remove(slot: Slot<A, E>, event: "lost" | "closed"): void {
+    if (event === "lost" && this.owed > 0) this.owed -= 1
     unlink(slot)
     this.timers.clear(slot)
     this.books.move(slot, event)

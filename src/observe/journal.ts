@@ -157,6 +157,23 @@ export class Journal {
     this.metrics.discarded()
   }
 
+  // Permits of the quota
+
+  queued(): void {
+    this.metrics.queues(1)
+    if (this.hub.isObserved) this.hub.emit({ _tag: "Queued", pool: this.pool })
+  }
+
+  /** One that was queued is not, any more. */
+  unqueued(): void {
+    this.metrics.queues(-1)
+  }
+
+  permitted(waited: Duration.Duration): void {
+    this.metrics.queues(-1)
+    if (this.hub.isObserved) this.hub.emit({ _tag: "Permitted", pool: this.pool, waited })
+  }
+
   // Leases
 
   /** `fiber` is whose lease begins, unless it is that of the one that runs. */

@@ -19,6 +19,7 @@ export const closeReasons: { readonly [R in CloseReason]: R } = {
   Remote: "Remote",
   Refreshed: "Refreshed",
   Evicted: "Evicted",
+  Reclaimed: "Reclaimed",
   Shutdown: "Shutdown",
   Protocol: "Protocol",
   Closed: "Closed"
@@ -29,12 +30,14 @@ export const failureReasons: { readonly [R in ConnectFailureReason]: R } = {
   Network: "Network",
   Tls: "Tls",
   Handshake: "Handshake",
-  Setup: "Setup"
+  Setup: "Setup",
+  Quota: "Quota"
 }
 
 export const exhaustedReasons: { readonly [R in PoolExhaustedError["reason"]]: R } = {
   AcquireTimeout: "AcquireTimeout",
-  TooManyWaiters: "TooManyWaiters"
+  TooManyWaiters: "TooManyWaiters",
+  Quota: "Quota"
 }
 
 const lostWaits: { readonly [W in LostWait]: W } = { Failed: "Failed", Interrupted: "Interrupted" }
@@ -71,6 +74,7 @@ export class Metrics {
   private readonly min: Counter
   private readonly max: Counter
   private readonly pending: Counter
+  private readonly queued: Counter
   private readonly waitTime: Histogram
   private readonly useTime: Histogram
   private readonly lostWaitTime: PerReason<LostWait, Histogram>
@@ -119,6 +123,7 @@ export class Metrics {
     this.min = upDown(`${connection}.min`, "Connections that are kept open: minConnections")
     this.max = upDown(`${connection}.max`, "Connections that may exist at once: maxConnections")
     this.pending = upDown(`${connection}.pending_requests`, "Gets that wait for a connection now")
+    this.queued = upDown(`${connection}.queued`, "Connections that wait for a permit of the quota now")
     this.waitTime = histogram(`${connection}.wait_time`, "How long gets took that got a connection")
     this.lostWaitTime = Object.fromEntries(
       Object.keys(lostWaits).map((outcome) => [
@@ -194,6 +199,10 @@ export class Metrics {
 
   waits(change: 1 | -1): void {
     if (!this.isOver) this.pending.update(change)
+  }
+
+  queues(change: 1 | -1): void {
+    this.queued.update(change)
   }
 
   limits(minConnections: number, maxConnections: number): void {

@@ -13,8 +13,8 @@ import { Problems, poolCalled } from "./problems.js"
 const nested = new Set(["drain", "headers"])
 
 /** Reads the options, each by itself, so that one `ConfigError` names what cannot be read and what is no good. */
-export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>(
-  wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>,
+export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>(
+  wrapped: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>,
   tag?: string | undefined
 ): Effect.Effect<Settings, Config.ConfigError> =>
   Effect.suspend(() => {
@@ -24,7 +24,7 @@ export const decodeConfig = <RUrl, RHeaders, ROnConnect, RHealthCheck, ROnReleas
           const shown = withoutValues(error, (message) => message.includes("URL"))
           return named(poolCalled(tag ?? defaults.name), shown)
         }),
-        (options) => decode(options as Options, tag)
+        (options) => decode(options as unknown as Options, tag)
       )
     }
     if (!Predicate.isObject(wrapped)) return decode(wrapped as never, tag)

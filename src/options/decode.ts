@@ -1,5 +1,6 @@
-import { limited } from "#dialect"
+import { isKey, limited } from "#dialect"
 import type * as Config from "#effect/Config"
+import type * as Context from "#effect/Context"
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -8,6 +9,7 @@ import * as Schedule from "#effect/Schedule"
 import type { DrainSettings } from "../connection/draining.js"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
+import type { ConnectionQuota } from "../values/quota.js"
 import { kindOf, show } from "../values/show.js"
 import * as defaults from "./defaults.js"
 import { BadHeaders, decodeHeaders, token } from "./headers.js"
@@ -19,6 +21,9 @@ import * as url from "./url.js"
 /** A hook, whose context is that of the pool's fibers. */
 export type Hook = (connection: WebSocketConnection) => Effect.Effect<unknown, unknown>
 
+/** A quota, or the tag under which it is found. */
+export type QuotaSource = ConnectionQuota | Context.Key<unknown, ConnectionQuota>
+
 /** The options, decoded once: durations in milliseconds, every default filled in. */
 export interface Settings {
   readonly name: string
@@ -27,6 +32,7 @@ export interface Settings {
   readonly protocols: ReadonlyArray<string>
   readonly minConnections: number
   readonly maxConnections: number
+  readonly quota: QuotaSource | undefined
   readonly acquireTimeout: number
   readonly maxWaiters: number
   readonly connectTimeout: Duration.Duration
@@ -69,7 +75,8 @@ const decodeProtocols = (
   return protocols
 }
 
-type AnyOptions = Options<unknown, unknown, unknown, unknown, unknown>
+/** Of a tag it does not matter here whose it is. */
+type AnyOptions = Omit<Options<unknown, unknown, unknown, unknown, unknown>, "quota"> & { readonly quota?: unknown }
 
 /** Fails with one `ConfigError` that names every bad option, and the pool; without a name of its own it has its tag's. */
 export const decode = (
@@ -109,6 +116,7 @@ const read = (problems: Problems, options: AnyOptions & Readonly<Record<string, 
       defaults.minConnections,
       defaults.maxConnections
     ),
+    quota: decodeQuota(problems, options.quota),
     acquireTimeout: problems.millis(["acquireTimeout"], options.acquireTimeout, defaults.acquireTimeout),
     maxWaiters: problems.integer("maxWaiters", options.maxWaiters, defaults.maxWaiters, 0, true),
     connectTimeout: problems.duration(["connectTimeout"], options.connectTimeout, defaults.connectTimeout),
@@ -130,6 +138,18 @@ const read = (problems: Problems, options: AnyOptions & Readonly<Record<string, 
     shutdownTimeout: problems.millis(["shutdownTimeout"], options.shutdownTimeout, defaults.shutdownTimeout),
     closeTimeout: problems.millis(["closeTimeout"], options.closeTimeout, defaults.closeTimeout)
   }
+}
+
+/** A tag finds its quota in the context; its own class may have members of any name. */
+export const isQuota = (source: QuotaSource): source is ConnectionQuota => !isKey(source)
+
+const decodeQuota = (problems: Problems, input: unknown): QuotaSource | undefined => {
+  if (input === undefined) return undefined
+  if (isKey(input) || (Predicate.hasProperty(input, "join") && typeof input.join === "function")) {
+    return input as QuotaSource
+  }
+  problems.add(["quota"], `Expected a ConnectionQuota, or the tag of one, got ${show(input)}`)
+  return undefined
 }
 
 const decodeName = (problems: Problems, input: unknown): string | undefined => {

@@ -12,6 +12,7 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   name: true,
   minConnections: true,
   maxConnections: true,
+  quota: true,
   acquireTimeout: true,
   maxWaiters: true,
   connectTimeout: true,

@@ -1,5 +1,6 @@
 /** The options of a pool, as users give them. */
 import type * as Config from "#effect/Config"
+import type * as Context from "#effect/Context"
 import type * as Duration from "#effect/Duration"
 import type * as Effect from "#effect/Effect"
 import type * as Exit from "#effect/Exit"
@@ -8,6 +9,7 @@ import type * as Schedule from "#effect/Schedule"
 import type { WebSocketConnection } from "../connection/handle.js"
 import type { ConnectionUnavailableError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
+import type { ConnectionQuota } from "../values/quota.js"
 
 /**
  * How a URL may be given. Its user info and query string are never shown anywhere, redacted or not.
@@ -53,7 +55,14 @@ export interface DrainOptions {
  * @category options
  * @since 0.1.0
  */
-export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never> {
+export interface Options<
+  RUrl = never,
+  RHeaders = never,
+  ROnConnect = never,
+  RHealthCheck = never,
+  ROnRelease = never,
+  RQuota = never
+> {
   /** Where to connect to: a `ws:` or `wss:` URL, or an effect of one, run before every attempt. Required. */
   readonly url: UrlInput | Effect.Effect<UrlInput, unknown, RUrl>
   /** Subprotocols to offer, in order of preference. Default: none. */
@@ -66,6 +75,13 @@ export interface Options<RUrl = never, RHeaders = never, ROnConnect = never, RHe
   readonly minConnections?: number | undefined
   /** Sockets that exist at once, closing ones included. Default: 50. */
   readonly maxConnections?: number | undefined
+  /**
+   * A limit that this pool shares with others, most often in other processes: a `ConnectionQuota`, or the tag of one. Every
+   * attempt to connect takes a permit of it first. Default: none.
+   *
+   * **Details** Waiting for a permit is no attempt, and bounded by `acquireTimeout` alone.
+   */
+  readonly quota?: ConnectionQuota | Context.Key<RQuota, ConnectionQuota> | undefined
   /** How long a `get` may take in all: waiting, connecting, validating. Default: 30 seconds. */
   readonly acquireTimeout?: Duration.Input | undefined
   /**
@@ -170,12 +186,13 @@ export type OptionsConfig<
   RHeaders = never,
   ROnConnect = never,
   RHealthCheck = never,
-  ROnRelease = never
+  ROnRelease = never,
+  RQuota = never
 > =
-  | Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>>
+  | Config.Wrap<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>>
   | {
-      readonly [K in keyof Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>]:
-        | Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>[K]>
+      readonly [K in keyof Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>]:
+        | Config.Config<Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>[K]>
         | (K extends "drain"
             ? { readonly [D in keyof DrainOptions]: Config.Config<DrainOptions[D]> | undefined }
             : K extends "headers"

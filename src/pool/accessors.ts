@@ -99,33 +99,42 @@ export const refresh = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Se
 export const close = <Self>(tag: PoolTag<Self>): Effect.Effect<void, never, Self> =>
   Effect.flatMap(tag, (pool) => pool.close)
 
-export const make = <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+export const make = <
+  RUrl = never,
+  RHeaders = never,
+  ROnConnect = never,
+  RHealthCheck = never,
+  ROnRelease = never,
+  RQuota = never
+>(
+  options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
 ): Effect.Effect<
   WebSocketPool,
   Config.ConfigError,
-  Scope.Scope | WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+  | Scope.Scope
+  | WebSocketTransport
+  | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota, Scope.Scope>
 > => makePool(decode(options))
 
 export const layer =
   <Self>(tag: PoolTag<Self>, id?: string) =>
-  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never, RQuota = never>(
+    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
   ): Layer.Layer<
     Self,
     Config.ConfigError,
-    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota, Scope.Scope>
   > =>
     Layer.effect(tag, makePool(decode(options, id)))
 
 export const layerConfig =
   <Self>(tag: PoolTag<Self>, id?: string) =>
-  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never, RQuota = never>(
+    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
   ): Layer.Layer<
     Self,
     Config.ConfigError,
-    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease, Scope.Scope>
+    WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota, Scope.Scope>
   > =>
     Layer.effect(tag, makePool(decodeConfig(options, id)))
 

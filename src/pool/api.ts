@@ -143,19 +143,35 @@ export interface TagClass<Self, Id extends string> extends PlainTagClass<Self, W
   /** `close` of this pool. */
   readonly close: Effect.Effect<void, never, Self>
   /** Makes this pool: see `layer`. */
-  readonly layer: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  readonly layer: <
+    RUrl = never,
+    RHeaders = never,
+    ROnConnect = never,
+    RHealthCheck = never,
+    ROnRelease = never,
+    RQuota = never
+  >(
+    options: Options<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
   ) => Layer.Layer<
     Self,
     Config.ConfigError,
-    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+    | WebSocketTransport
+    | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
   >
   /** Makes this pool with options from `Config`: see `layerConfig`. */
-  readonly layerConfig: <RUrl = never, RHeaders = never, ROnConnect = never, RHealthCheck = never, ROnRelease = never>(
-    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease>
+  readonly layerConfig: <
+    RUrl = never,
+    RHeaders = never,
+    ROnConnect = never,
+    RHealthCheck = never,
+    ROnRelease = never,
+    RQuota = never
+  >(
+    options: OptionsConfig<RUrl, RHeaders, ROnConnect, RHealthCheck, ROnRelease, RQuota>
   ) => Layer.Layer<
     Self,
     Config.ConfigError,
-    WebSocketTransport | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease>, Scope.Scope>
+    | WebSocketTransport
+    | Exclude<Types.NoInfer<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota>, Scope.Scope>
   >
 }

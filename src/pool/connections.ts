@@ -5,7 +5,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import type { Link } from "../connection/link.js"
-import type { Driver, LostWait } from "../core/driver.js"
+import type { Demand, Driver, LostWait } from "../core/driver.js"
 import type { Outcome, SlotState, Waiter } from "../core/slot.js"
 import { SlotPool } from "../core/slotPool.js"
 import type { Timers } from "../core/timers.js"
@@ -20,6 +20,7 @@ import type { ConnectRequest, WebSocketTransport } from "../transport/seam.js"
 import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
+import type { QuotaMember, QuotaShare } from "../values/quota.js"
 import type { PoolStats } from "../values/stats.js"
 import {
   abandon,
@@ -36,11 +37,19 @@ import { Gate } from "./gate.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import { LongWaits } from "./longWaits.js"
+import { memberOf, Permits } from "./permits.js"
 import { Settling } from "./settling.js"
 import { type Place, Tasks } from "./tasks.js"
 
 /** Ends that the pool or a holder has brought about: they say nothing of the server. */
-const renewals: ReadonlySet<CloseReason> = new Set(["Expired", "Refreshed", "Evicted", "Discarded", "Closed"])
+const renewals: ReadonlySet<CloseReason> = new Set([
+  "Expired",
+  "Refreshed",
+  "Evicted",
+  "Reclaimed",
+  "Discarded",
+  "Closed"
+])
 
 /** With these a `Retry-After` is a wish of the server, and not of somebody who has redirected the request. */
 const holdingStatuses: ReadonlySet<number> = new Set([408, 425, 429, 503])
@@ -70,6 +79,10 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly closeTimeout: number
   readonly hasHealthCheck: boolean
   lastFailure: ConnectionUnavailableError | undefined
+  permits: Permits | undefined = undefined
+  // Only a pool with a quota tells them.
+  demand: ((demand: Demand) => void) | undefined = undefined
+  unbegun: (() => Place | undefined) | undefined = undefined
 
   private readonly creations = new Map<Place, Creation>()
   private readonly tasks: Tasks
@@ -137,6 +150,33 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.health = new Health(settings, this.pool, timers, journal, this.tasks, hooks, this.settling)
   }
 
+  // The quota
+
+  /** The pool as a member of its quota. */
+  get member(): QuotaMember {
+    return memberOf(this.settings.name, this.pool, () => this.permits)
+  }
+
+  /** From now on every attempt needs a permit. */
+  limitBy(share: QuotaShare): void {
+    const { journal, pool, settings, timers } = this
+    const withdraw = (slot: Place): void => this.withdraw(slot)
+    const permits = new Permits(share, pool, timers, journal, settings.shutdownTimeout, withdraw)
+    this.permits = permits
+    this.demand = (demand) => permits.demand(demand)
+    this.unbegun = () => permits.unbegun()
+  }
+
+  private withdraw(slot: Place): void {
+    const creation = this.creations.get(slot)
+    if (creation === undefined) return
+    creation.isWithdrawn = true
+    this.permits?.leaveAs(creation)
+    this.creations.delete(slot)
+    this.tasks.interrupt(slot)
+    this.pool.withdraw(slot)
+  }
+
   // Connecting
 
   create(slot: Place): void {
@@ -144,7 +184,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.creations.set(slot, creation)
     const { tracing } = this.journal
     tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span)
-    if (creation.host !== undefined && this.gate.holdOf(creation.host) !== undefined) {
+    const isHeld = creation.host !== undefined && this.gate.holdOf(creation.host) !== undefined
+    if (isHeld || this.permits !== undefined) {
       this.tasks.run(slot, wait(this, creation), (exit) => this.established(creation, exit))
       return
     }
@@ -163,6 +204,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
     this.journal.tracing.connected(creation, exit)
+    if (creation.isWithdrawn) return
     if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
     else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
     else {
@@ -176,12 +218,15 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.creations.delete(slot)
     if (host !== undefined) this.gate.open(host)
     this.lastFailure = undefined
+    this.permits?.opened(link)
     this.journal.opened(link, startedAt, attempts)
     // A server may greet, or say why it will not, and close at once: that is for the holder to see.
     const wasGone = link.isGone
     this.pool.created(slot, link, !link.isOpen)
-    if (wasGone) this.gone(link)
-    else if (link.end !== undefined) this.onEnded(link)
+    if (wasGone) {
+      this.gone(link)
+      this.permits?.release(link)
+    } else if (link.end !== undefined) this.onEnded(link)
     this.owner.onReady()
   }
 
@@ -190,6 +235,9 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const failed = (): void => {
       this.creations.delete(slot)
       link?.drop()
+      // What was granted in the step in which it was interrupted.
+      this.permits?.giveBack(creation)
+      if (link !== undefined) this.permits?.failed(link)
       if (creation.isAborted || Exit.isSuccess(exit)) {
         this.pool.failed(slot, this.poolClosed())
         return
@@ -374,7 +422,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       return
     }
     this.journal.closing(link, reason)
-    link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)
+    const code = reason === "Shutdown" || this.permits?.hasLapsed(slot) === true ? 1001 : 1000
+    link.close(code, "", "Pool", reason)
     // The holder of a lease that outlives the pool may still read what has arrived.
     if (link.lease === undefined) link.drop()
   }
@@ -415,6 +464,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       this.fork(close)
     }
     if (slot.item === link) this.gone(link)
+    // Of one that is being opened the attempt is over when its fiber says so.
+    if (this.creations.get(slot)?.link !== link) this.permits?.release(link)
     if (this.pool.state !== "open") this.owner.onVacated()
   }
 
@@ -468,10 +519,19 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     // What is checked for the waiter itself is no lease in its way.
     const own = slot?.state === "checking" ? 1 : 0
     const isLent = count.leased + count.checking - own + count.releasing > 0
-    if (slots.size >= max && isLent) {
-      const waited = this.timers.now() - waiter.request.deadline + this.settings.acquireTimeout
-      return Effect.fail(this.tell(this.overdue(waited, true)))
+    const { acquireTimeout } = this.settings
+    const waited = this.timers.now() - waiter.request.deadline + acquireTimeout
+    if (this.isQueued(slot)) {
+      const cause = this.permits?.share.unavailable()
+      const limit = Duration.millis(acquireTimeout)
+      if (cause === undefined) return Effect.fail(this.tell(this.exhausted("Quota", waited, limit)))
+      const { name: pool } = this.settings
+      const url = (slot && this.creations.get(slot)?.url) ?? this.knownUrl
+      return Effect.fail(
+        new ConnectionUnavailableError({ pool, url, reason: "Quota", attempts: 0, cause, isRetryable: true })
+      )
     }
+    if (slots.size >= max && isLent) return Effect.fail(this.tell(this.overdue(waited, true)))
     const held = this.heldFor(waiter)
     return Effect.fail(held === undefined ? this.overdue(0, false, slot && this.creations.get(slot)) : held.error)
   }
@@ -490,6 +550,13 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       cause: this.lastFailure ?? new Error(`acquireTimeout (${Duration.format(limit)}) has passed`),
       isRetryable: true
     })
+  }
+
+  /** Whether what a waiter waits for waits for a permit: its own creation, or one for whoever is first in line. */
+  private isQueued(slot: Place | undefined): boolean {
+    const { permits } = this
+    if (permits === undefined) return false
+    return slot === undefined ? permits.unbegun() !== undefined : permits.isQueued(slot)
   }
 
   tooManyWaiters(): Outcome<Link, AcquireError> {
@@ -513,7 +580,8 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       waited: Duration.millis(waited),
       limit,
       oldestLease: oldestLeaseOf(this.pool.slots, this.timers.now()),
-      lastFailure: this.lastFailure
+      lastFailure: this.lastFailure,
+      ...(reason === "Quota" ? { quota: this.permits?.share.known() } : {})
     })
   }
 

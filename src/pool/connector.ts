@@ -18,9 +18,11 @@ import * as url from "../options/url.js"
 import { TransportError } from "../transport/error.js"
 import type { ConnectRequest, WebSocketTransport } from "../transport/seam.js"
 import { type AcquireError, ConnectionUnavailableError } from "../values/errors.js"
+import type { QuotaPermit } from "../values/quota.js"
 import type { ConnectFailureReason, SetupStep } from "../values/reasons.js"
 import type { Gate } from "./gate.js"
 import { BadHook, call } from "./hooks.js"
+import type { Permits } from "./permits.js"
 
 /** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
 interface Failure {
@@ -47,12 +49,17 @@ export class Creation {
   step: SetupStep | undefined = undefined
   /** Whether the pool has given it up. */
   isAborted = false
+  /** Whether nobody needed it any more before it had begun: the pool has forgotten it. */
+  isWithdrawn = false
+  /** The permit of the quota for its next attempt. */
+  permit: QuotaPermit | undefined = undefined
   /** The span of all its attempts. */
   span: Tracer.Span | undefined = undefined
 
   constructor(
     readonly slot: Slot<Link, AcquireError>,
-    readonly startedAt: number,
+    /** When it was ordered, or when its first attempt was permitted. */
+    public startedAt: number,
     /** Where to, as far as it is known, in the form that may be shown. */
     public url: string,
     request: ConnectRequest | undefined
@@ -68,6 +75,8 @@ export interface ConnectorHost extends LinkHost {
   readonly request: ConnectRequest | undefined
   readonly fork: Fork
   readonly gate: Gate
+  /** Those of the pool's quota, if it has one. */
+  readonly permits: Permits | undefined
   readonly journal: { readonly tracing: Tracing }
   readonly nextId: () => string
   /** Whether it is worth trying again. */
@@ -131,6 +140,7 @@ export const begin = (host: ConnectorHost, creation: Creation): Attempt => {
   creation.step = undefined
   const link = new Link(host.nextId(), creation.slot, host)
   creation.link = link
+  host.permits?.begin(creation, link)
   const span = host.journal.tracing.attempting(creation, link)
   const limit = new Limit(host.timers, Duration.toMillis(connectTimeout), () => timedOut(connectTimeout))
   return { link, span, open: open(host, creation, link, span, limit), limit }
@@ -163,9 +173,17 @@ export const recover = (
     )
   })
 
-/** What stands in for a first attempt that the server holds off. The rest is as for `recover`. */
+/**
+ * What stands in for a first attempt that the server holds off, or that needs a permit. The rest is as for `recover`.
+ */
 export const wait = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  attempts(host, creation, tryAgain(host, creation))
+  attempts(
+    host,
+    creation,
+    host.permits === undefined
+      ? tryAgain(host, creation)
+      : Effect.suspend(() => (creation.attempts === 0 ? tryOnce(host, creation) : tryAgain(host, creation)))
+  )
 
 const isWorthwhile = (host: ConnectorHost, creation: Creation, error: ConnectionUnavailableError): boolean =>
   error.isRetryable && host.isWanted(creation)
@@ -184,7 +202,22 @@ const attempts = (
 
 /** No schedule, however short its pauses, keeps everybody else from having a turn. */
 const tryAgain = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
-  Effect.andThen(turnBefore(creation), Effect.andThen(pass(host, creation), attemptOnce(host, creation)))
+  Effect.andThen(turnBefore(creation), tryOnce(host, creation))
+
+const tryOnce = (host: ConnectorHost, creation: Creation): Effect.Effect<Link, ConnectionUnavailableError> =>
+  Effect.andThen(admit(host, creation), attemptOnce(host, creation))
+
+/** Waits until an attempt may begin: for the server, then for the quota, during which the server may hold it off again. */
+const admit = (host: ConnectorHost, creation: Creation): Effect.Effect<void, ConnectionUnavailableError> => {
+  const { permits } = host
+  if (permits === undefined) return pass(host, creation)
+  return Effect.flatMap(Effect.andThen(pass(host, creation), permits.await(creation)), () => {
+    if (creation.attempts === 0) creation.startedAt = host.timers.now()
+    if (creation.host === undefined || host.gate.holdOf(creation.host) === undefined) return Effect.void
+    permits.giveBack(creation)
+    return admit(host, creation)
+  })
+}
 
 /** After so many attempts the event loop goes on, even where no time passes between them. */
 const attemptsPerTurn = 50
@@ -229,6 +262,7 @@ const giveUp = (
     abandon(link, !creation.isAborted && error.reason !== "Timeout"),
     () => {
       link.drop()
+      host.permits?.failed(link, error)
       const exit = creation.isAborted ? Exit.interrupt() : Exit.fail(error)
       if (!creation.isAborted) host.onAttemptFailed(creation, error)
       host.journal.tracing.attempted(creation, span, exit)
@@ -281,7 +315,10 @@ const connect = (
       creation.url = url.redact(target)
       creation.host = target.host
       if (host.gate.holdOf(target.host) !== undefined) {
-        return Effect.andThen(beHeld(host, creation, target.host, limit), connect(host, creation, link, span, limit))
+        return Effect.andThen(
+          beHeld(host, creation, link, target.host, limit),
+          connect(host, creation, link, span, limit)
+        )
       }
       creation.step = "headers"
       return withValue(host, span, headers, (value) => {
@@ -297,14 +334,19 @@ const connect = (
 const beHeld = (
   host: ConnectorHost,
   creation: Creation,
+  link: Link,
   target: string,
   limit: Limit<AttemptFailed>
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
+    const { permits } = host
     creation.attempts -= 1
     limit.pause()
+    permits?.release(link)
     host.onHeld()
-    return Effect.flatMap(host.gate.pass(target), () => {
+    const passed = host.gate.pass(target)
+    return Effect.flatMap(permits === undefined ? passed : Effect.andThen(passed, permits.await(creation)), () => {
+      permits?.begin(creation, link)
       if (!host.isWanted(creation)) {
         // Whoever wanted it has left meanwhile, and nothing has begun.
         creation.isAborted = true

@@ -23,11 +23,12 @@ import { Journal, type Observers, observe } from "../observe/journal.js"
 import type { Site } from "../observe/leakSites.js"
 import { leasesOf } from "../observe/oldestLease.js"
 import { ongoingOf } from "../observe/ongoing.js"
-import { decodeLimits, type Settings } from "../options/decode.js"
+import { decodeLimits, isQuota, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
 import { isMessage, type Message, notAMessage } from "../values/message.js"
+import type { ConnectionQuota } from "../values/quota.js"
 import type { OldestLease, PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
@@ -172,6 +173,11 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       overdue: (waited, isExhausted) => connections.overdue(waited, isExhausted),
       tooManyWaiters: () => connections.exhausted("TooManyWaiters", 0, settings.maxWaiters)
     }
+  }
+
+  /** From now on every attempt needs a permit of the quota. */
+  joinQuota(quota: ConnectionQuota): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.map(quota.join(this.connections.member), (share) => this.connections.limitBy(share))
   }
 
   start(): void {
@@ -348,6 +354,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       busy: count.leased + count.checking,
       draining: count.releasing,
       connecting: count.creating,
+      queued: this.connections.permits?.queued ?? 0,
       closing: count.closing,
       waiting
     }
@@ -496,6 +503,12 @@ export const make = <R>(
         fork,
         yield* observe(settings, clock)
       )
+      // Whoever joins it leaves it after the pool has closed.
+      const { quota } = settings
+      if (quota !== undefined) {
+        const context = yield* Effect.context<never>()
+        yield* pool.joinQuota(isQuota(quota) ? quota : Context.getUnsafe(context, quota as never))
+      }
       yield* Effect.addFinalizer(() => pool.close)
       pool.start()
       return pool

@@ -2,7 +2,8 @@ import { caughtBy } from "#dialect"
 import * as Duration from "#effect/Duration"
 import * as Predicate from "#effect/Predicate"
 import type { OldestLease } from "./oldestLease.js"
-import type { CloseInitiator, ConnectFailureReason, SetupStep } from "./reasons.js"
+import type { QuotaStats } from "./quotaStats.js"
+import type { CloseInitiator, ConnectFailureReason, QuotaFailureReason, SetupStep } from "./reasons.js"
 
 // Each says what happened, where, and what to look at or change, on one line, whatever others have put into it.
 
@@ -12,17 +13,20 @@ interface Counts {
   readonly draining: number
   readonly maxConnections: number
   readonly waiting: number
+  readonly total: number
+  readonly queued: number
 }
 
 /** What the errors carry, and their messages are made of. */
 interface Exhausted {
   readonly pool: string
-  readonly reason: "AcquireTimeout" | "TooManyWaiters"
+  readonly reason: "AcquireTimeout" | "TooManyWaiters" | "Quota"
   readonly stats: Counts
   readonly waited: Duration.Duration
   readonly limit: Duration.Duration | number
   readonly oldestLease?: OldestLease | undefined
   readonly lastFailure?: Unavailable | undefined
+  readonly quota?: QuotaStats | undefined
 }
 
 interface Unavailable {
@@ -65,6 +69,7 @@ const longQuiet = Duration.seconds(10)
 
 export const exhausted = (error: Exhausted): string => {
   const { limit, reason, waited } = error
+  if (reason === "Quota") return exhaustedByQuota(error)
   const what =
     reason === "AcquireTimeout"
       ? `none came free in ${shown(waited)} (acquireTimeout is ${shown(limit)})`
@@ -93,6 +98,14 @@ const describeExhaustion = (wait: Omit<Exhausted, "reason">, what: string, advic
 
 const adviceOnStuckLease =
   "Look at what its holder waits for (another lease of this pool?), and at the server; a timeout inside of the lease gives the connection back"
+const exhaustedByQuota = ({ limit, pool, quota, stats, waited }: Exhausted): string => {
+  const own = `${stats.total - stats.queued} of them here`
+  const fleet =
+    quota === undefined
+      ? own
+      : `${quota.used} of ${quota.limit} permits used by ${count(quota.workers, "worker")}, ${own}, ${quota.waiting} waiting`
+  return `Pool "${pool}" is exhausted by its quota (${fleet}): no permit came free in ${shown(waited)} (acquireTimeout is ${shown(limit)}). Hold leases for a shorter time, or raise connections or connects of the quota`
+}
 
 const describeLease = ({ connectionId, held, quietFor, span }: OldestLease): string => {
   const where = span === undefined ? "" : ` in span "${oneLine(span)}"`
@@ -143,7 +156,8 @@ const whatFailed: Record<ConnectFailureReason, string> = {
   Network: "the server could not be reached",
   Tls: "the TLS connection failed",
   Handshake: "the server refused the WebSocket upgrade",
-  Setup: "the transport could not use what it was given"
+  Setup: "the transport could not use what it was given",
+  Quota: "the engine of its quota could not be asked for a permit"
 }
 
 /** A complaint of the transport about its options. */
@@ -177,6 +191,8 @@ const adviceOnFailure = ({ cause, reason, status, step, url }: Unavailable): str
         : "Look at the certificate, and at ca of the transport"
     case "Handshake":
       return status === undefined ? adviceOnNoUpgrade(url) : adviceOnStatus(status)
+    case "Quota":
+      return "Is the engine up? unreachable of the quota says how many connections may be opened without it"
     case "Setup":
       if (step === "onConnect") return "Look at onConnect, and at what the server says to it"
       if (step !== undefined) return `Look at ${step}`
@@ -228,6 +244,31 @@ const messageOf = (cause: unknown): string => {
   }
   if (Predicate.hasProperty(cause, "_tag") && typeof cause._tag === "string") return cause._tag
   return cause instanceof Error && cause.name !== "Error" ? cause.name : ""
+}
+
+// QuotaUnavailableError
+
+interface QuotaUnavailable {
+  readonly quota: string
+  readonly reason: QuotaFailureReason
+  readonly cause: unknown
+}
+
+export const quotaUnavailable = ({ cause, quota, reason }: QuotaUnavailable): string => {
+  const detail = oneLine(messageOf(cause))
+  return `The engine of quota "${quota}" ${whatEngineDid[reason]}${detail === "" ? "" : ` (${detail})`}. ${adviceOnEngine[reason]}`
+}
+
+const whatEngineDid: Record<QuotaFailureReason, string> = {
+  Network: "cannot be reached",
+  Timeout: "did not answer within commandTimeout",
+  Refused: "refused what it was asked"
+}
+
+const adviceOnEngine: Record<QuotaFailureReason, string> = {
+  Network: "Is it up, and are host and port right?",
+  Timeout: "Does it have too much to do, or is it too far away?",
+  Refused: "Look at the credentials, at what its user may do, and at whether it runs Lua scripts"
 }
 
 // ConnectionClosedError

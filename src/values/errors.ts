@@ -3,7 +3,8 @@ import * as Data from "#effect/Data"
 import type * as Duration from "#effect/Duration"
 import * as messages from "./errorMessages.js"
 import type { OldestLease } from "./oldestLease.js"
-import type { CloseInitiator } from "./reasons.js"
+import type { QuotaStats } from "./quotaStats.js"
+import type { CloseInitiator, QuotaFailureReason } from "./reasons.js"
 import type { PoolStats } from "./stats.js"
 import { ConnectionUnavailableError } from "./unavailable.js"
 
@@ -18,8 +19,11 @@ export { ConnectionUnavailableError } from "./unavailable.js"
 export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   /** The pool's name. */
   readonly pool: string
-  /** `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. */
-  readonly reason: "AcquireTimeout" | "TooManyWaiters"
+  /**
+   * `"AcquireTimeout"`: `acquireTimeout` has passed. `"TooManyWaiters"`: `maxWaiters` were waiting already. `"Quota"`:
+   * `acquireTimeout` has passed while the permit of the quota for this `get` was in line.
+   */
+  readonly reason: "AcquireTimeout" | "TooManyWaiters" | "Quota"
   /** The pool at that moment; `waiting` counts this `get`, too. */
   readonly stats: PoolStats
   /** How long this `get` has waited; 0 for `"TooManyWaiters"`. */
@@ -30,6 +34,8 @@ export class PoolExhaustedError extends Data.TaggedError("PoolExhaustedError")<{
   readonly oldestLease?: OldestLease | undefined
   /** The latest failed connect, if none has succeeded since. */
   readonly lastFailure?: ConnectionUnavailableError | undefined
+  /** What was known of the fleet, for `"Quota"`. */
+  readonly quota?: QuotaStats | undefined
 }> {
   override get message(): string {
     return messages.exhausted(this)
@@ -108,6 +114,27 @@ export class LaggedError extends Data.TaggedError("LaggedError")<{
       `A stream over connection ${this.connectionId} was ended, since its reader had left ${this.bufferSize} items unread: ` +
       'read faster, raise bufferSize, or let it miss items with overflow "slide"'
     )
+  }
+}
+
+/**
+ * The engine of a quota cannot be asked.
+ *
+ * **Details** Its cause shows neither a password nor the user info of a URL.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class QuotaUnavailableError extends Data.TaggedError("QuotaUnavailableError")<{
+  /** The quota's name. */
+  readonly quota: string
+  /** What went wrong. */
+  readonly reason: QuotaFailureReason
+  /** What lies underneath. */
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return messages.quotaUnavailable(this)
   }
 }
 

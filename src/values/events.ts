@@ -20,6 +20,10 @@ export type PoolEvent = Data.TaggedEnum<{
     readonly elapsed: Duration.Duration
     readonly attempts: number
   }
+  /** A connection that is to be opened waits for a permit of the quota. */
+  Queued: { readonly pool: string }
+  /** A connection that was queued may be opened, after it has `waited` for its permit. */
+  Permitted: { readonly pool: string; readonly waited: Duration.Duration }
   /** An attempt to connect failed. */
   ConnectFailed: { readonly pool: string; readonly error: ConnectionUnavailableError }
   /** The pool wants a leased connection back, for this `reason`. Once for each connection. */

@@ -6,11 +6,24 @@
  * - `"Tls"`: no secure line, most often a certificate that is not trusted
  * - `"Handshake"`: the server refused the upgrade, or did not speak WebSocket
  * - `"Setup"`: `url`, `headers` or `onConnect` failed
+ * - `"Quota"`: the engine of the pool's quota could not be asked for a permit
  *
  * @category models
  * @since 0.1.0
  */
-export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
+export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" | "Setup" | "Quota"
+
+/**
+ * Why the engine of a quota could not be asked.
+ *
+ * - `"Network"`: it could not be reached
+ * - `"Timeout"`: it did not answer within `commandTimeout`
+ * - `"Refused"`: it answered with an error: a wrong password, say, or scripts that it does not run
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type QuotaFailureReason = "Network" | "Timeout" | "Refused"
 
 /**
  * The parts of the setup of a connection that are not the pool's own.
@@ -41,6 +54,7 @@ export type CloseInitiator = "Remote" | "Local" | "Pool"
  * - `"Remote"`: the server closed it or the line was lost
  * - `"Refreshed"`: by `refresh`
  * - `"Evicted"`: to make room for `getNew`, or by shrinking
+ * - `"Reclaimed"`: given up for another worker of its quota, or since the quota has lapsed
  * - `"Shutdown"`: with the pool
  * - `"Protocol"`: the server broke the protocol (1002, 1007) or `maxPayload` (1009)
  * - `"Closed"`: by its holder
@@ -58,6 +72,7 @@ export type CloseReason =
   | "Remote"
   | "Refreshed"
   | "Evicted"
+  | "Reclaimed"
   | "Shutdown"
   | "Protocol"
   | "Closed"

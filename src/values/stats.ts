@@ -51,6 +51,8 @@ export interface PoolStats {
   readonly draining: number
   /** Being opened, `onConnect` included. */
   readonly connecting: number
+  /** Those of `connecting` that wait for a permit of the quota. 0 without one. */
+  readonly queued: number
   /** Being closed: they count until their socket is gone. */
   readonly closing: number
   /** `get`s that wait now. */

@@ -113,6 +113,7 @@ describe("tables", () => {
       Remote: true,
       Refreshed: true,
       Evicted: true,
+      Reclaimed: true,
       Shutdown: true,
       Protocol: true,
       Closed: true

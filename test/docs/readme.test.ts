@@ -75,6 +75,7 @@ describe("the table of options", () => {
     name: "the URL's host",
     minConnections: String(defaults.minConnections),
     maxConnections: String(defaults.maxConnections),
+    quota: none,
     acquireTimeout: duration(defaults.acquireTimeout),
     maxWaiters: defaults.maxWaiters === Number.POSITIVE_INFINITY ? "unlimited" : String(defaults.maxWaiters),
     connectTimeout: duration(defaults.connectTimeout),
@@ -125,9 +126,9 @@ describe("the table of errors", () => {
       >
     >
   } = {
-    PoolExhaustedError: { AcquireTimeout: true, TooManyWaiters: true },
+    PoolExhaustedError: { AcquireTimeout: true, TooManyWaiters: true, Quota: true },
     PoolClosedError: {},
-    ConnectionUnavailableError: { Timeout: true, Network: true, Tls: true, Handshake: true, Setup: true },
+    ConnectionUnavailableError: { Timeout: true, Network: true, Tls: true, Handshake: true, Setup: true, Quota: true },
     ConnectionClosedError: { Remote: true, Local: true, Pool: true },
     ConnectionBusyError: { Released: true, Receiving: true }
   }

@@ -51,6 +51,7 @@ const stats: PoolStats.PoolStats = {
   busy: 2,
   draining: 0,
   connecting: 0,
+  queued: 0,
   closing: 0,
   waiting: 4,
   opened: 3,
@@ -65,6 +66,7 @@ const stats: PoolStats.PoolStats = {
     Remote: 0,
     Refreshed: 0,
     Evicted: 0,
+    Reclaimed: 0,
     Shutdown: 0,
     Protocol: 0,
     Closed: 0

@@ -61,7 +61,9 @@ describe("PoolError", () => {
   })
 
   it("has the fields that the contract names", () => {
-    expectTypeOf<PoolError.PoolExhaustedError["reason"]>().toEqualTypeOf<"AcquireTimeout" | "TooManyWaiters">()
+    expectTypeOf<PoolError.PoolExhaustedError["reason"]>().toEqualTypeOf<
+      "AcquireTimeout" | "TooManyWaiters" | "Quota"
+    >()
     expectTypeOf<PoolError.PoolExhaustedError["pool"]>().toEqualTypeOf<string>()
     expectTypeOf<PoolError.PoolExhaustedError["stats"]>().toEqualTypeOf<PoolStats.PoolStats>()
     expectTypeOf<PoolError.PoolExhaustedError["lastFailure"]>().toEqualTypeOf<
@@ -84,7 +86,7 @@ describe("PoolError", () => {
     expectTypeOf<PoolError.ConnectionUnavailableError["retryAfter"]>().toEqualTypeOf<Duration.Duration | undefined>()
     expectTypeOf<PoolError.PoolClosedError["pool"]>().toEqualTypeOf<string>()
     expectTypeOf<PoolError.ConnectionUnavailableError["reason"]>().toEqualTypeOf<
-      "Timeout" | "Network" | "Tls" | "Handshake" | "Setup"
+      "Timeout" | "Network" | "Tls" | "Handshake" | "Setup" | "Quota"
     >()
     expectTypeOf<PoolError.ConnectionUnavailableError["url"]>().toEqualTypeOf<string>()
     expectTypeOf<PoolError.ConnectionUnavailableError["status"]>().toEqualTypeOf<number | undefined>()
@@ -116,6 +118,8 @@ describe("PoolEvent", () => {
   it("is a tagged union of the kinds that the contract names", () => {
     expectTypeOf<PoolEvent.PoolEvent["_tag"]>().toEqualTypeOf<
       | "ConnectionOpened"
+      | "Queued"
+      | "Permitted"
       | "ConnectFailed"
       | "ConnectionClosed"
       | "Acquired"
@@ -147,6 +151,7 @@ describe("PoolEvent", () => {
       | "Remote"
       | "Refreshed"
       | "Evicted"
+      | "Reclaimed"
       | "Shutdown"
       | "Protocol"
       | "Closed"
@@ -184,6 +189,7 @@ describe("PoolStats", () => {
           | "busy"
           | "draining"
           | "connecting"
+          | "queued"
           | "closing"
           | "waiting"
           | "opened"

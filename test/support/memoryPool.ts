@@ -97,7 +97,7 @@ export const server = (
 export type Options = WebSocketPool.Options<Scope.Scope, Scope.Scope, Scope.Scope, Scope.Scope, Scope.Scope>
 
 /** Lets the time go on while the pool shuts down, so that no test has to wait for what a silent server leaves open. */
-const goingOn = <A, E, R>(pool: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+export const goingOn = <A, E, R>(pool: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
   Layer.suspend(() => {
     let time: Fiber.Fiber<void> | undefined
     const join = Layer.effectDiscard(Effect.addFinalizer(() => (time === undefined ? Effect.void : Fiber.join(time))))

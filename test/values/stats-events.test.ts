@@ -59,6 +59,7 @@ const noneClosed: PoolStats.PoolStats["closedBy"] = {
   Remote: 0,
   Refreshed: 0,
   Evicted: 0,
+  Reclaimed: 0,
   Shutdown: 0,
   Protocol: 0,
   Closed: 0
@@ -76,6 +77,7 @@ describe("stats", () => {
         busy: 0,
         draining: 0,
         connecting: 0,
+        queued: 0,
         closing: 0,
         waiting: 0,
         opened: 0,

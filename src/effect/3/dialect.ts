@@ -112,6 +112,9 @@ export const currentSpan = (): Tracer.AnySpan | undefined => spanIn(currentFiber
 export const makeTag = <Self, Shape, const Id extends string>(id: Id): TagClass<Self, Shape, Id> =>
   Context.Tag(id)<Self, Shape>()
 
+/** Whether a value is a tag. */
+export const isKey = Context.isTag
+
 /** What `class … extends` a tag. */
 export type TagClass<Self, Shape, Id extends string> = Context.TagClass<Self, Id, Shape>
 

@@ -149,6 +149,9 @@ export const currentSpan = (): Tracer.AnySpan | undefined => spanIn(currentFiber
 export const makeTag = <Self, Shape, const Id extends string>(id: Id): TagClass<Self, Shape, Id> =>
   Context.Service<Self, Shape>()(id)
 
+/** Whether a value is a tag. */
+export const isKey = Context.isKey
+
 /** What `class … extends` a tag. It leaves the name `use` to what it is a tag of. */
 export interface TagClass<Self, Shape, Id extends string>
   extends Context.Key<Self, Shape>,

@@ -1,0 +1,143 @@
+/**
+ * A fleet of processes on one quota, against a backend that counts: `npm run fleet -- --workers 40 --limit 100`. Keys: `k`
+ * kills a worker, `s` stops one for longer than `ttl`, `r` restarts the engine without its data, `q` ends it. `--chaos` does
+ * these by turns. `--simulate 1000` has as many pools in this process on a quota in memory instead.
+ */
+import { parseArgs } from "node:util"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ConnectionQuota, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import { Fleet } from "../test/support/fleet.js"
+import { hasRedis, skipped } from "../test/support/redisServer.js"
+
+const { values } = parseArgs({
+  options: {
+    workers: { type: "string", default: "8" },
+    limit: { type: "string", default: "20" },
+    seconds: { type: "string", default: "30" },
+    chaos: { type: "boolean", default: false },
+    simulate: { type: "string" }
+  }
+})
+const limit = Number(values.limit)
+const seconds = Number(values.seconds)
+const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
+
+const spread = (counts: ReadonlyArray<number>): string => {
+  const least = Math.min(...counts)
+  return `answers per worker ${least} to ${Math.max(...counts)}`
+}
+
+const verdict = (most: number, counts: ReadonlyArray<number>): void => {
+  const isGood = most <= limit && Math.min(...counts) > 0
+  console.log(`\nmost sockets ${most} of ${limit}, ${spread(counts)}: ${isGood ? "good" : "BAD"}`)
+  if (!isGood) process.exitCode = 1
+}
+
+const simulate = (pools: number) =>
+  Effect.gen(function* () {
+    let sockets = 0
+    let most = 0
+    const counts = Array.from({ length: pools }, () => 0)
+    const transport = WebSocketTransport.layerMemory((peer) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          sockets += 1
+          most = Math.max(most, sockets)
+        }),
+        () => Effect.forever(Effect.flatMap(peer.receive, peer.send)),
+        () =>
+          Effect.sync(() => {
+            sockets -= 1
+          })
+      )
+    )
+    const one = (index: number) =>
+      Effect.gen(function* () {
+        const pool = yield* WebSocketPool.make({
+          url: "ws://fleet.test",
+          name: `pool ${index}`,
+          quota: ConnectionQuota.ConnectionQuota
+        })
+        const request = Effect.ignore(
+          pool.use((connection) =>
+            Effect.zipRight(connection.send("?"), Effect.zipRight(connection.receive, Effect.sleep("5 millis")))
+          )
+        )
+        const counted = Effect.tap(request, () =>
+          Effect.sync(() => {
+            counts[index] = counts[index]! + 1
+          })
+        )
+        yield* Effect.all([Effect.forever(counted), Effect.forever(counted)], { concurrency: 2 })
+      })
+    yield* Effect.forEach(counts, (_, index) => one(index), { concurrency: "unbounded", discard: true }).pipe(
+      Effect.scoped,
+      Effect.timeoutOption(`${seconds} seconds`),
+      Effect.provide(
+        Layer.merge(transport, ConnectionQuota.layerMemory({ name: "fleet", connections: limit, turn: "200 millis" }))
+      )
+    )
+    verdict(most, counts)
+  })
+
+const run = async (workers: number): Promise<void> => {
+  const fleet = await Fleet.start({ workers, limit, fibers: 4 })
+  let isEnding = false
+  const begun: Array<Promise<unknown>> = []
+  let killed = 0
+  /** Above the limit is what stopped workers hold: promised, and no fault. */
+  let hasStopped = false
+  const living = () => fleet.workers.filter(({ process }) => process.exitCode === null && process.signalCode === null)
+  const some = () => living()[Math.floor(Math.random() * living().length)]
+  const chaos: { readonly [key: string]: () => Promise<unknown> } = {
+    k: async () => {
+      killed += 1
+      await some()?.kill()
+      fleet.add()
+    },
+    s: async () => {
+      hasStopped = true
+      const stopped = some()?.process
+      stopped?.kill("SIGSTOP")
+      await sleep(5000)
+      stopped?.kill("SIGCONT")
+    },
+    r: async () => {
+      await fleet.engine.kill()
+      await sleep(300)
+      await fleet.engine.start()
+    }
+  }
+  const act = (key: string): void => {
+    if (key === "q" || key === "\u0003") isEnding = true
+    else if (chaos[key] !== undefined) begun.push(chaos[key]())
+  }
+  if (process.stdin.isTTY) {
+    process.stdin.setRawMode(true)
+    process.stdin.on("data", (data) => act(String(data)))
+  }
+  try {
+    for (let second = 1; second <= seconds && !isEnding; second++) {
+      await sleep(1000)
+      // The end is left to come to rest.
+      if (values.chaos && second % 8 === 0 && second <= seconds - 16) act(["k", "r"][(second / 8) % 2] ?? "k")
+      const { attempts, most, sockets } = fleet.backend
+      const counts = living().map(({ answers }) => answers)
+      console.log(
+        `${second} s: ${sockets} sockets, most ${most} of ${limit}, ${attempts} attempts, ${spread(counts)}, ${killed} killed`
+      )
+    }
+    const counts = living().map(({ answers }) => answers)
+    verdict(hasStopped ? Math.min(fleet.backend.most, limit) : fleet.backend.most, counts)
+  } finally {
+    await Promise.allSettled(begun)
+    await fleet.end()
+    if (process.stdin.isTTY) process.stdin.setRawMode(false)
+    process.stdin.pause()
+  }
+}
+
+if (values.simulate !== undefined) await Effect.runPromise(simulate(Number(values.simulate)))
+else if (hasRedis) await run(Number(values.workers))
+else console.log(skipped)

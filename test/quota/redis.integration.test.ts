@@ -1,0 +1,394 @@
+/** The quota on a real engine: several workers in this process, each as if in its own. */
+import { ConnectionQuota } from "effect-websocket-pool"
+import { RedisConnectionQuota } from "effect-websocket-pool/redis"
+import { Redis } from "ioredis"
+import type * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import { afterAll, assert, beforeAll, describe, it } from "#support/vitest"
+import { hasRedis, RedisServer, skipped } from "../support/redisServer.js"
+
+const sleep = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
+
+const until = (condition: () => boolean, what: string, millis = 5000) =>
+  Effect.gen(function* () {
+    for (const begin = Date.now(); !condition(); ) {
+      assert.isBelow(Date.now() - begin, millis, `not within ${millis} ms: ${what}`)
+      yield* sleep(5)
+    }
+  })
+
+type Options = RedisConnectionQuota.RedisQuotaOptions
+
+const kinds = {
+  ioredis: RedisConnectionQuota.layerIoredis,
+  redis: (options: Options & { readonly client: { readonly port: number; readonly password?: string } }) =>
+    RedisConnectionQuota.layerNodeRedis({
+      ...options,
+      client: {
+        socket: { host: "127.0.0.1", port: options.client.port },
+        ...(options.client.password === undefined ? {} : { password: options.client.password })
+      }
+    })
+}
+
+/** A worker with one pool, which takes and gives back by hand. */
+class Hand {
+  readonly permits: Array<ConnectionQuota.QuotaPermit> = []
+  /** How many of them nobody uses. */
+  idle = 0
+  promised = 0
+  closes: Array<string> = []
+  cancels: Array<() => void> = []
+
+  private constructor(
+    readonly quota: ConnectionQuota.ConnectionQuota,
+    readonly scope: Scope.Closeable
+  ) {}
+
+  share!: ConnectionQuota.QuotaShare
+
+  static make(
+    layer: Layer.Layer<ConnectionQuota.ConnectionQuota, Config.ConfigError>
+  ): Effect.Effect<Hand, Config.ConfigError, Scope.Scope> {
+    return Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+      const context = yield* Scope.provide(Layer.build(layer), scope)
+      const quota = Context.get(context, ConnectionQuota.ConnectionQuota)
+      const hand = new Hand(quota, scope)
+      const member: ConnectionQuota.QuotaMember = {
+        name: "hand",
+        spare: () => hand.idle,
+        yield: (count, from) => {
+          if (from === "leased") {
+            const promised = Math.min(count, hand.permits.length - hand.idle - hand.promised)
+            hand.promised += promised
+            return promised
+          }
+          const given = Math.min(count, hand.idle)
+          hand.idle -= given
+          for (let index = 0; index < given; index++) setTimeout(() => hand.permits.shift()?.release(), 5)
+          return given
+        },
+        close: (which) => hand.closes.push(which)
+      }
+      hand.share = yield* Scope.provide(quota.join(member), scope)
+      return hand
+    })
+  }
+
+  want(count = 1, urgency: ConnectionQuota.QuotaUrgency = "waiter"): void {
+    for (let index = 0; index < count; index++) {
+      this.cancels.push(
+        this.share.take(urgency, (permit) => {
+          this.permits.push(permit)
+          permit.opened()
+        })
+      )
+    }
+  }
+
+  release(count = 1): void {
+    for (const permit of this.permits.splice(0, count)) permit.release()
+  }
+
+  get end(): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sync(() => this.release(this.permits.length)),
+      Scope.close(this.scope, Exit.void)
+    )
+  }
+}
+
+const quick = { ttl: "600 millis", recovery: "300 millis" } as const
+
+describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`, () => {
+  let server: RedisServer
+  let admin: Redis
+  let names = 0
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    admin = new Redis({ port: server.port })
+  })
+  afterAll(async () => {
+    admin?.disconnect()
+    await server?.end()
+  })
+  const fresh = () => `quota-${++names}`
+
+  for (const [kind, layer] of Object.entries(kinds)) {
+    const worker = (options: Options) => Hand.make(layer({ ...quick, ...options, client: { port: server.port } }))
+
+    describe(`by ${kind}`, () => {
+      it.live(
+        "grants what there is, in one fleet, and wakes who waits when something is given back",
+        () =>
+          Effect.gen(function* () {
+            const name = fresh()
+            const a = yield* worker({ name, connections: 3 })
+            const b = yield* worker({ name, connections: 3 })
+            a.want(2)
+            yield* until(() => a.permits.length === 2, "the first two")
+            b.want(2)
+            yield* until(() => b.permits.length === 1, "the third")
+            yield* sleep(50)
+            assert.strictEqual(b.permits.length, 1)
+            assert.deepInclude(yield* b.quota.stats, {
+              limit: 3,
+              used: 3,
+              waiting: 1,
+              workers: 2,
+              held: 1,
+              state: "connected"
+            })
+            a.release()
+            yield* until(() => b.permits.length === 2, "the one given back")
+            assert.deepInclude(yield* a.quota.stats, { used: 3, waiting: 0, held: 1 })
+          }),
+        20_000
+      )
+
+      it.live(
+        "asks for an idle connection elsewhere, once for each that is short",
+        () =>
+          Effect.gen(function* () {
+            const name = fresh()
+            const a = yield* worker({ name, connections: 3 })
+            const b = yield* worker({ name, connections: 3 })
+            a.want(3)
+            yield* until(() => a.permits.length === 3, "all")
+            a.idle = 3
+            a.share.idle()
+            b.want(1)
+            yield* until(() => b.permits.length === 1, "one that was idle")
+            yield* sleep(100)
+            assert.strictEqual(a.permits.length, 2)
+            assert.strictEqual(a.idle, 2)
+          }),
+        20_000
+      )
+
+      it.live(
+        "asks who has two more for a leased one",
+        () =>
+          Effect.gen(function* () {
+            const name = fresh()
+            const a = yield* worker({ name, connections: 3 })
+            const b = yield* worker({ name, connections: 3 })
+            a.want(3)
+            yield* until(() => a.permits.length === 3, "all")
+            b.want(2)
+            yield* until(() => a.promised === 1, "a promise")
+            yield* sleep(100)
+            assert.strictEqual(a.promised, 1)
+            a.promised -= 1
+            a.release()
+            yield* until(() => b.permits.length === 1, "what was promised")
+            yield* sleep(100)
+            assert.strictEqual(a.promised, 0)
+          }),
+        20_000
+      )
+
+      it.live(
+        "promise 15: after the layer's end the engine knows nothing of the worker",
+        () =>
+          Effect.gen(function* () {
+            const name = fresh()
+            const a = yield* worker({ name, connections: 1 })
+            const b = yield* worker({ name, connections: 1 })
+            a.want()
+            yield* until(() => a.permits.length === 1, "a permit")
+            b.want()
+            yield* sleep(20)
+            yield* a.end
+            yield* until(() => b.permits.length === 1, "at once", 300)
+            assert.deepInclude(yield* b.quota.stats, { workers: 1, used: 1 })
+          }),
+        20_000
+      )
+
+      it.live(
+        "promise 16: neither fails nor waits for an engine that is down; goes on by itself",
+        () =>
+          Effect.gen(function* () {
+            const own = yield* Effect.promise(() => RedisServer.start())
+            yield* Effect.addFinalizer(() => Effect.promise(() => own.end()))
+            yield* Effect.promise(() => own.kill())
+            const a = yield* Hand.make(layer({ ...quick, name: "q", connections: 1, client: { port: own.port } }))
+            a.want()
+            const error = yield* Effect.flip(a.quota.stats)
+            assert.deepInclude({ ...error }, { _tag: "QuotaUnavailableError", quota: "q", reason: "Network" })
+            assert.strictEqual(a.share.unavailable()?._tag, "QuotaUnavailableError")
+            assert.strictEqual((yield* a.quota.local).state, "unreachable")
+            yield* Effect.promise(() => own.start())
+            yield* until(() => a.permits.length === 1, "a permit")
+          }),
+        20_000
+      )
+
+      it.live(
+        "promise 17: a wrong password is Refused, and shown nowhere",
+        () =>
+          Effect.gen(function* () {
+            const own = yield* Effect.promise(() => RedisServer.start("--requirepass", "right-password"))
+            yield* Effect.addFinalizer(() => Effect.promise(() => own.end()))
+            const client = { port: own.port, password: "wrong-password" }
+            const a = yield* Hand.make(layer({ ...quick, name: "q", client }))
+            const error = yield* Effect.flip(a.quota.stats)
+            assert.strictEqual((error as ConnectionQuota.QuotaUnavailableError).reason, "Refused")
+            assert.notInclude(
+              JSON.stringify(error) + String(error) + error.message + String((error as { cause: unknown }).cause),
+              "wrong-password"
+            )
+          }),
+        20_000
+      )
+    })
+  }
+
+  const worker = (options: Options) => Hand.make(kinds.ioredis({ ...quick, ...options, client: { port: server.port } }))
+
+  it.live(
+    "promise 3: a killed worker's permits are free after ttl, once",
+    () =>
+      Effect.gen(function* () {
+        const name = fresh()
+        const key = (letter: string) => `ewp:{${name}}:${letter}`
+        const a = yield* worker({ name, connections: 2 })
+        a.want()
+        yield* until(() => a.permits.length === 1, "a permit")
+        // As a worker that reports once, and never again.
+        yield* Effect.promise(async () => {
+          const { argsOf } = await import("../../src/quota/redis/report.js")
+          const { script } = await import("../../src/quota/redis/script.js")
+          const terms = {
+            keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
+            ...{ channel: key("to:"), ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
+          }
+          const report = {
+            ...{
+              worker: "dead",
+              seq: 1,
+              held: 1,
+              want: 0,
+              back: 0,
+              spare: 0,
+              trying: 0,
+              tried: 0,
+              given: 0,
+              granted: 0
+            },
+            ...{ askedIdle: 0, askedLeased: 0, owed: 0, old: 0, refused: 0, retryAfter: undefined, well: 0, epoch: "" },
+            ...{ version: 0, ages: [], isLast: false, limit: undefined, windows: undefined, pause: 0, counts: false }
+          }
+          await admin.call("EVAL", script, ...argsOf(report, terms, false))
+        })
+        const begin = Date.now()
+        a.want()
+        yield* sleep(300)
+        assert.strictEqual(a.permits.length, 1)
+        yield* until(() => a.permits.length === 2, "what the dead one held")
+        assert.isAtLeast(Date.now() - begin, 550)
+        assert.deepInclude(yield* a.quota.stats, { used: 2, workers: 1 })
+      }),
+    20_000
+  )
+
+  it.live(
+    "promise 1: any key lost, or all, nothing is granted until all have told what they hold",
+    () =>
+      Effect.gen(function* () {
+        for (const letter of ["m", "w", "e", "a", "*"]) {
+          const name = fresh()
+          const a = yield* worker({ name, connections: 2 })
+          const b = yield* worker({ name, connections: 2 })
+          a.want(2)
+          yield* until(() => a.permits.length === 2, "all")
+          yield* Effect.promise(async () => {
+            const keys = letter === "*" ? await admin.keys(`ewp:{${name}}:*`) : [`ewp:{${name}}:${letter}`]
+            await admin.del(...keys)
+          })
+          b.want()
+          yield* sleep(700)
+          assert.strictEqual(b.permits.length, 0, letter)
+          assert.deepInclude(yield* b.quota.stats, { used: 2, workers: 2 })
+          a.release()
+          yield* until(() => b.permits.length === 1, `again, ${letter}`)
+          yield* a.end
+          yield* b.end
+        }
+      }),
+    30_000
+  )
+
+  it.live(
+    "promise 11: with the engine away what is open goes on, nothing beyond unreachable opens, then it goes on",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* Effect.promise(() => RedisServer.start())
+        yield* Effect.addFinalizer(() => Effect.promise(() => own.end()))
+        const options = { ...quick, name: "q", connections: 5, unreachable: 3, onLapse: "idle" } as const
+        const a = yield* Hand.make(kinds.ioredis({ ...options, client: { port: own.port } }))
+        a.want(2)
+        yield* until(() => a.permits.length === 2, "two")
+        yield* Effect.promise(() => own.kill())
+        a.want(2)
+        yield* until(() => a.permits.length === 3, "one more")
+        yield* until(() => a.closes.length === 1, "a lapse")
+        assert.deepStrictEqual(a.closes, ["idle"])
+        assert.deepInclude(yield* a.quota.local, { state: "lapsed", lapses: 1, held: 3, waiting: 1 })
+        yield* Effect.promise(() => own.start())
+        yield* until(() => a.permits.length === 4, "the fourth")
+        assert.deepInclude(yield* a.quota.stats, { used: 4, state: "connected" })
+      }),
+    20_000
+  )
+
+  it.live(
+    "promise 4: attempts in a window, those of an engine that lost its data included",
+    () =>
+      Effect.gen(function* () {
+        const name = fresh()
+        const a = yield* worker({ name, connects: { limit: 2, window: "1500 millis" } })
+        a.want(3)
+        yield* until(() => a.permits.length === 2, "two")
+        const begin = Date.now()
+        assert.deepStrictEqual((yield* a.quota.stats).connects, [2])
+        yield* Effect.promise(async () => {
+          await admin.del(...(await admin.keys(`ewp:{${name}}:*`)))
+        })
+        yield* sleep(900)
+        assert.strictEqual(a.permits.length, 2)
+        yield* until(() => a.permits.length === 3, "the third")
+        assert.isAtLeast(Date.now() - begin, 1400)
+      }),
+    20_000
+  )
+
+  it.live(
+    "resize and pause are for the whole fleet; the first and resize win",
+    () =>
+      Effect.gen(function* () {
+        const name = fresh()
+        const a = yield* worker({ name, connections: 1 })
+        assert.strictEqual((yield* a.quota.stats).limit, 1)
+        const b = yield* worker({ name, connections: 7 })
+        assert.strictEqual((yield* b.quota.stats).limit, 1)
+        yield* a.quota.resize({ connections: 2 })
+        assert.strictEqual((yield* b.quota.stats).limit, 2)
+        assert.include(String(yield* Effect.flip(a.quota.resize({ connections: 0 }))), "connections")
+        yield* sleep(400)
+        yield* a.quota.pause("600 millis")
+        b.want()
+        yield* sleep(300)
+        assert.strictEqual(b.permits.length, 0)
+        yield* until(() => b.permits.length === 1, "the end of the pause")
+      }),
+    20_000
+  )
+})

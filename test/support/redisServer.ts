@@ -1,0 +1,79 @@
+/** A real engine on loopback, for tests that need one. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const program = ["redis-server", "valkey-server"].find((name) => spawnSync(name, ["--version"]).status === 0)
+
+/** Whether there is one; otherwise the tests that need it say that they are skipped, and why. */
+export const hasRedis = program !== undefined
+export const skipped = "redis-server is not installed (on Debian: apt-get install redis-server)"
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  if (address === null || typeof address === "string") throw new Error("no port")
+  return address.port
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.on("connect", () => socket.write("PING\r\n"))
+    socket.on("data", (data) => {
+      resolve(/PONG|NOAUTH/.test(String(data)))
+      socket.destroy()
+    })
+    socket.on("error", () => resolve(false))
+  })
+
+export class RedisServer {
+  private child: ChildProcess | undefined
+  private readonly folder = mkdtempSync(join(tmpdir(), "ewp-redis-"))
+
+  private constructor(
+    readonly port: number,
+    private readonly options: ReadonlyArray<string>
+  ) {}
+
+  static async start(...options: ReadonlyArray<string>): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), options)
+    await server.start()
+    return server
+  }
+
+  async start(): Promise<void> {
+    const { folder, options, port } = this
+    const bound = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+    this.child = spawn(program!, [...bound, ...options], { stdio: "ignore" })
+    for (let tries = 0; !(await answers(port)); tries++) {
+      if (tries > 500) throw new Error("the engine does not start")
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal)
+  }
+
+  /** Ends it. What it has in memory is lost, unless its options say otherwise. */
+  async kill(): Promise<void> {
+    const { child } = this
+    this.child = undefined
+    if (child === undefined || child.exitCode !== null) return
+    const exited = once(child, "exit")
+    child.kill("SIGKILL")
+    await exited
+  }
+
+  async end(): Promise<void> {
+    await this.kill()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
