@@ -222,7 +222,7 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
       own,
       problems
     })
-    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, listeners, member)])
+    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, listeners, member as Member)])
     return Object.fromEntries(entries) as Client<G>
   })
 
