@@ -28,6 +28,7 @@ import type { WebSocketPool } from "./WebSocketPool.js"
 
 export {
   type Accessors,
+  type AnyMember,
   type Client,
   type Group,
   type Handlers,

@@ -348,7 +348,8 @@ export class SlotPool<A, E> {
         driver.destroy(order.slot, order.reason)
         break
       case "Retire":
-        if (order.slot.state === "leased") driver.retire?.(order.slot, order.reason)
+        // It may have been given back, and lent again, in the meantime.
+        if (this.retirement(order.slot) !== undefined) driver.retire?.(order.slot, order.reason)
         break
       case "Wake":
         order.waiter.settle(order.outcome)

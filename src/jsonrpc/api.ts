@@ -120,15 +120,27 @@ export type Member =
   | IncomingNotification<unknown, unknown>
 
 /**
+ * A member, whatever its types are. A constraint that named them would decide, in place of their defaults, those that a
+ * constructor inside of a group leaves open.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface AnyMember {
+  /** Which kind it is. */
+  readonly _tag: Member["_tag"]
+}
+
+/**
  * What a server can do, by the names that it has on the client.
  *
  * @category models
  * @since 0.2.0
  */
-export type Group = Readonly<Record<string, Member>>
+export type Group = Readonly<Record<string, AnyMember>>
 
 /** With a service more, of which it is a member. */
-type Of<M extends Member, Self> =
+type Of<M extends AnyMember, Self> =
   M extends Method<infer P, infer A, infer D, infer R>
     ? (params: P) => Effect.Effect<A, JsonRpcError<D> | RequestError, R | Self>
     : M extends Notification<infer P, infer R>

@@ -241,7 +241,10 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
     const metrics = yield* makeMetrics(pool.settings.name)
     tally.onMissed = metrics.missed
     onLagged = () => tally.missed("lagged")
-    const entries = Object.entries(group).map(([name, member]) => [name, memberOf(calls, metrics, listeners, member)])
+    const entries = Object.entries(group).map(([name, member]) => [
+      name,
+      memberOf(calls, metrics, listeners, member as Member)
+    ])
     return Object.fromEntries(entries) as Client<G>
   })
 

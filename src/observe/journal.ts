@@ -11,7 +11,6 @@ import type { Timers } from "../core/timers.js"
 import type { Settings } from "../options/decode.js"
 import type { ConnectionUnavailableError, PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
-import type { PoolStats } from "../values/stats.js"
 import { Episode, exhaustion, type Failure, type Ongoing, outage } from "./episode.js"
 import { EventHub } from "./eventHub.js"
 import { Leaks } from "./leaks.js"
@@ -253,11 +252,6 @@ export class Journal {
   /** The outage that goes on, if one does. */
   get ongoingOutage(): Ongoing<ConnectionUnavailableError> | undefined {
     return this.outage.ongoing
-  }
-
-  /** What statistics tell of what has happened: a copy. */
-  counts(): Journal["totals"] & Pick<PoolStats, "closedBy"> {
-    return { ...this.totals, closedBy: { ...this.closedBy } }
   }
 
   resized(minConnections: number, maxConnections: number): void {

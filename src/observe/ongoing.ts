@@ -12,18 +12,20 @@ interface Present {
   readonly outage: Ongoing<ConnectionUnavailableError> | undefined
 }
 
-/** The part of the statistics that is not over yet. What there is nothing to say of has no key. */
-export const ongoingOf = (
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** Completes statistics made just now by what is not over yet. What there is nothing to say of gets no key. */
+export const withOngoing = (
+  stats: Writable<PoolStats>,
   { outage, slots, waitingSince }: Present,
   timers: Timers
-): Pick<PoolStats, "longestWait" | "oldestLease" | "outage"> => {
+): PoolStats => {
   const now = timers.now()
   const oldestLease = oldestLeaseOf(slots, now)
-  return {
-    ...(oldestLease && { oldestLease }),
-    ...(waitingSince !== undefined && { longestWait: Duration.millis(now - waitingSince) }),
-    ...(outage && {
-      outage: { since: timers.onClock(outage.since), attempts: outage.failures, lastFailure: outage.latest }
-    })
+  if (oldestLease !== undefined) stats.oldestLease = oldestLease
+  if (waitingSince !== undefined) stats.longestWait = Duration.millis(now - waitingSince)
+  if (outage !== undefined) {
+    stats.outage = { since: timers.onClock(outage.since), attempts: outage.failures, lastFailure: outage.latest }
   }
+  return stats
 }

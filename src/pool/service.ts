@@ -22,7 +22,7 @@ import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
 import type { Site } from "../observe/leakSites.js"
 import { leasesOf } from "../observe/oldestLease.js"
-import { ongoingOf } from "../observe/ongoing.js"
+import { withOngoing } from "../observe/ongoing.js"
 import { decodeLimits, isQuota, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
@@ -268,7 +268,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     // The lease itself is no part of the span.
     let hasBegun = false
     let granted: Place | undefined
-    const traced = tracing.acquiring(this.counts, (span) => {
+    const traced = tracing.acquiring(this.snapshot, (span) => {
       hasBegun = true
       return acquire(this.pool, restore, { fresh, since, deadline, span }, (slot) => {
         granted = slot
@@ -336,17 +336,12 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   readonly stats: Effect.Effect<PoolStats> = Effect.sync(() => this.snapshot())
 
-  snapshot(): PoolStats {
-    const { slots, waitingSince } = this.pool
-    const outage = this.isClosed ? undefined : this.journal.ongoingOutage
-    return { ...this.counts(), ...this.journal.counts(), ...ongoingOf({ slots, waitingSince, outage }, this.timers) }
-  }
-
-  private readonly counts = () => {
-    const { count, max, min, slots, waiting } = this.pool
-    const state: PoolStats["state"] = this.isClosed ? "closed" : this.pool.state
-    return {
-      state,
+  /** All in one literal: V8 builds an object that others are spread into key by key, at many times the cost. */
+  readonly snapshot = (): PoolStats => {
+    const { count, max, min, slots, waiting, waitingSince } = this.pool
+    const { closedBy, ongoingOutage, totals } = this.journal
+    const stats: PoolStats = {
+      state: this.isClosed ? "closed" : this.pool.state,
       minConnections: min,
       maxConnections: max,
       total: slots.size,
@@ -356,8 +351,21 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       connecting: count.creating,
       queued: this.connections.permits?.queued ?? 0,
       closing: count.closing,
-      waiting
+      waiting,
+      opened: totals.opened,
+      closed: totals.closed,
+      connectFailures: totals.connectFailures,
+      acquired: totals.acquired,
+      released: totals.released,
+      exhausted: totals.exhausted,
+      discarded: totals.discarded,
+      messagesDropped: totals.messagesDropped,
+      drainTimeouts: totals.drainTimeouts,
+      healthCheckFailures: totals.healthCheckFailures,
+      closedBy: { ...closedBy }
     }
+    const outage = this.isClosed ? undefined : ongoingOutage
+    return withOngoing(stats, { slots: count.leased === 0 ? [] : slots, waitingSince, outage }, this.timers)
   }
 
   get events(): Stream.Stream<PoolEvent> {
@@ -423,7 +431,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private shutdown(): void {
     const { closeTimeout, shutdownTimeout } = this.settings
     const now = this.timers.now()
-    this.journal.poolClosing(this.counts)
+    this.journal.poolClosing(this.snapshot)
     this.timers.set(this.patience, now + shutdownTimeout)
     this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
     this.tellExpectant(this.connections.poolClosed())

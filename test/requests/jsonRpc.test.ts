@@ -419,16 +419,31 @@ describe("options and types", () => {
     expectTypeOf(Eth.heads).returns.toEqualTypeOf<
       Stream.Stream<{ readonly number: number }, Failure | PoolError.LaggedError, Eth>
     >()
+    // Within the group what a constructor leaves open has its default, as outside of it.
+    class Inline extends JsonRpc.Tag("Inline")<Inline>()({
+      chain: JsonRpc.method("eth_chainId"),
+      balance: JsonRpc.method("eth_getBalance", { params: Schema.Array(Schema.String), result: Schema.String }),
+      hello: JsonRpc.notification("hello"),
+      heads: JsonRpc.subscription({ subscribe: "a", unsubscribe: "b", notification: "c", item: Head }),
+      news: JsonRpc.incoming("news")
+    }) {}
+    expectTypeOf(Inline.chain()).toEqualTypeOf<Effect.Effect<unknown, Failure, Inline>>()
+    expectTypeOf(Inline.balance).returns.toEqualTypeOf<Effect.Effect<string, Failure, Inline>>()
+    expectTypeOf(Inline.hello()).toEqualTypeOf<Effect.Effect<void, Multiplexer.RequestError, Inline>>()
+    expectTypeOf(Inline.heads()).toEqualTypeOf<
+      Stream.Stream<{ readonly number: number }, Failure | PoolError.LaggedError, Inline>
+    >()
+    expectTypeOf(Inline.news).toExtend<Stream.Stream<unknown, unknown, Inline>>()
     expectTypeOf(Eth.layer()).toExtend<Layer.Layer<Eth, Config.ConfigError, WebSocketPool.WebSocketPool>>()
     // Written in place, members are inferred as they are by themselves.
-    class Inline extends JsonRpc.Tag("Inline")<Inline>()({
+    class InPlace extends JsonRpc.Tag("InPlace")<InPlace>()({
       add: JsonRpc.method("add", { params: Schema.Array(Schema.Number), result: Schema.Number }),
       chain: JsonRpc.method("chain"),
       hello: JsonRpc.notification("hello")
     }) {}
-    expectTypeOf(Inline.add([1])).toEqualTypeOf<Effect.Effect<number, Failure, Inline>>()
-    expectTypeOf(Inline.chain()).toEqualTypeOf<Effect.Effect<unknown, Failure, Inline>>()
-    expectTypeOf(Inline.hello()).toEqualTypeOf<Effect.Effect<void, Multiplexer.RequestError, Inline>>()
+    expectTypeOf(InPlace.add([1])).toEqualTypeOf<Effect.Effect<number, Failure, InPlace>>()
+    expectTypeOf(InPlace.chain()).toEqualTypeOf<Effect.Effect<unknown, Failure, InPlace>>()
+    expectTypeOf(InPlace.hello()).toEqualTypeOf<Effect.Effect<void, Multiplexer.RequestError, InPlace>>()
     const never = () => {
       // @ts-expect-error a tag has a layer itself
       JsonRpc.Tag("Bad")<object>()({ layer: JsonRpc.method("layer") })

@@ -93,7 +93,8 @@ const expiryOf = (certificate: DetailedPeerCertificate): number => {
   while (next !== undefined && !seen.has(next)) {
     seen.add(next)
     const until = Date.parse(next.valid_to)
-    if (!(until >= expiresAt)) expiresAt = until
+    // One that cannot be read counts as past.
+    expiresAt = Number.isNaN(until) ? Number.NEGATIVE_INFINITY : Math.min(expiresAt, until)
     next = next.issuerCertificate
   }
   return expiresAt
