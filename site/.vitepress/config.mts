@@ -37,6 +37,7 @@ export default defineConfig({
           link("Testing", "guides/testing"),
           link("Observability", "guides/observability"),
           link("Monitor", "guides/monitor"),
+          link("Many requests at once", "guides/many-requests"),
           link("Outgrowing one process", "guides/fleet"),
           link("Troubleshooting", "guides/troubleshooting"),
           link("What happens when things go wrong", "faults"),
