@@ -58,6 +58,7 @@ const ofPool: ReadonlyArray<string> = [
   "receiveBuffer",
   "sendBuffer",
   "maxPayload",
+  "quota",
   "leakThreshold",
   "shutdownTimeout",
   "closeTimeout"
