@@ -188,7 +188,7 @@ export const layerConfig: <Self, G extends Group, R = never, RHandlers = never, 
  * import { JsonRpc, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
  *
  * class Calculator extends JsonRpc.Tag("Calculator")<Calculator>()({
- *   add: JsonRpc.method("add", { params: Schema.Tuple(Schema.Number, Schema.Number), result: Schema.Number })
+ *   add: JsonRpc.method("add", { params: Schema.Array(Schema.Number), result: Schema.Number })
  * }) {}
  *
  * const program = Effect.map(Calculator.add([2, 3]), (sum) => {
