@@ -31,6 +31,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.4.test.ts"],
     testTimeout: 60_000,
+    // Most of the time they wait for timers: half of two cores would idle.
+    minWorkers: 2,
+    maxWorkers: 2,
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
     coverage: {
       provider: "v8",

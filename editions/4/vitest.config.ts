@@ -43,6 +43,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/**/*.3.test.ts"],
     testTimeout: 60_000,
+    // Most of the time they wait for timers: half of two cores would idle.
+    maxWorkers: 2,
     // For the programs that tests start.
     env: { TSX_TSCONFIG_PATH: here("tsconfig.tsx.json") },
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {})
