@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { projects } from "./test/projects.js"
 
 const src = (file: string) => fileURLToPath(new URL(`./src/${file}`, import.meta.url))
 
@@ -28,8 +29,7 @@ export default defineConfig({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.4.test.ts"],
+    projects: projects("test/**/*.4.test.ts"),
     testTimeout: 60_000,
     // Most of the time they wait for timers: half of two cores would idle.
     minWorkers: 2,

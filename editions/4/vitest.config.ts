@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig, type Plugin } from "vitest/config"
+import { projects } from "../../test/projects.js"
 
 const root = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url))
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
@@ -40,8 +41,7 @@ export default defineConfig({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.3.test.ts"],
+    projects: projects("test/**/*.3.test.ts"),
     testTimeout: 60_000,
     // Most of the time they wait for timers: half of two cores would idle.
     maxWorkers: 2,
