@@ -33,11 +33,37 @@ const readersOf = (context: Context.Context<never>, name: string, attributes: Ta
   return readers
 }
 
+type Metadata = NonNullable<ReturnType<Metric.MetricRegistry["get"]>>
+
+/** Stands for a registry, and keeps what a metric has looked up there. */
+class Lookup extends Map<string, Metadata> {
+  found: Metadata | undefined = undefined
+
+  constructor(private readonly registry: Metric.MetricRegistry) {
+    super()
+  }
+
+  override get(key: string) {
+    this.found = this.registry.get(key)
+    return this.found
+  }
+
+  override set(key: string, metadata: Metadata): this {
+    this.registry.set(key, metadata)
+    this.found = metadata
+    return this
+  }
+}
+
 /** Effect's, with the attributes of the current fiber besides those of a metric itself. */
 export const registry: Effect.Effect<Registry> = Effect.map(Effect.context(), (context) => {
+  /** Effect looks a metric up at each update. That would be a quarter of a lease. */
   const registered = <State>(metric: Metric.Metric<number, State>): Meter => {
-    metric.valueUnsafe(context)
-    return { update: (value) => metric.updateUnsafe(value, context) }
+    const lookup = new Lookup(Context.get(context, Metric.MetricRegistry))
+    metric.valueUnsafe(Context.add(context, Metric.MetricRegistry, lookup))
+    const hooks = lookup.found?.hooks
+    if (hooks === undefined) return { update: (value) => metric.updateUnsafe(value, context) }
+    return { update: (value) => hooks.update(value, context) }
   }
   return {
     counter: (name, description, attributes, incremental) =>
