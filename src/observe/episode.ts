@@ -6,7 +6,7 @@ import type { Log } from "./log.js"
 const interval = 5 * 60_000
 
 /** How long, in milliseconds, nothing may fail before the next failure begins another episode. */
-const calm = 10_000
+export const calm = 10_000
 
 /** Who has failed within this many milliseconds is still at it. The pool itself pauses for 10 seconds at most. */
 const recent = 30_000
@@ -29,8 +29,8 @@ export interface Words {
   /** It has gone on for so long, by so many failures. The message of the latest follows. */
   readonly goesOn: (elapsed: string, failures: number) => string
   readonly isOver: (elapsed: string, failures: number) => string
-  /** Whether a success is not believed before nothing has failed for a while. */
-  readonly isPatient: boolean
+  /** Since when nothing may have failed for a while before a success is believed; undefined if it is believed at once. */
+  readonly calmSince?: "failure" | "success"
 }
 
 /**
@@ -102,8 +102,10 @@ export class Episode<F extends Failure = Failure> implements Timer {
     if (!this.hasBegun || this.succeededAt !== undefined) return
     const now = this.timers.now()
     this.succeededAt = now
-    if (!this.words.isPatient || now - this.failedAt >= calm) this.end()
-    else this.timers.set(this, this.failedAt + calm)
+    const { calmSince } = this.words
+    const believed = calmSince === undefined ? now : (calmSince === "failure" ? this.failedAt : now) + calm
+    if (now >= believed) this.end()
+    else this.timers.set(this, believed)
   }
 
   onDue(): void {
@@ -134,24 +136,32 @@ export class Episode<F extends Failure = Failure> implements Timer {
       this.log.info(this.words.isOver(shown((this.succeededAt ?? this.since) - this.since), this.failures))
     }
     // It has been calm for long enough already: the next failure is another story.
-    if (this.words.isPatient) this.hasBegun = false
+    if (this.words.calmSince !== undefined) this.hasBegun = false
   }
 }
 
-const shown = (millis: number): string => Duration.format(Duration.millis(millis))
+export const shown = (millis: number): string => Duration.format(Duration.millis(millis))
 
 const times = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`
 
 /** The server cannot be reached. It is over with the first connection. */
 export const outage: Words = {
   goesOn: (elapsed, failures) => `Connecting has failed for ${elapsed} (${times(failures, "attempt")})`,
-  isOver: (elapsed, failures) => `Connected again after ${elapsed} (${times(failures, "failed attempt")})`,
-  isPatient: false
+  isOver: (elapsed, failures) => `Connected again after ${elapsed} (${times(failures, "failed attempt")})`
 }
 
 /** Callers are turned away. There are always some who get a connection. */
 export const exhaustion: Words = {
   goesOn: (elapsed, failures) => `The pool has been exhausted for ${elapsed} (${times(failures, "failed get")})`,
   isOver: (elapsed, failures) => `The pool is no longer exhausted, after ${elapsed} (${times(failures, "failed get")})`,
-  isPatient: true
+  calmSince: "failure"
+}
+
+/** The server ends connections soon after they were opened. It is over when one has lasted. */
+export const transience: Words = {
+  goesOn: (elapsed, failures) =>
+    `The server has ended connections soon after they were opened for ${elapsed} (${times(failures, "connection")})`,
+  isOver: (elapsed, failures) =>
+    `Connections last again, after ${elapsed} (${times(failures, "connection")} ended early)`,
+  calmSince: "success"
 }

@@ -11,7 +11,7 @@ import type { Timers } from "../core/timers.js"
 import type { Settings } from "../options/decode.js"
 import type { ConnectionUnavailableError, PoolExhaustedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
-import { Episode, exhaustion, type Failure, type Ongoing, outage } from "./episode.js"
+import { calm, Episode, exhaustion, type Failure, type Ongoing, outage, shown, transience } from "./episode.js"
 import { EventHub } from "./eventHub.js"
 import { Leaks } from "./leaks.js"
 import { Log } from "./log.js"
@@ -44,6 +44,9 @@ interface Occupancy {
   readonly waiting: number
 }
 
+/** After so many connections in a row that the server has ended early it is told: one may be bad luck, or a restart. */
+const tooMany = 5
+
 /** Counts what happens, and tells those who want to know. While nobody listens to events, none is made. */
 export class Journal {
   readonly hub: EventHub
@@ -73,6 +76,9 @@ export class Journal {
   private readonly log: Log
   private readonly outage: Episode<ConnectionUnavailableError>
   private readonly exhaustion: Episode
+  private readonly transience: Episode
+  /** Connections in a row that the server has ended before they were `calm` old. */
+  private endedEarly = 0
 
   constructor(
     { leakThreshold, maxConnections, minConnections, name }: Settings,
@@ -88,6 +94,7 @@ export class Journal {
     this.log = new Log(name, fork, logLevel)
     this.outage = new Episode(outage, this.log, timers)
     this.exhaustion = new Episode(exhaustion, this.log, timers)
+    this.transience = new Episode(transience, this.log, timers)
     this.leaks =
       leakThreshold === Number.POSITIVE_INFINITY
         ? undefined
@@ -104,6 +111,7 @@ export class Journal {
     const elapsed = this.timers.now() - since
     this.metrics.opened(elapsed)
     this.outage.succeeded()
+    this.transience.succeeded()
     this.log.debug("Connection opened", () => ({ connectionId: id, attempts, elapsed: shown(elapsed) }))
     if (!this.hub.isObserved) return
     this.hub.emit({
@@ -140,15 +148,28 @@ export class Journal {
     this.closedBy[reason] += 1
     this.metrics.closed(reason)
     this.tracing.closed(link, code)
-    this.log.debug("Connection closed", () => ({
-      connectionId: id,
-      reason,
-      code,
-      age: shown(this.timers.now() - openedAt)
-    }))
+    const age = this.timers.now() - openedAt
+    this.log.debug("Connection closed", () => ({ connectionId: id, reason, code, age: shown(age) }))
+    if (age >= calm) this.endedEarly = 0
+    else if (reason === "Remote") this.hasEndedEarly(code, age)
     if (!this.hub.isObserved) return
-    const age = this.elapsed(openedAt)
-    this.hub.emit({ _tag: "ConnectionClosed", pool: this.pool, connectionId: id, code, age, reason })
+    this.hub.emit({
+      _tag: "ConnectionClosed",
+      pool: this.pool,
+      connectionId: id,
+      code,
+      age: Duration.millis(age),
+      reason
+    })
+  }
+
+  private hasEndedEarly(code: number, age: number): void {
+    this.endedEarly += 1
+    if (this.endedEarly < tooMany) return
+    this.transience.failed({
+      message: `The server has ended ${this.endedEarly} connections in a row within ${shown(calm)} of their opening, the latest after ${shown(age)} with code ${code}`,
+      reason: "Remote"
+    })
   }
 
   discarded(): void {
@@ -271,10 +292,4 @@ export class Journal {
     this.tracing.poolClosed()
     this.hub.emit({ _tag: "PoolClosed", pool: this.pool })
   }
-
-  private elapsed(since: number): Duration.Duration {
-    return Duration.millis(this.timers.now() - since)
-  }
 }
-
-const shown = (millis: number): string => Duration.format(Duration.millis(millis))

@@ -299,3 +299,76 @@ describe("exhaustion", () => {
     )
   )
 })
+
+describe("connections that do not last", () => {
+  /** A pool that keeps one connection to a server which ends each as soon as it is told to. */
+  const transience = (
+    scene: (
+      server: { lasts: number },
+      lines: ReadonlyArray<Line>
+    ) => Effect.Effect<void, unknown, WebSocketPool.WebSocketPool>
+  ) =>
+    Effect.suspend(() => {
+      const { layer, lines } = recordLines()
+      const server = { lasts: 20 }
+      return Effect.provide(
+        scene(server, lines),
+        poolWith({ minConnections: 1 }, (peer) =>
+          Effect.flatMap(
+            Effect.suspend(() => Effect.sleep(server.lasts)),
+            () => peer.close(1011)
+          )
+        )
+      ).pipe(Effect.provide(layer))
+    })
+
+  // A server that ended whatever was opened was in no log: connecting succeeded each time.
+  it.effect("are told after five in a row, again every five minutes, and when they last", () =>
+    transience((server, lines) =>
+      Effect.gen(function* () {
+        const pool = yield* WebSocketPool.WebSocketPool
+        while ((yield* pool.stats).closed < 4) yield* TestClock.adjust("10 millis")
+        assert.lengthOf(lines, 0)
+        while ((yield* pool.stats).closed < 5) yield* TestClock.adjust("10 millis")
+        yield* settle
+        assert.deepStrictEqual(
+          lines.map(({ annotations, level, message }) => ({ annotations, level, message })),
+          [
+            {
+              annotations: { pool: "server.test", reason: "Remote" },
+              level: "WARN",
+              message:
+                "The server has ended 5 connections in a row within 10s of their opening, the latest after 20ms with code 1011"
+            }
+          ]
+        )
+        yield* TestClock.adjust("6 minutes")
+        assert.deepStrictEqual(levels(lines), ["WARN", "WARN"])
+        assert.match(
+          lines[1]?.message ?? "",
+          /^The server has ended connections soon after they were opened for 5m.* \(\d+ connections\)\. The latest: The server /
+        )
+        server.lasts = 60 * 60_000
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(levels(lines), ["WARN", "WARN", "INFO"])
+        assert.match(lines[2]?.message ?? "", /^Connections last again, after [56]m.* \(\d+ connections ended early\)$/)
+      })
+    )
+  )
+
+  it.effect("are no story while some of them last", () =>
+    transience((server, lines) =>
+      Effect.gen(function* () {
+        const pool = yield* WebSocketPool.WebSocketPool
+        for (let round = 0; round < 5; round++) {
+          server.lasts = 20
+          const { closed } = yield* pool.stats
+          while ((yield* pool.stats).closed < closed + 4) yield* TestClock.adjust("10 millis")
+          server.lasts = 10_000
+          while ((yield* pool.stats).closed < closed + 6) yield* TestClock.adjust("1 second")
+        }
+        assert.lengthOf(lines, 0)
+      })
+    )
+  )
+})
