@@ -80,6 +80,10 @@ export class Lease implements WebSocketConnection {
     return this.toJSON()
   }
 
+  get slot(): Link["slot"] {
+    return this.link.slot
+  }
+
   /** Whether it has ended. */
   get isOver(): boolean {
     return this.link.lease !== this

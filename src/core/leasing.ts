@@ -1,8 +1,7 @@
+import type { Restore } from "#dialect"
 import * as Effect from "#effect/Effect"
 import type { Request, Slot, Waiter } from "./slot.js"
 import type { SlotPool } from "./slotPool.js"
-
-export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
  * Waits in line for a slot, and lends it. To be run in an uninterruptible region whose `restore` it is given.

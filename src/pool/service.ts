@@ -1,4 +1,13 @@
-import { contextOf, environment, type Fork, interrupt, isInterruptible, random, withFiber } from "#dialect"
+import {
+  environment,
+  type Fork,
+  interrupt,
+  isInterruptible,
+  type Restore,
+  random,
+  takeScoped,
+  withFiber
+} from "#dialect"
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
@@ -8,14 +17,14 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
 import * as Inspectable from "#effect/Inspectable"
-import * as Scope from "#effect/Scope"
+import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
 import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.js"
 import { infoOf, Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
 import { Tenancy } from "../connection/tenancy.js"
 import { cancellable, realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
-import { acquire, type Restore } from "../core/leasing.js"
+import { acquire } from "../core/leasing.js"
 import type { SlotPool } from "../core/slotPool.js"
 import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
@@ -190,25 +199,19 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   readonly getNew: Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> = this.scoped(true)
 
   private scoped(fresh: boolean): Effect.Effect<WebSocketConnection, AcquireError, Scope.Scope> {
-    return Effect.uninterruptibleMask((restore) =>
-      // `Effect.scope`, in one step less.
-      withFiber<WebSocketConnection, AcquireError, Scope.Scope>((fiber) => {
-        const scope = Context.getUnsafe(contextOf(fiber), Scope.Scope)
+    return takeScoped<Lease, AcquireError>(
+      () => {
         const since = this.timers.now()
         const slot = fresh ? undefined : this.pool.tryLease(since)
-        if (slot !== undefined) return this.lendTo(scope, slot, since, since)
-        return this.wait(restore, fresh, since, (slot) => this.lendTo(scope, slot, since, this.timers.now()))
-      })
+        return slot === undefined ? undefined : this.begin(slot, since, since)
+      },
+      (restore) => {
+        const since = this.timers.now()
+        const lend = (slot: Place) => Effect.succeed(this.begin(slot, since, this.timers.now()))
+        return this.wait(restore, fresh, since, lend)
+      },
+      (lease, exit) => this.leases.end(lease.slot, lease, exit)
     )
-  }
-
-  private lendTo(scope: Scope.Scope, slot: Place, since: number, now: number): Effect.Effect<WebSocketConnection> {
-    const lease = this.begin(slot, since, now)
-    const release = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-      this.leases.end(slot, lease, exit)
-      return Effect.void
-    }
-    return Effect.as(Scope.addFinalizerExit(scope, release), lease)
   }
 
   readonly use: WebSocketPool["use"] = (f) => this.useWith(false, this.journal.leaks?.use(f) ?? f)

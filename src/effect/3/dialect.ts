@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
@@ -18,6 +19,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 
@@ -85,6 +87,36 @@ export const interruptionOf = (fiber: AnyFiber): Cause.Cause<never> => fiber.get
 
 /** Runs an effect so that whoever gives it up does not wait for its end. */
 export const disconnect = Effect.disconnect
+
+/** What gives a region without interruption its interruption back. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * Takes something for as long as the scope of the fiber lasts: what is there at once, or what there is after a wait. Nothing
+ * can come between the taking and the finaliser that gives it back.
+ */
+export const takeScoped = <A, E>(
+  take: () => A | undefined,
+  wait: (restore: Restore) => Effect.Effect<A, E>,
+  giveBack: (taken: A, exit: Exit.Exit<unknown, unknown>) => void
+): Effect.Effect<A, E, Scope.Scope> => {
+  const keep = (scope: Scope.Scope, taken: A): Effect.Effect<A> =>
+    Effect.as(
+      Scope.addFinalizerExit(scope, (exit) => {
+        giveBack(taken, exit)
+        return Effect.void
+      }),
+      taken
+    )
+  return Effect.uninterruptibleMask((restore) =>
+    // `Effect.scope`, in one step less.
+    withFiber<A, E, Scope.Scope>((fiber) => {
+      const scope = Context.unsafeGet(contextOf(fiber), Scope.Scope)
+      const taken = take()
+      return taken === undefined ? Effect.flatMap(wait(restore), (taken) => keep(scope, taken)) : keep(scope, taken)
+    })
+  )
+}
 
 // Services
 

@@ -11,11 +11,13 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 
@@ -121,6 +123,61 @@ export const disconnect = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effe
       return Effect.sync(() => interrupt(fiber))
     })
   )
+
+/** What gives a region without interruption its interruption back. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * Takes something for as long as the scope of the fiber lasts: what is there at once, or what there is after a wait. Nothing
+ * can come between the taking and the finaliser that gives it back.
+ */
+export const takeScoped = <A, E>(
+  take: () => A | undefined,
+  wait: (restore: Restore) => Effect.Effect<A, E>,
+  giveBack: (taken: A, exit: Exit.Exit<unknown, unknown>) => void
+): Effect.Effect<A, E, Scope.Scope> => {
+  const finalizerOf =
+    (taken: A) =>
+    (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+      giveBack(taken, exit)
+      return Effect.void
+    }
+  const slowly = Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.flatMap(wait(restore), (taken) => Effect.as(Scope.addFinalizerExit(scope, finalizerOf(taken)), taken))
+    )
+  )
+  return Effect.withFiber((fiber) => {
+    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+    // What is closed gives back at once, and its finaliser is an effect.
+    if (scope.state._tag === "Closed") return slowly
+    const taken = take()
+    if (taken === undefined) return slowly
+    addFinalizer(scope, finalizerOf(taken))
+    return Exit.succeed(taken)
+  })
+}
+
+/** `Scope.addFinalizerExit` of a scope that is not closed, as a call: then it needs no region without interruption. */
+const addFinalizer = (
+  scope: Scope.Scope,
+  finalizer: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+): void => {
+  const { state } = scope
+  if (state._tag !== "Open") {
+    scope.state = { _tag: "Open", finalizerKey: {}, finalizer, finalizers: undefined }
+    return
+  }
+  // The first one stands alone, until there is a second.
+  if (state.finalizers === undefined) {
+    state.finalizers = new Map()
+    if (state.finalizerKey !== undefined && state.finalizer !== undefined) {
+      state.finalizers.set(state.finalizerKey, state.finalizer)
+    }
+    state.finalizerKey = state.finalizer = undefined
+  }
+  state.finalizers.set({}, finalizer)
+}
 
 // Services
 
