@@ -234,7 +234,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const { link, slot } = creation
     const failed = (): void => {
       this.creations.delete(slot)
-      link?.drop()
+      link?.inbox.drop()
       // What was granted in the step in which it was interrupted.
       this.permits?.giveBack(creation)
       if (link !== undefined) this.permits?.failed(link)
@@ -333,7 +333,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   refused({ item }: Place): "Reuse" | CloseReason {
     if (item.isOpen) return "Reuse"
-    item.drop()
+    item.inbox.drop()
     return item.closeReason ?? "Remote"
   }
 
@@ -347,7 +347,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   wakeLater(link: Link): void {
     if (this.defer === undefined) {
-      link.wake()
+      link.inbox.wake()
       return
     }
     // Fibers that run one after the other share much of what it costs to run one.
@@ -358,7 +358,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   private wakeAll(): void {
     const links = this.awaited
     this.awaited = []
-    for (const link of links) link.wake()
+    for (const link of links) link.inbox.wake()
   }
 
   onDropped(link: Link, bytes: number): void {
@@ -425,7 +425,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const code = reason === "Shutdown" || this.permits?.hasLapsed(slot) === true ? 1001 : 1000
     link.close(code, "", "Pool", reason)
     // The holder of a lease that outlives the pool may still read what has arrived.
-    if (link.lease === undefined) link.drop()
+    if (link.lease === undefined) link.inbox.drop()
   }
 
   /** Ends what is still there, whoever it waits for. */
@@ -472,7 +472,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   private gone(link: Link): void {
     const { slot } = link
     // Who was granted it, and has not begun, still gets what it holds.
-    if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.drop()
+    if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.inbox.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
     this.settling.undrained(link, link.closeReason ?? "Remote")
     // Nobody needs the outcome of a hook any more.

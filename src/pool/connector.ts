@@ -261,7 +261,7 @@ const giveUp = (
     // After connectTimeout no time is left for a closing handshake.
     abandon(link, !creation.isAborted && error.reason !== "Timeout"),
     () => {
-      link.drop()
+      link.inbox.drop()
       host.permits?.failed(link, error)
       const exit = creation.isAborted ? Exit.interrupt() : Exit.fail(error)
       if (!creation.isAborted) host.onAttemptFailed(creation, error)

@@ -49,9 +49,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "drop an unread message without counting it",
-    file: "connection/link.ts",
-    from: "const bytes = this.inbox.nextBytes",
-    to: "const bytes = this.inbox.nextBytes; if (bytes !== undefined) { this.inbox.take(); continue }"
+    file: "connection/reading.ts",
+    from: "const bytes = this.nextBytes",
+    to: "const bytes = this.nextBytes; if (bytes !== undefined) { this.take(); continue }"
   },
   {
     name: "leave the slot of a failed creation taken",
@@ -147,9 +147,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "lose a message when receive is interrupted",
-    file: "connection/link.ts",
-    from: "return take",
-    to: "return Effect.zipLeft(take, Effect.yieldNow)"
+    file: "connection/reading.ts",
+    from: "return take\n",
+    to: "return Effect.tap(take, () => Effect.yieldNow)\n"
   },
   {
     name: "lend what has passed its check, though it is ending",
