@@ -170,8 +170,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       timers,
       core: pool,
       rent: (restore, deadline) => this.rent(restore, deadline),
-      overdue: (waited, isExhausted) => connections.overdue(waited, isExhausted),
-      tooManyWaiters: () => connections.exhausted("TooManyWaiters", 0, settings.maxWaiters)
+      overdue: (waited, isExhausted) => connections.refusals.overdue(waited, isExhausted),
+      tooManyWaiters: () => connections.refusals.exhausted("TooManyWaiters", 0, settings.maxWaiters)
     }
   }
 
@@ -386,7 +386,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private get readiness(): Ready | undefined {
     if (this.pool.state !== "open") return this.connections.poolClosed()
     if (this.isReady) return Effect.void
-    const held = this.connections.heldOff()
+    const held = this.connections.opening.heldOff()
     return held === undefined ? undefined : Effect.fail(held)
   }
 

@@ -104,7 +104,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "do not give up connects when the pool closes",
-    file: "pool/connections.ts",
+    file: "pool/opening.ts",
     from: "creation.isAborted = true",
     to: "creation.isAborted = true; return"
   },
