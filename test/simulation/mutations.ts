@@ -110,7 +110,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "wait for leases for ever when the pool closes",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "this.timers.set(this.patience,",
     to: "this.timers.clear(this.patience,"
   },
@@ -140,7 +140,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "leave the timers of a closed pool running",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "this.timers.stop()",
     to: "",
     everywhere: true
@@ -171,7 +171,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "say that it is closed while sockets are still there",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "turns > 0 && this.connections.hasSockets",
     to: "turns < 0"
   },
