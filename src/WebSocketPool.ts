@@ -14,7 +14,7 @@ import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClo
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolStats } from "./PoolStats.js"
 import * as accessors from "./pool/accessors.js"
-import { type TagClass, WebSocketPool } from "./pool/api.js"
+import { WebSocketPool } from "./pool/api.js"
 import type { WebSocketConnection } from "./WebSocketConnection.js"
 import type { Message, WebSocketTransport } from "./WebSocketTransport.js"
 
@@ -27,7 +27,8 @@ export type {
   PoolStats
 } from "./PoolStats.js"
 
-export { type TagClass, WebSocketPool } from "./pool/api.js"
+export { WebSocketPool } from "./pool/api.js"
+export { Tag, type TagClass } from "./pool/tag.js"
 
 /**
  * Makes a pool that lives as long as the current `Scope`.
@@ -372,31 +373,3 @@ export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refr
  * @since 0.2.0
  */
 export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(WebSocketPool)
-
-/**
- * Makes a tag, for programs with several pools. It has accessors and layers of its own.
- *
- * @example
- * ```ts
- * import { Effect, Layer } from "effect"
- * import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
- *
- * class Hearing extends WebSocketPool.Tag("Hearing")<Hearing>() {}
- * class Speech extends WebSocketPool.Tag("Speech")<Speech>() {}
- *
- * const Pools = Layer.mergeAll(
- *   Hearing.layer({ url: "ws://hearing.test" }),
- *   Speech.layer({ url: "ws://speech.test" })
- * ).pipe(Layer.provide(WebSocketTransport.layerMemory((peer) => Effect.andThen(peer.receive, peer.send(peer.url)))))
- *
- * const program = Speech.use((connection) => Effect.andThen(connection.send("?"), connection.receive))
- *
- * Effect.runPromise(Effect.provide(program, Pools)).then((answer) => {
- *   console.log(answer) // ws://speech.test/
- * })
- * ```
- *
- * @category tags
- * @since 0.1.0
- */
-export const Tag: <const Id extends string>(id: Id) => <Self>() => TagClass<Self, Id> = accessors.Tag

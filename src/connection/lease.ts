@@ -103,25 +103,25 @@ export class Lease implements WebSocketConnection {
   }
 
   get receive(): Effect.Effect<Message, ConnectionError> {
-    const take = Effect.sync(() => this.link.take(this))
+    const take = Effect.sync(() => this.link.inbox.takeFor(this))
     const receive: Effect.Effect<Message, ConnectionError> = withFiber((fiber, status) =>
-      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
+      this.link.inbox.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
     return receive
   }
 
   get receiveChunk(): Effect.Effect<NonEmpty<Message>, ConnectionError> {
-    const take = Effect.sync(() => nonEmpty(this.link.takeAll(this)))
+    const take = Effect.sync(() => nonEmpty(this.link.inbox.takeAllFor(this)))
     const receive: Effect.Effect<NonEmpty<Message>, ConnectionError> = withFiber((fiber, status) =>
-      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
+      this.link.inbox.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
     return receive
   }
 
   get messages(): Stream.Stream<Message, ConnectionError> {
-    const take = Effect.sync((): [Message] => [this.link.take(this)])
+    const take = Effect.sync((): [Message] => [this.link.inbox.takeFor(this)])
     const receive: Effect.Effect<[Message], ConnectionError> = withFiber((fiber, status) =>
-      this.link.receive(this, fiber, isInterruptible(fiber, status), receive, take)
+      this.link.inbox.receive(this, fiber, isInterruptible(fiber, status), receive, take)
     )
     return streamOf(receive, isEnd, () => false)
   }

@@ -1,115 +1,29 @@
-import { afterwards, hasEnded, isInterrupted } from "#dialect"
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import type * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
-import type { AnySpan } from "#effect/Tracer"
-import { cancellable } from "../core/cancellable.js"
 import type { Slot } from "../core/slot.js"
 import type { Timer } from "../core/timers.js"
 import type { CloseInfo, SocketEvents, TransportSocket } from "../transport/seam.js"
-import {
-  type AcquireError,
-  ConnectionBusyError,
-  ConnectionClosedError,
-  type ConnectionError
-} from "../values/errors.js"
+import { type AcquireError, ConnectionClosedError, type ConnectionError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
-import type { CloseInitiator } from "../values/reasons.js"
 import type { Draining } from "./draining.js"
-import { Inbox } from "./inbox.js"
-import { type Line, type Rules, Watch } from "./watch.js"
+import { type End, isProtocolError } from "./end.js"
+import type { Holder } from "./holder.js"
+import type { Host } from "./host.js"
+import { Reading, released, type Source } from "./reading.js"
+import { Retirees } from "./retirees.js"
+import { Backlog, type Sender, senderOf, sendLater } from "./sending.js"
+import { type Line, Watch } from "./watch.js"
 
-/** What a link needs to know of its pool, and tells it. */
-export interface LinkHost extends Rules {
-  readonly receiveBuffer: number
-  readonly sendBuffer: number
-  readonly closeTimeout: number
-  readonly hasHealthCheck: boolean
-  /** Calls `wake` once all that arrives in this turn of the event loop is told. */
-  readonly wakeLater: (link: Link) => void
-  /** To be counted: a message went out, or came in. */
-  readonly onSent: (bytes: number) => void
-  readonly onReceived: (bytes: number) => void
-  /** A message came that belongs to no lease. */
-  readonly onStray: (link: Link, message: Message, bytes: number) => void
-  /** A message was read and will be given to nobody. */
-  readonly onDropped: (link: Link, bytes: number) => void
-  /** Nothing was heard for `pingInterval`, or for nearly as long when another line is silent. */
-  readonly onSilent: (link: Link) => void
-  /** Nothing moved for `pingTimeout` after a ping. */
-  readonly onDead: (link: Link) => void
-  /** The connection has ended; its socket may still be there. */
-  readonly onEnded: (link: Link) => void
-  /** The socket is gone. */
-  readonly onGone: (link: Link) => void
-  /** Why the pool wants a leased connection back, if it does. */
-  readonly retirementOf: (link: Link) => CloseReason | undefined
-}
-
-/** The handle of a lease, as far as the link knows it. */
-export interface Holder {
-  /** When it began. */
-  readonly since: number
-  /** The span of the fiber that took it. */
-  readonly span: AnySpan | undefined
-  /** A message that it had claimed when it ended. */
-  kept: Message | undefined
-}
-
-interface End {
-  readonly code: number
-  readonly reason: string
-  readonly initiator: CloseInitiator
-}
-
-interface Receiver {
-  /** None where whoever is woken is no fiber. */
-  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
-  readonly isInterruptible: boolean
-}
-
-export interface Reader extends Receiver {
-  /** Makes it look again. */
-  readonly wake: () => void
-  /** What it waits for is over. Whoever says so is in the middle of something: it looks again once that is done. */
-  readonly fail: () => void
-}
-
-export interface Sender {
-  readonly lease: Holder
-  readonly message: Message
-  /** Whether nobody wants the message to go out any more. */
-  readonly isWithdrawn: boolean
-  readonly sent: () => void
-  /** Called in the middle of something, as `fail` of a reader is. */
-  readonly refuse: (refusal: Effect.Effect<never, ConnectionError>) => void
-}
-
-/** A fiber that waits in `receive`. */
-class Receiving<A> implements Reader {
-  constructor(
-    readonly fiber: Fiber.Fiber<unknown, unknown>,
-    readonly isInterruptible: boolean,
-    private readonly again: Effect.Effect<A, ConnectionError>,
-    private readonly resume: (effect: Effect.Effect<A, ConnectionError>) => void
-  ) {}
-
-  wake(): void {
-    this.resume(this.again)
-  }
-
-  fail(): void {
-    afterwards(() => this.wake())
-  }
-}
+/** What a link needs to know of its pool. */
+export type LinkHost = Host<Link>
 
 /**
  * A physical connection. It knows who holds it, and keeps what has arrived.
  * All of its methods are synchronous; leases wrap them into effects.
  */
-export class Link implements SocketEvents, Line, Timer {
+export class Link implements SocketEvents, Line, Source, Timer {
   socket: TransportSocket | undefined = undefined
   /** Who may use it now. */
   lease: Holder | undefined = undefined
@@ -128,7 +42,7 @@ export class Link implements SocketEvents, Line, Timer {
   /** Whether it was told that it retires: that is told once. */
   hasRetired = false
   /** Those of its holder who wait for that. */
-  private retirees: Array<(reason: CloseReason) => void> | undefined = undefined
+  private retirees: Retirees | undefined = undefined
   /** Told once the socket is gone. */
   onceGone: (() => void) | undefined = undefined
 
@@ -142,15 +56,9 @@ export class Link implements SocketEvents, Line, Timer {
   bytesSent = 0
   bytesReceived = 0
 
-  inbox = new Inbox()
-  /** What waits for the first lease while a hook has one. */
-  private greeting: Inbox | undefined = undefined
-  isPaused = false
-  private reader: Reader | undefined = undefined
-  private isWaking = false
-  /** Who was told that there is a message, and has not taken it yet. */
-  private claimant: Receiver | undefined = undefined
-  private senders: Array<Sender> = none
+  /** What has arrived, and who reads it. */
+  readonly inbox: Reading
+  private backlog: Backlog | undefined = undefined
 
   /** The close frame of our side, once it is sent. */
   private closing: End | undefined = undefined
@@ -165,6 +73,7 @@ export class Link implements SocketEvents, Line, Timer {
     readonly slot: Slot<Link, AcquireError>,
     private readonly host: LinkHost
   ) {
+    this.inbox = new Reading(this)
     this.watch = new Watch(this, host)
   }
 
@@ -207,17 +116,9 @@ export class Link implements SocketEvents, Line, Timer {
     this.messagesReceived += 1
     this.bytesReceived += bytes
     this.host.onReceived(bytes)
-    if (this.end !== undefined) this.host.onDropped(this, bytes)
-    else if (this.lease !== undefined || this.leases === 0) {
-      this.inbox.push(message, bytes)
-      if (this.reader !== undefined && !this.isWaking) {
-        this.isWaking = true
-        this.host.wakeLater(this)
-      }
-      // One message that is waited for is as good as read, however large it is.
-      const isAwaited = this.isWaking && this.inbox.length === 1
-      if (this.inbox.weight > this.host.receiveBuffer && !this.isPaused && !isAwaited) this.pause()
-    } else this.host.onStray(this, message, bytes)
+    if (this.end !== undefined) this.onDropped(bytes)
+    else if (this.lease !== undefined || this.leases === 0) this.inbox.arrive(message, bytes)
+    else this.host.onStray(this, message, bytes)
   }
 
   onPong(payload: string): void {
@@ -226,7 +127,7 @@ export class Link implements SocketEvents, Line, Timer {
   }
 
   onFlush(): void {
-    if (this.senders.length > 0) this.sendWaiting()
+    this.sendWaiting()
   }
 
   onEnd(info: CloseInfo): void {
@@ -248,114 +149,35 @@ export class Link implements SocketEvents, Line, Timer {
     this.host.onGone(this)
   }
 
-  // Receiving
+  // What reading asks for
 
-  /**
-   * The next step of a `receive`: `take`, a wait, or an error.
-   *
-   * An effect that holds a message can be interrupted before its fiber goes on, and the message is lost. So
-   * the message is taken by `take`, a single `Effect.sync`, whose result the fiber's continuation gets within
-   * the same step. Until then the fiber has only claimed it.
-   */
-  receive<A>(
-    lease: Holder,
-    fiber: Fiber.Fiber<unknown, unknown>,
-    isInterruptible: boolean,
-    again: Effect.Effect<A, ConnectionError>,
-    take: Effect.Effect<A>
-  ): Effect.Effect<A, ConnectionError> {
-    if (this.lease !== lease) return this.released
-    if (this.inbox.length > 0) {
-      const { claimant } = this
-      // Unless that one was interrupted, and never will, it takes the message in its next step.
-      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.receiving
-      this.claimant = { fiber, isInterruptible }
-      return take
-    }
-    if (this.end !== undefined) return Effect.fail(this.closedError(this.end))
-    if (this.reader !== undefined && isReceiving(this.reader)) return this.receiving
-    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
-    // by the state of its fiber, and waking it does nothing.
-    return Effect.callback((resume) => {
-      this.reader = new Receiving(fiber, isInterruptible, again, resume)
-    })
+  get receiveBuffer(): number {
+    return this.host.receiveBuffer
   }
 
-  /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
-  listen(lease: Holder, wake: () => void): void {
-    if (this.lease !== lease) return
-    this.reader = { fiber: undefined, isInterruptible: false, wake, fail: () => afterwards(wake) }
+  /** Whether it is not read. */
+  get isPaused(): boolean {
+    return this.inbox.isPaused
   }
 
-  /** What a reader that is no fiber can take now, or fails with. If there is neither, it is woken once there is. */
-  look(reader: Reader): "Message" | ConnectionClosedError | undefined {
-    if (this.inbox.length > 0) return "Message"
-    if (this.end !== undefined) return this.closedError(this.end)
-    this.reader = reader
-    return undefined
+  onAwaited(): void {
+    this.host.wakeLater(this)
   }
 
-  take(lease: Holder): Message {
-    this.claimant = undefined
-    if (this.lease !== lease) return lease.kept!
-    const message = this.inbox.take()
-    if (this.isPaused && this.inbox.weight <= this.host.receiveBuffer / 2) this.unpause()
-    return message
+  onDropped(bytes: number): void {
+    this.host.onDropped(this, bytes)
   }
 
-  /** At least one: it is only taken from when something is there. */
-  takeAll(lease: Holder): [Message, ...Array<Message>] {
-    this.claimant = undefined
-    if (this.lease !== lease) return [lease.kept!]
-    const messages = this.inbox.takeAll()
-    if (this.isPaused) this.unpause()
-    return messages as [Message, ...Array<Message>]
-  }
-
-  /** Wakes who waits for what has arrived. */
-  wake(): void {
-    this.isWaking = false
-    this.wakeReader()
-  }
-
-  /** It goes on at once where Effect lets it: all that has come is told, and the inbox is as it will be. */
-  private wakeReader(): void {
-    const { reader } = this
-    this.reader = undefined
-    reader?.wake()
-  }
-
-  /** What it was reading is over. Whoever says so is in the middle of something, and has to come to its end first. */
-  private failReader(): void {
-    const { reader } = this
-    this.reader = undefined
-    reader?.fail()
-  }
-
-  private pause(): void {
-    this.isPaused = true
+  pause(): void {
     // A closing handshake that nobody reads would never end.
     if (this.closing !== undefined) this.destroy()
     else this.socket!.pause()
   }
 
-  private unpause(): void {
-    this.isPaused = false
+  resume(): void {
     if (this.isGone) return
     this.socket!.resume()
     if (!this.isEnding) this.watch.resumed()
-  }
-
-  /** Throws away what is unread, up to the first message that may not be. */
-  drop(mayDrop: (message: Message) => boolean = () => true): boolean {
-    while (this.inbox.length > 0) {
-      if (!mayDrop(this.inbox.next)) return false
-      const bytes = this.inbox.nextBytes
-      this.inbox.take()
-      this.host.onDropped(this, bytes)
-    }
-    if (this.isPaused) this.unpause()
-    return true
   }
 
   // Sending
@@ -363,24 +185,8 @@ export class Link implements SocketEvents, Line, Timer {
   send(lease: Holder, message: Message): Effect.Effect<void, ConnectionError> {
     const { socket } = this
     const refusal = this.refusal(lease)
-    if (refusal !== undefined || socket === undefined) return refusal ?? this.released
-    if (!this.hasRoom(socket)) {
-      return cancellable((resume) => {
-        const sender: Sender = {
-          lease,
-          message,
-          isWithdrawn: false,
-          sent: () => resume(Effect.void),
-          refuse: resume
-        }
-        // It joins a step later: what ended it, or made room, in between would not be told again.
-        this.post(sender)
-        return () => {
-          this.withdraw(sender)
-          return undefined
-        }
-      })
-    }
+    if (refusal !== undefined || socket === undefined) return refusal ?? released(this.id)
+    if (!this.hasRoom(socket)) return sendLater(this, lease, message)
     this.write(socket, message)
     return Effect.void
   }
@@ -392,21 +198,18 @@ export class Link implements SocketEvents, Line, Timer {
 
   /** A server that has begun to close has not told how yet: then wait for the end, too. */
   private hasRoom(socket: TransportSocket): boolean {
-    return this.senders.length === 0 && socket.bufferedAmount <= this.host.sendBuffer && socket.isOpen
+    return this.backlog?.isEmpty !== false && socket.bufferedAmount <= this.host.sendBuffer && socket.isOpen
   }
 
   /** Writes for a sender, now or once there is room. */
   post(sender: Sender, now = this.host.timers.now()): void {
     const { socket } = this
     const refusal = this.refusal(sender.lease)
-    if (refusal !== undefined || socket === undefined) sender.refuse(refusal ?? this.released)
+    if (refusal !== undefined || socket === undefined) sender.refuse(refusal ?? released(this.id))
     else if (this.hasRoom(socket)) {
       this.write(socket, sender.message, now)
       sender.sent()
-    } else {
-      if (this.senders === none) this.senders = []
-      this.senders.push(sender)
-    }
+    } else this.queue(sender)
   }
 
   /** `post` on a connection that does not end. Without an answer the socket has taken it; else `settled` says later if it has. */
@@ -415,23 +218,24 @@ export class Link implements SocketEvents, Line, Timer {
       this.write(this.socket!, message)
       return undefined
     }
-    const sender: Sender = {
+    const sender = senderOf(
       lease,
       message,
-      isWithdrawn: false,
-      sent: () => settled(true),
-      refuse: () => settled(false)
-    }
-    if (this.senders === none) this.senders = []
-    this.senders.push(sender)
+      () => settled(true),
+      () => settled(false)
+    )
+    this.queue(sender)
     return sender
+  }
+
+  private queue(sender: Sender): void {
+    this.backlog ??= new Backlog()
+    this.backlog.add(sender)
   }
 
   /** Takes a message back, unless the socket has taken it: so it says which. */
   withdraw(sender: Sender): boolean {
-    const index = this.senders.indexOf(sender)
-    if (index >= 0) this.senders.splice(index, 1)
-    return index >= 0
+    return this.backlog?.remove(sender) ?? false
   }
 
   private write(socket: TransportSocket, message: Message, now = this.host.timers.now()): void {
@@ -444,8 +248,8 @@ export class Link implements SocketEvents, Line, Timer {
 
   private sendWaiting(): void {
     const { socket } = this
-    while (this.senders.length > 0 && this.isOpen && socket!.bufferedAmount <= this.host.sendBuffer) {
-      const sender = this.senders.shift()!
+    while (this.backlog?.isEmpty === false && this.isOpen && socket!.bufferedAmount <= this.host.sendBuffer) {
+      const sender = this.backlog.next()!
       if (sender.isWithdrawn) continue
       this.write(socket!, sender.message)
       sender.sent()
@@ -460,7 +264,7 @@ export class Link implements SocketEvents, Line, Timer {
 
   /** Why nothing can be done for a lease any more, or for the pool itself. */
   private refusal(lease: Holder | undefined): Effect.Effect<never, ConnectionError> | undefined {
-    if (lease !== undefined && this.lease !== lease) return this.released
+    if (lease !== undefined && this.lease !== lease) return released(this.id)
     const error = this.endError
     return error === undefined ? undefined : Effect.fail(error)
   }
@@ -521,14 +325,12 @@ export class Link implements SocketEvents, Line, Timer {
   private finish(end: End): void {
     this.end = end
     this.failWaiting(end)
-    this.failReader()
+    this.inbox.fail()
   }
 
   private failWaiting(end: End): void {
-    const { senders } = this
-    const error = () => Effect.fail(this.closedError(end))
-    this.senders = none
-    for (const sender of senders) sender.refuse(error())
+    const error = () => Effect.fail(this.closedBy(end))
+    this.backlog?.refuse(error)
     this.watch.stop()
     this.watch.fail(error)
   }
@@ -544,81 +346,49 @@ export class Link implements SocketEvents, Line, Timer {
   onceRetiring(lease: Holder, f: (reason: CloseReason) => void): () => undefined {
     const reason = this.lease === lease ? this.retirement : undefined
     if (reason !== undefined) f(reason)
-    else if (this.lease === lease) {
-      this.retirees ??= []
-      this.retirees.push(f)
-    }
-    return () => {
-      const index = this.retirees?.indexOf(f) ?? -1
-      if (index >= 0) this.retirees?.splice(index, 1)
-      return undefined
-    }
+    if (reason !== undefined || this.lease !== lease) return () => undefined
+    this.retirees ??= new Retirees()
+    return this.retirees.add(f)
   }
 
   retire(reason: CloseReason): void {
-    const { retirees } = this
-    this.retirees = undefined
-    if (retirees !== undefined) for (const f of retirees) f(reason)
+    this.retirees?.tell(reason)
   }
 
   /** Hooks between leases see nothing of what waits for the first lease. */
   lendToHook(lease: Holder): void {
     this.lease = lease
-    if (this.leases > 0) return
-    this.greeting = this.inbox
-    this.inbox = new Inbox()
+    if (this.leases === 0) this.inbox.setAside()
   }
 
   /** Whatever is under way for the holder fails. */
   endLease(): void {
-    const { lease, senders } = this
+    const { lease } = this
     if (lease === undefined) return
-    // Only for one who is about to take it: a claim outlives a fiber that was interrupted.
-    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
-    if (isClaimed && this.inbox.length > 0) lease.kept = this.inbox.take()
-    this.claimant = undefined
+    this.inbox.keepFor(lease)
     this.lease = undefined
     this.retirees = undefined
-    if (this.reader !== undefined) this.failReader()
-    if (senders.length > 0) {
-      this.senders = none
-      for (const sender of senders) sender.refuse(this.released)
-    }
-    this.watch.endLease(() => this.released)
-    if (this.greeting !== undefined) {
-      this.greeting.append(this.inbox)
-      this.inbox = this.greeting
-      this.greeting = undefined
-    }
+    this.inbox.fail()
+    const refusal = () => released(this.id)
+    this.backlog?.refuse(refusal)
+    this.watch.endLease(refusal)
+    this.inbox.putBack()
     // What its holder has left of a connection that is over is for nobody else.
-    if (this.isEnding) this.drop()
+    if (this.isEnding) this.inbox.drop()
   }
 
-  private get receiving(): Effect.Effect<never, ConnectionBusyError> {
-    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Receiving" }))
-  }
-
-  private get released(): Effect.Effect<never, ConnectionBusyError> {
-    return Effect.fail(new ConnectionBusyError({ connectionId: this.id, reason: "Released" }))
+  /** With what reading fails once all has been read. */
+  get closedError(): ConnectionClosedError | undefined {
+    return this.end === undefined ? undefined : this.closedBy(this.end)
   }
 
   /** With what everything fails that is not under way yet. */
   get endError(): ConnectionClosedError | undefined {
     const end = this.end ?? this.closing
-    return end === undefined ? undefined : this.closedError(end)
+    return end === undefined ? undefined : this.closedBy(end)
   }
 
-  private closedError(end: End): ConnectionClosedError {
+  private closedBy(end: End): ConnectionClosedError {
     return new ConnectionClosedError({ connectionId: this.id, ...end })
   }
 }
-
-/** Before our side has begun to close, only a breach of the protocol makes it end a connection. */
-const isProtocolError = ({ code, initiator }: CloseInfo): boolean =>
-  initiator === "Local" || code === 1002 || code === 1007 || code === 1009
-
-const none: Array<Sender> = []
-
-/** An interruption is no end of what is uninterruptible. */
-export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
-  fiber === undefined || (!hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber)))

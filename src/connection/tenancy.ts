@@ -2,9 +2,10 @@ import type { ConnectionClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import type { Lease } from "./lease.js"
-import type { Link, Sender } from "./link.js"
+import type { Link } from "./link.js"
+import type { Sender } from "./sending.js"
 
-export type { Sender } from "./link.js"
+export type { Sender } from "./sending.js"
 
 /**
  * A lease that is driven by calls in place of effects, by whoever holds it for long and shares it out. What is woken or
@@ -46,16 +47,16 @@ export class Tenancy {
   }
 
   take(): Message {
-    return this.link.take(this.lease)
+    return this.link.inbox.takeFor(this.lease)
   }
 
   takeAll(): ReadonlyArray<Message> {
-    return this.link.takeAll(this.lease)
+    return this.link.inbox.takeAllFor(this.lease)
   }
 
   /** Calls `wake` once, when there is something to take, or the connection has ended. */
   listen(wake: () => void): void {
-    this.link.listen(this.lease, wake)
+    this.link.inbox.listen(this.lease, wake)
   }
 
   /** Sends on an open connection. `undefined`: the socket has taken the message; else `settled` says later if it has. */

@@ -1,6 +1,7 @@
 import * as Duration from "#effect/Duration"
+import type { Holder } from "../connection/holder.js"
 import { nameOf } from "../connection/leaseSpan.js"
-import type { Holder, Link } from "../connection/link.js"
+import type { Link } from "../connection/link.js"
 import type { Slot } from "../core/slot.js"
 import type { OldestLease } from "../values/stats.js"
 

@@ -1,4 +1,3 @@
-import { makeTag } from "#dialect"
 import type * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
@@ -15,7 +14,7 @@ import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClo
 import type { PoolEvent } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import type { PoolStats } from "../values/stats.js"
-import type { TagClass, WebSocketPool } from "./api.js"
+import type { WebSocketPool } from "./api.js"
 import { make as makePool } from "./service.js"
 
 type PoolTag<Self> = Context.Key<Self, WebSocketPool>
@@ -137,24 +136,3 @@ export const layerConfig =
     WebSocketTransport | Exclude<RUrl | RHeaders | ROnConnect | RHealthCheck | ROnRelease | RQuota, Scope.Scope>
   > =>
     Layer.effect(tag, makePool(decodeConfig(options, id)))
-
-export const Tag =
-  <const Id extends string>(id: Id) =>
-  <Self>(): TagClass<Self, Id> => {
-    const tag = makeTag<Self, WebSocketPool, Id>(id)
-    return Object.assign(tag, {
-      get: get(tag),
-      getNew: getNew(tag),
-      use: use(tag),
-      useNew: useNew(tag),
-      ask: ask(tag),
-      stats: stats(tag),
-      events: events(tag),
-      ready: ready(tag),
-      resize: resize(tag),
-      refresh: refresh(tag),
-      close: close(tag),
-      layer: layer(tag, id),
-      layerConfig: layerConfig(tag, id)
-    })
-  }

@@ -1,6 +1,5 @@
 import type { Fork } from "#dialect"
-import * as Cause from "#effect/Cause"
-import * as Duration from "#effect/Duration"
+import type * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
@@ -11,33 +10,20 @@ import { SlotPool } from "../core/slotPool.js"
 import type { Timers } from "../core/timers.js"
 import { shortestLife } from "../core/upkeep.js"
 import type { Journal } from "../observe/journal.js"
-import { oldestLeaseOf } from "../observe/oldestLease.js"
 import type { Settings } from "../options/decode.js"
 import * as defaults from "../options/defaults.js"
-import { BadHeaders, decodeHeaders } from "../options/headers.js"
-import * as url from "../options/url.js"
-import type { ConnectRequest, WebSocketTransport } from "../transport/seam.js"
-import { type AcquireError, ConnectionUnavailableError, PoolClosedError, PoolExhaustedError } from "../values/errors.js"
+import type { WebSocketTransport } from "../transport/seam.js"
+import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import type { QuotaMember, QuotaShare } from "../values/quota.js"
 import type { PoolStats } from "../values/stats.js"
-import {
-  abandon,
-  begin,
-  type ConnectorHost,
-  Creation,
-  closedEarly,
-  recover,
-  requestTo,
-  unavailable,
-  wait
-} from "./connector.js"
-import { Gate } from "./gate.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
 import { LongWaits } from "./longWaits.js"
+import { Opening, type OpeningHost } from "./opening.js"
 import { memberOf, Permits } from "./permits.js"
+import { Refusals } from "./refusals.js"
 import { Settling } from "./settling.js"
 import { type Place, Tasks } from "./tasks.js"
 
@@ -50,9 +36,6 @@ const renewals: ReadonlySet<CloseReason> = new Set([
   "Discarded",
   "Closed"
 ])
-
-/** With these a `Retry-After` is a wish of the server, and not of somebody who has redirected the request. */
-const holdingStatuses: ReadonlySet<number> = new Set([408, 425, 429, 503])
 
 /** What its owner is told. */
 export interface Owner {
@@ -70,7 +53,7 @@ export interface Owner {
  * Who owns what: the core owns the slots and the line; a link owns its socket; this class starts the fibers, at
  * most one task for each slot, and those that close the scopes of `onConnect`; the service waits for their end.
  */
-export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
+export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   readonly pool: SlotPool<Link, AcquireError>
   readonly pingInterval: number
   readonly pingTimeout: number
@@ -78,22 +61,16 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   readonly sendBuffer: number
   readonly closeTimeout: number
   readonly hasHealthCheck: boolean
-  lastFailure: ConnectionUnavailableError | undefined
   permits: Permits | undefined = undefined
   // Only a pool with a quota tells them.
   demand: ((demand: Demand) => void) | undefined = undefined
   unbegun: (() => Place | undefined) | undefined = undefined
 
-  private readonly creations = new Map<Place, Creation>()
+  readonly opening: Opening
+  readonly refusals: Refusals
   private readonly tasks: Tasks
   private readonly health: Health
   private readonly settling: Settling
-  readonly request: ConnectRequest | undefined
-  /** The URL as it may be shown, if it does not have to be computed. */
-  private readonly knownUrl: string
-  private readonly knownHost: string | undefined
-  readonly gate: Gate
-  private ids = 0
   /** Those whose readers have something to read. */
   private awaited: Array<Link> = []
   private readonly defer: WebSocketTransport["defer"]
@@ -115,15 +92,6 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     this.sendBuffer = settings.sendBuffer
     this.closeTimeout = settings.closeTimeout
     this.hasHealthCheck = settings.healthCheck !== undefined
-    const target = Effect.isEffect(settings.url) ? url.unknown : url.parse(settings.url)
-    const headers = Effect.isEffect(settings.headers) ? undefined : decodeHeaders(settings.headers)
-    this.knownUrl = typeof target === "string" ? target : url.redact(target)
-    this.knownHost = typeof target === "string" ? undefined : target.host
-    this.gate = new Gate(timers)
-    this.request =
-      typeof target === "string" || headers === undefined || headers instanceof BadHeaders
-        ? undefined
-        : requestTo(settings, target, headers)
     this.pool = new SlotPool<Link, AcquireError>(
       {
         min: settings.minConnections,
@@ -141,11 +109,21 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
       waitingSince: this.pool.waitingSince,
       isFull: this.pool.slots.size >= this.pool.max,
       stats: () => owner.snapshot(),
-      lastFailure: this.lastFailure
+      lastFailure: this.opening.lastFailure
     }))
     const warn = (message: string, cause?: Cause.Cause<unknown>): void => this.warn(message, cause)
     const hooks = new Hooks(fork, timers, warn)
     this.tasks = new Tasks(fork)
+    this.opening = new Opening(this, this.tasks)
+    this.refusals = new Refusals(
+      settings,
+      this.pool,
+      timers,
+      journal,
+      this.opening,
+      () => this.permits,
+      () => owner.snapshot()
+    )
     this.settling = new Settling(settings, this.pool, timers, journal, this.tasks, hooks, warn)
     this.health = new Health(settings, this.pool, timers, journal, this.tasks, hooks, this.settling)
   }
@@ -160,163 +138,43 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   /** From now on every attempt needs a permit. */
   limitBy(share: QuotaShare): void {
     const { journal, pool, settings, timers } = this
-    const withdraw = (slot: Place): void => this.withdraw(slot)
+    const withdraw = (slot: Place): void => this.opening.withdraw(slot)
     const permits = new Permits(share, pool, timers, journal, settings.shutdownTimeout, withdraw)
     this.permits = permits
     this.demand = (demand) => permits.demand(demand)
     this.unbegun = () => permits.unbegun()
   }
 
-  private withdraw(slot: Place): void {
-    const creation = this.creations.get(slot)
-    if (creation === undefined) return
-    creation.isWithdrawn = true
-    this.permits?.leaveAs(creation)
-    this.creations.delete(slot)
-    this.tasks.interrupt(slot)
-    this.pool.withdraw(slot)
-  }
-
-  // Connecting
+  // Opening
 
   create(slot: Place): void {
-    const creation = new Creation(slot, this.timers.now(), this.knownUrl, this.request)
-    this.creations.set(slot, creation)
-    const { tracing } = this.journal
-    tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span)
-    const isHeld = creation.host !== undefined && this.gate.holdOf(creation.host) !== undefined
-    if (isHeld || this.permits !== undefined) {
-      this.tasks.run(slot, wait(this, creation), (exit) => this.established(creation, exit))
-      return
-    }
-    const attempt = begin(this, creation)
-    // Most often it is the only one: then its fiber is, too.
-    const onAttempted = (exit: Exit.Exit<void, unknown>): void => {
-      if (Exit.isFailure(exit)) {
-        this.tasks.run(slot, recover(this, creation, attempt, exit.cause), (exit) => this.established(creation, exit))
-        return
-      }
-      tracing.attempted(creation, attempt.span, Exit.void)
-      this.established(creation, Exit.succeed(attempt.link))
-    }
-    this.tasks.run(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
-  }
-
-  private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
-    this.journal.tracing.connected(creation, exit)
-    if (creation.isWithdrawn) return
-    if (Exit.isFailure(exit) || creation.isAborted) this.unopened(creation, exit)
-    else if (exit.value.isOpen || this.settings.onConnect === undefined) this.opened(creation, exit.value)
-    else {
-      const error = unavailable(this, creation, Cause.fail(closedEarly(exit.value)))
-      this.onAttemptFailed(creation, error)
-      this.unopened(creation, Exit.fail(error))
-    }
-  }
-
-  private opened({ attempts, host, slot, startedAt }: Creation, link: Link): void {
-    this.creations.delete(slot)
-    if (host !== undefined) this.gate.open(host)
-    this.lastFailure = undefined
-    this.permits?.opened(link)
-    this.journal.opened(link, startedAt, attempts)
-    // A server may greet, or say why it will not, and close at once: that is for the holder to see.
-    const wasGone = link.isGone
-    this.pool.created(slot, link, !link.isOpen)
-    if (wasGone) {
-      this.gone(link)
-      this.permits?.release(link)
-    } else if (link.end !== undefined) this.onEnded(link)
-    this.owner.onReady()
-  }
-
-  private unopened(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
-    const { link, slot } = creation
-    const failed = (): void => {
-      this.creations.delete(slot)
-      link?.drop()
-      // What was granted in the step in which it was interrupted.
-      this.permits?.giveBack(creation)
-      if (link !== undefined) this.permits?.failed(link)
-      if (creation.isAborted || Exit.isSuccess(exit)) {
-        this.pool.failed(slot, this.poolClosed())
-        return
-      }
-      const failure = Cause.findErrorOption(exit.cause)
-      const error = failure._tag === "Some" ? failure.value : unavailable(this, creation, exit.cause)
-      this.pool.failed(slot, Effect.fail(error))
-      if (slot.background) this.owner.onReady(error)
-    }
-    if (link === undefined || link.isGone || link.socket === undefined) failed()
-    else this.tasks.run(slot, abandon(link, false), failed)
+    this.opening.create(slot)
   }
 
   abort(slot: Place): void {
-    const creation = this.creations.get(slot)
-    if (creation === undefined) return
-    creation.isAborted = true
-    this.tasks.interrupt(slot)
+    this.opening.abort(slot)
   }
 
-  nextId(): string {
-    this.ids += 1
-    // One string, where a template would keep its parts.
-    return [this.settings.name, this.ids].join("-")
+  onReady(failure?: ConnectionUnavailableError): void {
+    this.owner.onReady(failure)
   }
 
-  isWanted({ slot }: Creation): boolean {
-    return slot.background || this.pool.waiting > 0
-  }
+  // Refusing
 
-  onAttemptFailed({ host }: Creation, error: ConnectionUnavailableError): void {
-    this.lastFailure = error
-    this.journal.connectFailed(error)
-    const { retryAfter, status } = error
-    if (host === undefined || retryAfter === undefined || status === undefined || !holdingStatuses.has(status)) return
-    this.gate.close(host, Duration.toMillis(retryAfter), error)
-    this.onHeld()
-  }
-
-  onHeld(): void {
-    this.pool.refuse()
-    const error = this.heldOff()
-    if (error !== undefined) this.owner.onReady(error)
-  }
-
-  /** With what the server holds off what is to be opened, if it does. */
-  heldOff(): ConnectionUnavailableError | undefined {
-    const hosts =
-      this.knownHost === undefined ? Array.from(this.creations.values(), ({ host }) => host) : [this.knownHost]
-    for (const host of hosts) {
-      const hold = host === undefined ? undefined : this.gate.holdOf(host)
-      if (hold !== undefined) return hold.error
-    }
-    return undefined
-  }
-
-  /** Who cannot outlast the time for which the server holds the pool off would wait in vain, if nothing else is there. */
   refusal(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> | undefined {
-    const { checking, idle, leased, releasing } = this.pool.count
-    if (idle + checking + leased + releasing > 0) return undefined
-    const held = this.heldFor(waiter)
-    return held !== undefined && waiter.request.deadline <= held.until ? Effect.fail(held.error) : undefined
+    return this.refusals.refusal(waiter)
   }
 
-  /** What holds the connection off that a waiter waits for, as an error of its own. */
-  private heldFor(
-    waiter: Waiter<Link, AcquireError>
-  ): { readonly until: number; readonly error: ConnectionUnavailableError } | undefined {
-    const slot = waiter.creation ?? waiter.held
-    const creation = slot && this.creations.get(slot)
-    const host = creation?.host ?? this.knownHost
-    const hold = host === undefined ? undefined : this.gate.holdOf(host)
-    if (hold === undefined) return undefined
-    const { cause, isRetryable, pool, reason, retryAfter, status, url } = hold.error
-    const attempts = creation?.attempts ?? 0
-    return {
-      until: hold.until,
-      error: new ConnectionUnavailableError({ pool, url, reason, status, attempts, cause, isRetryable, retryAfter })
-    }
+  timedOut(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> {
+    return this.refusals.timedOut(waiter)
+  }
+
+  tooManyWaiters(): Outcome<Link, AcquireError> {
+    return this.refusals.tooManyWaiters()
+  }
+
+  poolClosed(): Effect.Effect<never, PoolClosedError> {
+    return this.refusals.poolClosed()
   }
 
   // Between two leases
@@ -333,7 +191,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   refused({ item }: Place): "Reuse" | CloseReason {
     if (item.isOpen) return "Reuse"
-    item.drop()
+    item.inbox.drop()
     return item.closeReason ?? "Remote"
   }
 
@@ -347,7 +205,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   wakeLater(link: Link): void {
     if (this.defer === undefined) {
-      link.wake()
+      link.inbox.wake()
       return
     }
     // Fibers that run one after the other share much of what it costs to run one.
@@ -358,7 +216,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
   private wakeAll(): void {
     const links = this.awaited
     this.awaited = []
-    for (const link of links) link.wake()
+    for (const link of links) link.inbox.wake()
   }
 
   onDropped(link: Link, bytes: number): void {
@@ -425,7 +283,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     const code = reason === "Shutdown" || this.permits?.hasLapsed(slot) === true ? 1001 : 1000
     link.close(code, "", "Pool", reason)
     // The holder of a lease that outlives the pool may still read what has arrived.
-    if (link.lease === undefined) link.drop()
+    if (link.lease === undefined) link.inbox.drop()
   }
 
   /** Ends what is still there, whoever it waits for. */
@@ -440,7 +298,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   /** Every connection there is, those that are still being made included. */
   links(): ReadonlyArray<Link> {
-    return Array.from(this.pool.slots, (slot) => this.creations.get(slot)?.link ?? slot.item).filter(
+    return Array.from(this.pool.slots, (slot) => this.opening.creationOf(slot)?.link ?? slot.item).filter(
       (link) => link !== undefined
     )
   }
@@ -465,14 +323,15 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     }
     if (slot.item === link) this.gone(link)
     // Of one that is being opened the attempt is over when its fiber says so.
-    if (this.creations.get(slot)?.link !== link) this.permits?.release(link)
+    if (this.opening.creationOf(slot)?.link !== link) this.permits?.release(link)
     if (this.pool.state !== "open") this.owner.onVacated()
   }
 
-  private gone(link: Link): void {
+  /** The socket of one that the pool has is gone. */
+  gone(link: Link): void {
     const { slot } = link
     // Who was granted it, and has not begun, still gets what it holds.
-    if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.drop()
+    if (link.lease === undefined && (slot.leases === 0 || slot.state === "checking")) link.inbox.drop()
     this.journal.closed(link, link.openedAt, link.end?.code ?? 1006, link.closeReason ?? "Remote")
     this.settling.undrained(link, link.closeReason ?? "Remote")
     // Nobody needs the outcome of a hook any more.
@@ -480,7 +339,7 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
     if (slot.state === "closing") this.pool.closed(slot)
     else this.pool.lose(slot)
     // It may have been the last for which somebody who is held off could wait.
-    if (this.heldOff() !== undefined) this.pool.refuse()
+    if (this.opening.heldOff() !== undefined) this.pool.refuse()
   }
 
   vacated(): void {
@@ -508,85 +367,6 @@ export class Connections implements Driver<Link, AcquireError>, ConnectorHost {
 
   onReceived(bytes: number): void {
     this.journal.metrics.received(bytes)
-  }
-
-  // Errors
-
-  timedOut(waiter: Waiter<Link, AcquireError>): Outcome<Link, AcquireError> {
-    this.journal.metrics.timedOut()
-    const { count, max, slots } = this.pool
-    const slot = waiter.creation ?? waiter.held
-    // What is checked for the waiter itself is no lease in its way.
-    const own = slot?.state === "checking" ? 1 : 0
-    const isLent = count.leased + count.checking - own + count.releasing > 0
-    const { acquireTimeout } = this.settings
-    const waited = this.timers.now() - waiter.request.deadline + acquireTimeout
-    if (this.isQueued(slot)) {
-      const cause = this.permits?.share.unavailable()
-      const limit = Duration.millis(acquireTimeout)
-      if (cause === undefined) return Effect.fail(this.tell(this.exhausted("Quota", waited, limit)))
-      const { name: pool } = this.settings
-      const url = (slot && this.creations.get(slot)?.url) ?? this.knownUrl
-      return Effect.fail(
-        new ConnectionUnavailableError({ pool, url, reason: "Quota", attempts: 0, cause, isRetryable: true })
-      )
-    }
-    if (slots.size >= max && isLent) return Effect.fail(this.tell(this.overdue(waited, true)))
-    const held = this.heldFor(waiter)
-    return Effect.fail(held === undefined ? this.overdue(0, false, slot && this.creations.get(slot)) : held.error)
-  }
-
-  /** For who has waited for so many milliseconds: at the limit, or for a connection that is being opened. */
-  overdue(waited: number, isExhausted: boolean, own?: Creation): AcquireError {
-    const limit = Duration.millis(this.settings.acquireTimeout)
-    if (isExhausted) return this.exhausted("AcquireTimeout", waited, limit)
-    // One in line behind a connection that opens for anybody has waited for that.
-    const creation = own ?? this.creations.values().next().value
-    return new ConnectionUnavailableError({
-      pool: this.settings.name,
-      url: creation?.url ?? this.knownUrl,
-      reason: "Timeout",
-      attempts: creation?.attempts ?? 0,
-      cause: this.lastFailure ?? new Error(`acquireTimeout (${Duration.format(limit)}) has passed`),
-      isRetryable: true
-    })
-  }
-
-  /** Whether what a waiter waits for waits for a permit: its own creation, or one for whoever is first in line. */
-  private isQueued(slot: Place | undefined): boolean {
-    const { permits } = this
-    if (permits === undefined) return false
-    return slot === undefined ? permits.unbegun() !== undefined : permits.isQueued(slot)
-  }
-
-  tooManyWaiters(): Outcome<Link, AcquireError> {
-    return Effect.fail(this.tell(this.exhausted("TooManyWaiters", 0, this.settings.maxWaiters)))
-  }
-
-  private tell<Error extends AcquireError>(error: Error): Error {
-    if (error._tag === "PoolExhaustedError") this.journal.exhausted(error)
-    return error
-  }
-
-  exhausted(
-    reason: PoolExhaustedError["reason"],
-    waited: number,
-    limit: PoolExhaustedError["limit"]
-  ): PoolExhaustedError {
-    return new PoolExhaustedError({
-      pool: this.settings.name,
-      reason,
-      stats: this.owner.snapshot(),
-      waited: Duration.millis(waited),
-      limit,
-      oldestLease: oldestLeaseOf(this.pool.slots, this.timers.now()),
-      lastFailure: this.lastFailure,
-      ...(reason === "Quota" ? { quota: this.permits?.share.known() } : {})
-    })
-  }
-
-  poolClosed(): Effect.Effect<never, PoolClosedError> {
-    return Effect.fail(new PoolClosedError({ pool: this.settings.name }))
   }
 
   warn(message: string, cause?: Cause.Cause<unknown>): void {

@@ -1,79 +1,37 @@
 import { callback, type Fork, turn } from "#dialect"
-import * as Cause from "#effect/Cause"
+import type * as Cause from "#effect/Cause"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
-import * as Option from "#effect/Option"
 import * as Scope from "#effect/Scope"
 import type * as Tracer from "#effect/Tracer"
 import { Lease } from "../connection/lease.js"
 import { Link, type LinkHost } from "../connection/link.js"
 import { realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
 import { abandonable, Limit, within } from "../core/limit.js"
-import type { Slot } from "../core/slot.js"
+import type { Timers } from "../core/timers.js"
 import type { Tracing } from "../observe/tracing.js"
 import type { Hook, Settings } from "../options/decode.js"
 import { BadHeaders, decodeHeaders } from "../options/headers.js"
 import * as url from "../options/url.js"
-import { TransportError } from "../transport/error.js"
 import type { ConnectRequest, WebSocketTransport } from "../transport/seam.js"
-import { type AcquireError, ConnectionUnavailableError } from "../values/errors.js"
-import type { QuotaPermit } from "../values/quota.js"
-import type { ConnectFailureReason, SetupStep } from "../values/reasons.js"
+import type { ConnectionUnavailableError } from "../values/errors.js"
+import type { Creation } from "./creation.js"
+import { type AttemptFailed, badInput, closedEarly, timedOut, unavailable } from "./failure.js"
 import type { Gate } from "./gate.js"
-import { BadHook, call } from "./hooks.js"
+import { call } from "./hooks.js"
 import type { Permits } from "./permits.js"
 
-/** What went wrong in an attempt, before it is told with the pool's name and the count of attempts. */
-interface Failure {
-  readonly reason: ConnectFailureReason
-  readonly step?: SetupStep | undefined
-  readonly retryAfter?: Duration.Duration | undefined
-  readonly status?: number | undefined
-  readonly cause: unknown
-  readonly isRetryable: boolean
-}
-
-/** An attempt that failed on purpose of this module; everything else that fails is the fault of a hook. */
-class AttemptFailed {
-  constructor(readonly failure: Failure) {}
-}
-
-/** A connection that is being established. */
-export class Creation {
-  attempts = 0
-  link: Link | undefined = undefined
-  /** The host that it connects to, once that is known. */
-  host: string | undefined
-  /** Whose turn it is in the attempt that is under way, the transport's aside. */
-  step: SetupStep | undefined = undefined
-  /** Whether the pool has given it up. */
-  isAborted = false
-  /** Whether nobody needed it any more before it had begun: the pool has forgotten it. */
-  isWithdrawn = false
-  /** The permit of the quota for its next attempt. */
-  permit: QuotaPermit | undefined = undefined
-  /** The span of all its attempts. */
-  span: Tracer.Span | undefined = undefined
-
-  constructor(
-    readonly slot: Slot<Link, AcquireError>,
-    /** When it was ordered, or when its first attempt was permitted. */
-    public startedAt: number,
-    /** Where to, as far as it is known, in the form that may be shown. */
-    public url: string,
-    request: ConnectRequest | undefined
-  ) {
-    if (request !== undefined) this.host = new URL(request.url).host
-  }
-}
-
-export interface ConnectorHost extends LinkHost {
+/** Whose connections are opened. */
+export interface ConnectorHost {
   readonly settings: Settings
   readonly transport: WebSocketTransport
   /** What every attempt asks for, unless it has to be computed. */
   readonly request: ConnectRequest | undefined
   readonly fork: Fork
+  readonly timers: Timers
+  /** What connections know of the pool. */
+  readonly links: LinkHost
   readonly gate: Gate
   /** Those of the pool's quota, if it has one. */
   readonly permits: Permits | undefined
@@ -85,43 +43,6 @@ export interface ConnectorHost extends LinkHost {
   /** Its server holds it off. */
   readonly onHeld: () => void
 }
-
-/** Statuses with which a server asks to come again: all 5xx, and these. */
-const retryableStatuses = new Set([408, 425, 429])
-
-const fromTransport = ({ cause, reason, retryAfter, status }: TransportError): Failure => ({
-  reason,
-  status,
-  retryAfter,
-  cause,
-  isRetryable:
-    reason === "Network" || (status !== undefined && (retryableStatuses.has(status) || (status >= 500 && status < 600)))
-})
-
-const fromCause = (cause: Cause.Cause<unknown>, step: SetupStep | undefined): Failure => {
-  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
-  if (error instanceof AttemptFailed) return error.failure
-  if (error instanceof TransportError) return fromTransport(error)
-  return { reason: "Setup", step, cause: error, isRetryable: !(error instanceof BadHook) }
-}
-
-const badInput = (step: SetupStep, problem: string, isRetryable = false): Effect.Effect<never, AttemptFailed> =>
-  Effect.fail(new AttemptFailed({ reason: "Setup", step, cause: new Error(problem), isRetryable }))
-
-/** What an attempt fails with whose connection is over before anybody could use it. */
-export const closedEarly = ({ end }: Link): AttemptFailed =>
-  new AttemptFailed({
-    reason: "Network",
-    cause: new Error(`The connection was closed with code ${end?.code ?? 1006} before it could be used`),
-    isRetryable: true
-  })
-
-const timedOut = (limit: Duration.Duration): AttemptFailed =>
-  new AttemptFailed({
-    reason: "Timeout",
-    cause: new Error(`connectTimeout (${Duration.format(limit)}) has passed`),
-    isRetryable: true
-  })
 
 type Span = Tracer.Span | undefined
 
@@ -138,7 +59,7 @@ export const begin = (host: ConnectorHost, creation: Creation): Attempt => {
   const { connectTimeout } = host.settings
   creation.attempts += 1
   creation.step = undefined
-  const link = new Link(host.nextId(), creation.slot, host)
+  const link = new Link(host.nextId(), creation.slot, host.links)
   creation.link = link
   host.permits?.begin(creation, link)
   const span = host.journal.tracing.attempting(creation, link)
@@ -256,12 +177,12 @@ const giveUp = (
   { link, span }: Attempt,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<never, ConnectionUnavailableError> => {
-  const error = unavailable(host, creation, cause)
+  const error = unavailable(host.settings.name, creation, cause)
   return Effect.flatMap(
     // After connectTimeout no time is left for a closing handshake.
     abandon(link, !creation.isAborted && error.reason !== "Timeout"),
     () => {
-      link.drop()
+      link.inbox.drop()
       host.permits?.failed(link, error)
       const exit = creation.isAborted ? Exit.interrupt() : Exit.fail(error)
       if (!creation.isAborted) host.onAttemptFailed(creation, error)
@@ -274,14 +195,6 @@ const giveUp = (
 /** The spans of a hook belong to the attempt. */
 const below = <A, E>(span: Span, hook: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   span === undefined ? hook : Effect.withParentSpan(hook, span)
-
-/** What a creation that failed is told as. */
-export const unavailable = (
-  { settings }: ConnectorHost,
-  { attempts, step, url: target }: Creation,
-  cause: Cause.Cause<unknown>
-): ConnectionUnavailableError =>
-  new ConnectionUnavailableError({ pool: settings.name, url: target, attempts, ...fromCause(cause, step) })
 
 const open = (
   host: ConnectorHost,

@@ -3,7 +3,9 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
 import type { AnySpan } from "#effect/Tracer"
-import { isReceiving, type Link, type Reader, type Sender } from "../connection/link.js"
+import type { Link } from "../connection/link.js"
+import { isReceiving, type Reader } from "../connection/reading.js"
+import type { Sender } from "../connection/sending.js"
 import { accept } from "../core/leasing.js"
 import { List, Place as ListPlace, unlink } from "../core/list.js"
 import type { Outcome, Waiter, WaiterListener } from "../core/slot.js"
@@ -186,13 +188,13 @@ export class Exchange
   /** `isDirect` says that nobody is in the middle of anything: the fiber may go on inside of the call. */
   private receive(isDirect: boolean): void {
     const link = this.slot!.item
-    const news = this.state === "sending" ? link.endError : link.look(this)
+    const news = this.state === "sending" ? link.endError : link.inbox.look(this)
     if (news === undefined) return
     if (news !== "Message") {
       this.fails(Exit.fail(news), Effect.fail(news))
       return
     }
-    const reply = Exit.succeed(link.take(this))
+    const reply = Exit.succeed(link.inbox.takeFor(this))
     this.end(reply)
     if (isDirect && this.resume !== undefined) this.resume(reply)
     else this.tell(reply)

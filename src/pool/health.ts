@@ -68,7 +68,8 @@ export class Health {
       // One that has ended meanwhile is not unhealthy, but lost.
       const isDead = !isHealthy && link.end === undefined
       if (isDead) this.journal.totals.healthCheckFailures += 1
-      if (link.leases > 0 && !link.drop((message) => this.settling.mayDrop(message))) this.pool.doom(slot, "Dirty")
+      if (link.leases > 0 && !link.inbox.drop((message) => this.settling.mayDrop(message)))
+        this.pool.doom(slot, "Dirty")
       link.wasChecked()
       this.pool.checked(slot, isHealthy)
       if (isDead) this.suspectSilent()

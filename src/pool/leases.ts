@@ -1,6 +1,7 @@
 import type * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
-import type { Holder, Link } from "../connection/link.js"
+import type { Holder } from "../connection/holder.js"
+import type { Link } from "../connection/link.js"
 import type { SlotPool } from "../core/slotPool.js"
 import type { Timers } from "../core/timers.js"
 import type { Journal } from "../observe/journal.js"

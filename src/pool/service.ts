@@ -11,8 +11,6 @@ import {
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
-import * as Deferred from "#effect/Deferred"
-import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
@@ -23,18 +21,16 @@ import type { ConnectionInfo, WebSocketConnection } from "../connection/handle.j
 import { infoOf, Lease } from "../connection/lease.js"
 import type { Link } from "../connection/link.js"
 import { Tenancy } from "../connection/tenancy.js"
-import { cancellable, realTurnOfTheLoop, turnOfTheLoop } from "../core/cancellable.js"
 import { acquire } from "../core/leasing.js"
 import type { SlotPool } from "../core/slotPool.js"
-import { makeTimer, type Timer, Timers } from "../core/timers.js"
+import { Timers } from "../core/timers.js"
 import type { Watcher } from "../observe/eventHub.js"
 import { Journal, type Observers, observe } from "../observe/journal.js"
 import type { Site } from "../observe/leakSites.js"
 import { leasesOf } from "../observe/oldestLease.js"
-import { withOngoing } from "../observe/ongoing.js"
 import { decodeLimits, isQuota, type Settings } from "../options/decode.js"
 import { WebSocketTransport } from "../transport/seam.js"
-import type { AcquireError, ConnectionError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
+import type { AcquireError, ConnectionError, ConnectionUnavailableError } from "../values/errors.js"
 import type { PoolEvent } from "../values/events.js"
 import { isMessage, type Message, notAMessage } from "../values/message.js"
 import type { ConnectionQuota } from "../values/quota.js"
@@ -42,12 +38,14 @@ import type { OldestLease, PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
 import { Connections, type Owner } from "./connections.js"
 import { Exchange, Exchanges } from "./exchange.js"
+import { Fibers } from "./fibers.js"
 import { noEffect } from "./hooks.js"
 import { Leases } from "./leases.js"
+import { Readiness, type Ready } from "./readiness.js"
+import { Shutdown } from "./shutdown.js"
+import { Statistics } from "./statistics.js"
 import type { Place } from "./tasks.js"
 import { Verdict } from "./verdict.js"
-
-type Ready = Effect.Effect<void, ConnectionUnavailableError | PoolClosedError>
 
 /** What the monitor shows besides `stats` and `events`. */
 export interface Inspection {
@@ -79,18 +77,10 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private readonly journal: Journal
   private readonly connections: Connections
   private readonly pool: SlotPool<Link, AcquireError>
-  /** Who waits for `ready`. */
-  private readonly expectant = new Set<(ready: Ready) => void>()
-  private readonly vacancy = Deferred.makeUnsafe<void>()
-  /** How long closing waits for leases, and for everything. */
-  private readonly patience: Timer
-  private readonly deadline: Timer
-  private isOverdue = false
-  /** Every fiber of the pool that has not ended. */
-  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
-  /** Those that have called `close`: they may wait for it themselves. */
-  private readonly closers = new WeakSet<Fiber.Fiber<unknown, unknown>>()
-  private isClosed = false
+  private readonly fibers: Fibers
+  private readonly readiness: Readiness
+  private readonly shutdown: Shutdown
+  private readonly statistics: Statistics
   private readonly leases: Leases
   private readonly exchanges: Exchanges
 
@@ -102,20 +92,14 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     start: Fork,
     observers: Observers
   ) {
-    const fork: Fork = (effect, options) => {
-      const fiber = start(effect, options)
-      // A hook may have closed the pool before its fiber was handed back.
-      if (!this.closers.has(fiber)) this.fibers.add(fiber)
-      fiber.addObserver(() => {
-        this.fibers.delete(fiber)
-        this.onVacated()
-      })
-      return fiber
-    }
+    this.fibers = new Fibers(start, () => this.onVacated())
+    const { fork } = this.fibers
     this.timers = new Timers(clock, (effect) => fork(effect, { immediate: false }), interrupt)
     this.journal = new Journal(settings, this.timers, observers, fork, transport.defer ?? ((f) => f()))
     this.connections = new Connections(settings, transport, this.timers, this.journal, random, fork, this)
     this.pool = this.connections.pool
+    this.readiness = new Readiness(this.connections)
+    this.shutdown = new Shutdown(settings, this.timers, this.journal, this.connections, this.fibers, start)
     const discards = new Verdict<Exit.Exit<unknown, unknown>>(
       settings.discardOn,
       "discardOn",
@@ -127,25 +111,9 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     this.exchanges = new Exchanges(this.pool, this.timers, this.leases, (id, site) =>
       this.journal.leaks?.locate(id, site)
     )
+    this.statistics = new Statistics(this.connections, this.timers, this.journal, this.shutdown)
     this.journal.leaks?.watch(this)
-    this.journal.metrics.gauge({
-      oldestLease: () => Duration.toMillis(this.snapshot().oldestLease?.held ?? Duration.zero),
-      quiet: () => Duration.toMillis(this.snapshot().oldestLease?.quietFor ?? Duration.zero),
-      longestWait: () => Duration.toMillis(this.snapshot().longestWait ?? Duration.zero),
-      outage: () => {
-        const { ongoingOutage } = this.journal
-        return ongoingOutage === undefined ? 0 : this.timers.now() - ongoingOutage.since
-      }
-    })
-    this.patience = makeTimer(() => this.sever())
-    this.deadline = makeTimer(() => {
-      // Without a closeTimeout both are due at once, in any order.
-      if (this.patience.position !== -1) this.sever()
-      if (this.isClosed) return
-      this.isOverdue = true
-      this.connections.destroyAll()
-      start(this.leave(lastTurns), { immediate: true })
-    })
+    this.journal.metrics.gauge(this.statistics.gauges)
   }
 
   // What is behind it holds URLs and headers: neither a log line nor a failed assertion may show it.
@@ -179,8 +147,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       timers,
       core: pool,
       rent: (restore, deadline) => this.rent(restore, deadline),
-      overdue: (waited, isExhausted) => connections.overdue(waited, isExhausted),
-      tooManyWaiters: () => connections.exhausted("TooManyWaiters", 0, settings.maxWaiters)
+      overdue: (waited, isExhausted) => connections.refusals.overdue(waited, isExhausted),
+      tooManyWaiters: () => connections.refusals.exhausted("TooManyWaiters", 0, settings.maxWaiters)
     }
   }
 
@@ -339,72 +307,18 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
 
   readonly stats: Effect.Effect<PoolStats> = Effect.sync(() => this.snapshot())
 
-  /** All in one literal: V8 builds an object that others are spread into key by key, at many times the cost. */
-  readonly snapshot = (): PoolStats => {
-    const { count, max, min, slots, waiting, waitingSince } = this.pool
-    const { closedBy, ongoingOutage, totals } = this.journal
-    const stats: PoolStats = {
-      state: this.isClosed ? "closed" : this.pool.state,
-      minConnections: min,
-      maxConnections: max,
-      total: slots.size,
-      idle: count.idle,
-      busy: count.leased + count.checking,
-      draining: count.releasing,
-      connecting: count.creating,
-      queued: this.connections.permits?.queued ?? 0,
-      closing: count.closing,
-      waiting,
-      opened: totals.opened,
-      closed: totals.closed,
-      connectFailures: totals.connectFailures,
-      acquired: totals.acquired,
-      released: totals.released,
-      exhausted: totals.exhausted,
-      discarded: totals.discarded,
-      messagesDropped: totals.messagesDropped,
-      drainTimeouts: totals.drainTimeouts,
-      healthCheckFailures: totals.healthCheckFailures,
-      closedBy: { ...closedBy }
-    }
-    const outage = this.isClosed ? undefined : ongoingOutage
-    return withOngoing(stats, { slots: count.leased === 0 ? [] : slots, waitingSince, outage }, this.timers)
-  }
+  readonly snapshot = (): PoolStats => this.statistics.snapshot()
 
   get events(): Stream.Stream<PoolEvent> {
     return this.journal.hub.stream
   }
 
-  // All of it in the step that joins those who wait: what happened after an earlier look would never be told.
-  readonly ready: Ready = cancellable((resume) => {
-    const outcome = this.readiness
-    if (outcome === undefined) this.expectant.add(resume)
-    else resume(outcome)
-    return () => {
-      this.expectant.delete(resume)
-      return undefined
-    }
-  })
-
-  private get readiness(): Ready | undefined {
-    if (this.pool.state !== "open") return this.connections.poolClosed()
-    if (this.isReady) return Effect.void
-    const held = this.connections.heldOff()
-    return held === undefined ? undefined : Effect.fail(held)
-  }
-
-  private get isReady(): boolean {
-    return this.pool.kept >= this.pool.min
+  get ready(): Ready {
+    return this.readiness.ready
   }
 
   onReady(failure?: ConnectionUnavailableError): void {
-    if (failure !== undefined) this.tellExpectant(Effect.fail(failure))
-    else if (this.expectant.size > 0 && this.isReady) this.tellExpectant(Effect.void)
-  }
-
-  private tellExpectant(ready: Ready): void {
-    for (const resume of this.expectant) resume(ready)
-    this.expectant.clear()
+    this.readiness.onReady(failure)
   }
 
   // What it is told
@@ -425,66 +339,20 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   /** The closing goes on by itself; whoever waits for it may stop waiting. */
   readonly close: Effect.Effect<void> = withFiber((fiber) => {
     // A hook that calls it, and cannot be interrupted, would be waited for by what it waits for.
-    this.closers.add(fiber)
-    this.fibers.delete(fiber)
-    if (this.pool.state === "open") this.shutdown()
-    return Deferred.await(this.vacancy)
+    this.fibers.excuse(fiber)
+    if (this.pool.state === "open") {
+      this.journal.poolClosing(this.snapshot)
+      this.shutdown.begin()
+      this.readiness.close()
+      this.pool.shutdown()
+    }
+    return this.shutdown.end
   })
 
-  private shutdown(): void {
-    const { closeTimeout, shutdownTimeout } = this.settings
-    const now = this.timers.now()
-    this.journal.poolClosing(this.snapshot)
-    this.timers.set(this.patience, now + shutdownTimeout)
-    this.timers.set(this.deadline, now + shutdownTimeout + closeTimeout)
-    this.tellExpectant(this.connections.poolClosed())
-    this.pool.shutdown()
-  }
-
-  private sever(): void {
-    const { leased } = this.pool.count
-    if (leased > 0) {
-      this.connections.warn(
-        `The pool closes ${leased} connection(s) under a lease that was not given back within shutdownTimeout. ` +
-          "Is the scope of a get wider than that of the pool's layer? Put Effect.scoped inside of Effect.provide"
-      )
-    }
-    this.pool.sever()
-  }
-
   onVacated(): void {
-    if (this.isClosed || this.isOverdue || this.pool.state === "open") return
-    if (this.pool.slots.size > 0) return
-    // The timers' own fiber sleeps until the deadline: it goes last.
-    if (this.fibers.size > (this.timers.isAsleep ? 1 : 0)) return
-    this.timers.stop()
-    if (this.fibers.size === 0) this.vacate()
-  }
-
-  /** Past the deadline what hangs is left alone. Sockets were destroyed: they are gone in so many turns, if they ever are. */
-  private leave(turns: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (turns > 0 && this.connections.hasSockets) {
-        // A clock that a test drives stands still: whoever advances it waits for a few turns only.
-        const turn = turns % turnsPerRealTurn === 0 ? realTurnOfTheLoop : turnOfTheLoop
-        return Effect.andThen(turn, this.leave(turns - 1))
-      }
-      this.timers.stop()
-      this.vacate()
-      return Effect.void
-    })
-  }
-
-  private vacate(): void {
-    this.isClosed = true
-    this.journal.poolClosed(this.pool)
-    Deferred.doneUnsafe(this.vacancy, Effect.void)
+    this.shutdown.onVacated()
   }
 }
-
-/** Turns of the event loop that a socket may take to be gone once it is destroyed. */
-const lastTurns = 110
-const turnsPerRealTurn = 50
 
 /** How to look into a pool, unless it is an implementation of somebody else's. */
 export const inspect = (pool: WebSocketPool): Inspection | undefined =>

@@ -72,7 +72,7 @@ export class Settling {
     link.draining = draining
     this.journal.drainStarted(link)
     const unread = link.inbox.length
-    if (!link.drop((message) => this.mayDrop(message))) return "Dirty"
+    if (!link.inbox.drop((message) => this.mayDrop(message))) return "Dirty"
     draining.dropped = unread
     if (drain.quietPeriod > 0) return "Settle"
     this.drained(link, draining)

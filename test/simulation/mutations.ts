@@ -26,8 +26,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "free a slot before its socket is gone",
     file: "pool/connections.ts",
-    from: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)',
-    to: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason); this.pool.closed(slot)'
+    from: 'link.close(code, "", "Pool", reason)',
+    to: 'link.close(code, "", "Pool", reason); this.pool.closed(slot)'
   },
   {
     name: "ignore discard and discardOn",
@@ -49,27 +49,27 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "drop an unread message without counting it",
-    file: "connection/link.ts",
-    from: "const bytes = this.inbox.nextBytes",
-    to: "const bytes = this.inbox.nextBytes; if (bytes !== undefined) { this.inbox.take(); continue }"
+    file: "connection/reading.ts",
+    from: "const bytes = this.nextBytes",
+    to: "const bytes = this.nextBytes; if (bytes !== undefined) { this.take(); continue }"
   },
   {
     name: "leave the slot of a failed creation taken",
     file: "core/slotPool.ts",
     from: "const waiter = slot.starter ?? slot.heldFor",
-    to: "const waiter = slot.starter ?? slot.heldFor; this.slots.add(slot)"
+    to: "const waiter = slot.starter ?? slot.heldFor; stock.books.slots.add(slot)"
   },
   {
     name: "do not serve when a slot becomes free",
     file: "core/slotPool.ts",
-    from: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.serve()',
-    to: 'this.slots.size === 0) this.outbox.put({ _tag: "Vacate" })\n    this.work()'
+    from: 'this.slots.size === 0) this.rounds.put({ _tag: "Vacate" })\n    this.rounds.serve()',
+    to: 'this.slots.size === 0) this.rounds.put({ _tag: "Vacate" })\n    this.rounds.work()'
   },
   {
     name: "do not serve when a lease ends",
     file: "core/slotPool.ts",
-    from: 'this.count.leased === 0) this.outbox.put({ _tag: "Vacate" })',
-    to: 'this.count.leased === 0) this.outbox.put({ _tag: "Vacate" })\n    if (slot.uses > 0) return this.work()'
+    from: 'stock.count.leased === 0) rounds.put({ _tag: "Vacate" })',
+    to: 'stock.count.leased === 0) rounds.put({ _tag: "Vacate" })\n    if (slot.uses > 0) return rounds.work()'
   },
   {
     name: "let newcomers overtake",
@@ -85,9 +85,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "open one more than the limit",
-    file: "core/slotPool.ts",
-    from: "if (this.slots.size >= this.max) return false",
-    to: "if (this.slots.size > this.max) return false"
+    file: "core/serving.ts",
+    from: "if (!stock.hasRoom) return false",
+    to: "if (stock.slots.size > stock.max) return false"
   },
   {
     name: "give getNew an idle connection",
@@ -98,19 +98,19 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "leave waiters waiting when the pool closes",
-    file: "core/slotPool.ts",
+    file: "core/waiters.ts",
     from: "waiter !== undefined; waiter = this.line.first",
     to: "waiter === null; waiter = this.line.first"
   },
   {
     name: "do not give up connects when the pool closes",
-    file: "pool/connections.ts",
+    file: "pool/opening.ts",
     from: "creation.isAborted = true",
     to: "creation.isAborted = true; return"
   },
   {
     name: "wait for leases for ever when the pool closes",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "this.timers.set(this.patience,",
     to: "this.timers.clear(this.patience,"
   },
@@ -140,16 +140,16 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "leave the timers of a closed pool running",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "this.timers.stop()",
     to: "",
     everywhere: true
   },
   {
     name: "lose a message when receive is interrupted",
-    file: "connection/link.ts",
-    from: "return take",
-    to: "return Effect.zipLeft(take, Effect.yieldNow)"
+    file: "connection/reading.ts",
+    from: "return take\n",
+    to: "return Effect.tap(take, () => Effect.yieldNow)\n"
   },
   {
     name: "lend what has passed its check, though it is ending",
@@ -171,7 +171,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "say that it is closed while sockets are still there",
-    file: "pool/service.ts",
+    file: "pool/shutdown.ts",
     from: "turns > 0 && this.connections.hasSockets",
     to: "turns < 0"
   },
@@ -265,7 +265,7 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "start a spare creation in the name of who was given an item",
-    file: "core/slotPool.ts",
+    file: "core/rounds.ts",
     from: "if (order !== undefined) this.carryOut(order)",
     to: "if (order !== undefined && !this.isDue) this.carryOut(order)"
   },
@@ -338,45 +338,45 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "lend an item once more than concurrency says",
-    file: "core/slotPool.ts",
+    file: "core/stock.ts",
     from: "slot.leases < this.limits.concurrency",
     to: "slot.leases <= this.limits.concurrency"
   },
   {
     name: "start a creation for each waiter, whatever concurrency is",
-    file: "core/slotPool.ts",
-    from: "usage / this.target",
+    file: "core/serving.ts",
+    from: "usage / this.stock.target",
     to: "usage"
   },
   {
     name: "start no creation while one is under way",
-    file: "core/slotPool.ts",
+    file: "core/serving.ts",
     from: "- sound - shared",
     to: "- sound - shared * 100"
   },
   {
     name: "make no spare item when one is leased at once",
     file: "core/slotPool.ts",
-    from: "if (this.limits.targetUtilization < 1) this.serve()",
-    to: ""
+    from: "if (this.limits.targetUtilization < 1) rounds.serve()\n    else rounds.work()",
+    to: "rounds.work()"
   },
   {
     name: "close the spare items that targetUtilization calls for",
-    file: "core/slotPool.ts",
-    from: '(this.wanted < 0 || "Later")',
-    to: "(this.wanted < 100)"
+    file: "core/stock.ts",
+    from: '(hasSpare() || "Later")',
+    to: "true"
   },
   {
     name: "retire nobody when a leased item is doomed",
-    file: "core/slotPool.ts",
+    file: "core/stock.ts",
     from: "this.loses(slot, reason)\n        this.retire(slot, reason)",
     to: "this.loses(slot, reason)"
   },
   {
     name: "lend again what retires",
-    file: "core/slotPool.ts",
-    from: 'if (slot.doom !== undefined) return slot.doom\n    if (this.state !== "open") return "Shutdown"\n    return this.slots.size',
-    to: 'if (this.state !== "open") return "Shutdown"\n    return this.slots.size'
+    file: "core/stock.ts",
+    from: 'if (slot.doom !== undefined) return slot.doom\n    if (this.state !== "open") return "Shutdown"\n    if (this.owed',
+    to: 'if (this.state !== "open") return "Shutdown"\n    if (this.owed'
   },
   {
     name: "tell again of each reason to retire",
@@ -398,9 +398,9 @@ const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "close idle items below min",
-    file: "core/slotPool.ts",
-    from: "this.kept > this.min && (this.wanted",
-    to: "this.kept > -1 && (this.wanted"
+    file: "core/stock.ts",
+    from: "this.kept > this.min && (hasSpare()",
+    to: "this.kept > -1 && (hasSpare()"
   },
   {
     name: "count the time without use from the creation",
@@ -412,7 +412,7 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "do not serve when one of an item's leases ends",
     file: "core/slotPool.ts",
     from: "if (slot.leases > 0) {",
-    to: "if (slot.leases > 0 && slot.doom === undefined) return this.shelf.putInUse(slot)\nif (slot.leases > 0) {"
+    to: "if (slot.leases > 0 && slot.doom === undefined) return stock.shelf.putInUse(slot)\nif (slot.leases > 0) {"
   },
   {
     name: "finalise an invalidated item when the first of its holders lets go",
@@ -436,18 +436,18 @@ const mutations: ReadonlyArray<Mutation> = [
     name: "fail the first in line when a creation fails",
     file: "core/slotPool.ts",
     from: "const waiter = slot.starter ?? slot.heldFor",
-    to: "const waiter = this.line.first ?? slot.heldFor"
+    to: "const waiter = this.waiters.line.first ?? slot.heldFor"
   },
   {
     name: "give up a creation with the waiter that started it",
-    file: "core/slotPool.ts",
+    file: "core/waiters.ts",
     from: "if (waiter.creation !== undefined) waiter.creation.starter = undefined",
     to: "if (waiter.creation !== undefined) this.driver.abort(waiter.creation)"
   },
   {
     name: "do not pause after a failure to keep min",
     file: "core/slotPool.ts",
-    from: 'if (slot.background && this.state === "open") this.upkeep.failed()',
+    from: 'if (slot.background && stock.state === "open") stock.upkeep.failed()',
     to: ""
   },
   {

@@ -1,4 +1,4 @@
-/** What Effect 3's own `Pool` does, by the measures of `ResourcePool.test.ts`. */
+/** What Effect 3's own `Pool` does, by the measures of `ResourcePool.effects.test.ts`. */
 export const effectsPool = {
   /** Only when the creation has ended. */
   givingUp: 2_000,

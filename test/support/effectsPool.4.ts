@@ -1,4 +1,4 @@
-/** What Effect 4's own `Pool` does, by the measures of `ResourcePool.test.ts`. */
+/** What Effect 4's own `Pool` does, by the measures of `ResourcePool.effects.test.ts`. */
 export const effectsPool = {
   givingUp: 100,
   nextToASlowCreation: 2_000,

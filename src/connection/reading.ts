@@ -1,0 +1,224 @@
+import { afterwards, hasEnded, isInterrupted } from "#dialect"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import { ConnectionBusyError, type ConnectionClosedError, type ConnectionError } from "../values/errors.js"
+import type { Message } from "../values/message.js"
+import type { Holder } from "./holder.js"
+import { Inbox } from "./inbox.js"
+
+/** Where messages come from. */
+export interface Source {
+  readonly id: string
+  /** Who may read. */
+  readonly lease: Holder | undefined
+  /** With what reading fails once all has been read, if nothing more will come. */
+  readonly closedError: ConnectionClosedError | undefined
+  /** How much may be unread before it is paused. */
+  readonly receiveBuffer: number
+  /** There is something for who waits: `wake` is to be called once all that arrives in this turn of the event loop is told. */
+  readonly onAwaited: () => void
+  /** A message was read and will be given to nobody. */
+  readonly onDropped: (bytes: number) => void
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+interface Receiver {
+  /** None where whoever is woken is no fiber. */
+  readonly fiber: Fiber.Fiber<unknown, unknown> | undefined
+  readonly isInterruptible: boolean
+}
+
+export interface Reader extends Receiver {
+  /** Makes it look again. */
+  readonly wake: () => void
+  /** What it waits for is over. Whoever says so is in the middle of something: it looks again once that is done. */
+  readonly fail: () => void
+}
+
+/** An interruption is no end of what is uninterruptible. */
+export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
+  fiber === undefined || (!hasEnded(fiber) && !(isInterruptible && isInterrupted(fiber)))
+
+/** A fiber that waits in `receive`. */
+class Receiving<A> implements Reader {
+  constructor(
+    readonly fiber: Fiber.Fiber<unknown, unknown>,
+    readonly isInterruptible: boolean,
+    private readonly again: Effect.Effect<A, ConnectionError>,
+    private readonly resume: (effect: Effect.Effect<A, ConnectionError>) => void
+  ) {}
+
+  wake(): void {
+    this.resume(this.again)
+  }
+
+  fail(): void {
+    afterwards(() => this.wake())
+  }
+}
+
+/** What fails for who holds a connection no more. */
+export const released = (connectionId: string): Effect.Effect<never, ConnectionBusyError> =>
+  Effect.fail(new ConnectionBusyError({ connectionId, reason: "Released" }))
+
+/** The inbox of a connection with who reads from it: one at a time, woken when there is something to take. */
+export class Reading extends Inbox {
+  /** Whether the source was told to pause, since too much is unread. */
+  isPaused = false
+  private reader: Reader | undefined = undefined
+  private isWaking = false
+  /** Who was told that there is a message, and has not taken it yet. */
+  private claimant: Receiver | undefined = undefined
+  /** What waits for the first lease while a hook has one. */
+  private greeting: Inbox | undefined = undefined
+
+  constructor(private readonly source: Source) {
+    super()
+  }
+
+  // What comes
+
+  arrive(message: Message, bytes: number): void {
+    this.push(message, bytes)
+    if (this.reader !== undefined && !this.isWaking) {
+      this.isWaking = true
+      this.source.onAwaited()
+    }
+    // One message that is waited for is as good as read, however large it is.
+    const isAwaited = this.isWaking && this.length === 1
+    if (this.weight > this.source.receiveBuffer && !this.isPaused && !isAwaited) {
+      this.isPaused = true
+      this.source.pause()
+    }
+  }
+
+  private unpause(): void {
+    this.isPaused = false
+    this.source.resume()
+  }
+
+  /** Wakes who waits for what has arrived. It goes on at once where Effect lets it: the inbox is as it will be. */
+  wake(): void {
+    this.isWaking = false
+    const { reader } = this
+    this.reader = undefined
+    reader?.wake()
+  }
+
+  /** What is waited for is over. Whoever says so is in the middle of something, and has to come to its end first. */
+  fail(): void {
+    const { reader } = this
+    this.reader = undefined
+    reader?.fail()
+  }
+
+  // Reading
+
+  /**
+   * The next step of a `receive`: `take`, a wait, or an error.
+   *
+   * An effect that holds a message can be interrupted before its fiber goes on, and the message is lost. So
+   * the message is taken by `take`, a single `Effect.sync`, whose result the fiber's continuation gets within
+   * the same step. Until then the fiber has only claimed it.
+   */
+  receive<A>(
+    lease: Holder,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    isInterruptible: boolean,
+    again: Effect.Effect<A, ConnectionError>,
+    take: Effect.Effect<A>
+  ): Effect.Effect<A, ConnectionError> {
+    const { source } = this
+    if (source.lease !== lease) return released(source.id)
+    if (this.length > 0) {
+      const { claimant } = this
+      // Unless that one was interrupted, and never will, it takes the message in its next step.
+      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.busy
+      this.claimant = { fiber, isInterruptible }
+      return take
+    }
+    const { closedError } = source
+    if (closedError !== undefined) return Effect.fail(closedError)
+    if (this.reader !== undefined && isReceiving(this.reader)) return this.busy
+    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
+    // by the state of its fiber, and waking it does nothing.
+    return Effect.callback((resume) => {
+      this.reader = new Receiving(fiber, isInterruptible, again, resume)
+    })
+  }
+
+  /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
+  listen(lease: Holder, wake: () => void): void {
+    if (this.source.lease !== lease) return
+    this.reader = { fiber: undefined, isInterruptible: false, wake, fail: () => afterwards(wake) }
+  }
+
+  /** What a reader that is no fiber can take now, or fails with. If there is neither, it is woken once there is. */
+  look(reader: Reader): "Message" | ConnectionClosedError | undefined {
+    if (this.length > 0) return "Message"
+    const { closedError } = this.source
+    if (closedError !== undefined) return closedError
+    this.reader = reader
+    return undefined
+  }
+
+  takeFor(lease: Holder): Message {
+    this.claimant = undefined
+    if (this.source.lease !== lease) return lease.kept!
+    const message = this.take()
+    if (this.isPaused && this.weight <= this.source.receiveBuffer / 2) this.unpause()
+    return message
+  }
+
+  /** At least one: it is only taken from when something is there. */
+  takeAllFor(lease: Holder): [Message, ...Array<Message>] {
+    this.claimant = undefined
+    if (this.source.lease !== lease) return [lease.kept!]
+    const messages = this.takeAll()
+    if (this.isPaused) this.unpause()
+    return messages as [Message, ...Array<Message>]
+  }
+
+  /** Throws away what is unread, up to the first message that may not be. */
+  drop(mayDrop: (message: Message) => boolean = () => true): boolean {
+    while (this.length > 0) {
+      if (!mayDrop(this.next)) return false
+      const bytes = this.nextBytes
+      this.take()
+      this.source.onDropped(bytes)
+    }
+    if (this.isPaused) this.unpause()
+    return true
+  }
+
+  private get busy(): Effect.Effect<never, ConnectionBusyError> {
+    return Effect.fail(new ConnectionBusyError({ connectionId: this.source.id, reason: "Receiving" }))
+  }
+
+  // Leases
+
+  /** Puts what is unread aside: a hook sees nothing of what waits for the first lease. */
+  setAside(): void {
+    this.greeting = new Inbox()
+    this.greeting.append(this)
+    this.takeAll()
+  }
+
+  /** Puts what was set aside back, before what has come since. */
+  putBack(): void {
+    const { greeting } = this
+    if (greeting === undefined) return
+    this.greeting = undefined
+    greeting.append(this)
+    this.takeAll()
+    this.append(greeting)
+  }
+
+  /** Lets a holder that is about to take a message have it: a claim outlives a fiber that was interrupted. */
+  keepFor(lease: Holder): void {
+    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
+    if (isClaimed && this.length > 0) lease.kept = this.take()
+    this.claimant = undefined
+  }
+}
