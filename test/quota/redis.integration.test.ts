@@ -283,7 +283,19 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
               given: 0,
               granted: 0
             },
-            ...{ askedIdle: 0, askedLeased: 0, owed: 0, old: 0, refused: 0, retryAfter: undefined, well: 0, epoch: "" },
+            ...{
+              askedIdle: 0,
+              askedLeased: 0,
+              owed: 0,
+              owedIdle: 0,
+              isUnable: false,
+              latest: undefined,
+              old: 0,
+              refused: 0,
+              retryAfter: undefined,
+              well: 0,
+              epoch: ""
+            },
             ...{ version: 0, ages: [], isLast: false, limit: undefined, windows: undefined, pause: 0, counts: false }
           }
           await admin.call("EVAL", script, ...argsOf(report, terms, false))
