@@ -124,6 +124,24 @@ const kept: ReadonlyArray<Case> = [
       ]
     ]
   ),
+  ...Array.from(
+    { length: 9 },
+    (_, key): Case => [
+      `3: a killed worker's permits are free at last, though key ${key + 1} of 9 is lost`,
+      { limit: 2 },
+      [
+        begin,
+        want(1, 2),
+        wait(50),
+        { step: "kill", who: 1 },
+        { step: "enter" },
+        wait(20),
+        { step: "forget", key },
+        want(0, 2),
+        wait(700)
+      ]
+    ]
+  ),
   [
     "2: what a worker holds that was cut off comes on top, and goes down without a grant",
     { limit: 2 },
