@@ -2,7 +2,7 @@
  * A fleet of processes on one quota, against a backend that counts: `npm run fleet -- --workers 40 --limit 100`. Keys: `k`
  * kills a worker, `s` stops one for longer than `ttl`, `r` restarts the engine without its data, `q` ends it. `--chaos` does
  * these by turns. `--simulate 1000` has as many pools in this process on a quota in memory instead, with some that end and
- * others that begin. `--compare` measures it next to other ways to have a limit; `--write` puts that into the guide.
+ * others that begin. `--compare` measures it next to other ways to have a limit.
  */
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
@@ -19,8 +19,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "30" },
     chaos: { type: "boolean", default: false },
     simulate: { type: "string" },
-    compare: { type: "boolean", default: false },
-    write: { type: "boolean", default: false }
+    compare: { type: "boolean", default: false }
   }
 })
 const limit = Number(values.limit)
@@ -195,7 +194,7 @@ const run = async (workers: number): Promise<void> => {
   }
 }
 
-if (values.compare) await compare(seconds, values.write)
+if (values.compare) await compare(seconds)
 else if (values.simulate !== undefined) await Effect.runPromise(simulate(Number(values.simulate)))
 else if (hasRedis) await run(Number(values.workers))
 else console.log(skipped)

@@ -3,7 +3,7 @@
  * this process; the engine and its connections are real, and so is the backend, which refuses what is above the limit.
  */
 import { once } from "node:events"
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -125,7 +125,11 @@ const semaphores: Contender = ({ port, served, url }) =>
       })
     )
     const turn = async (redis: Redis, worker: number): Promise<void> => {
-      const semaphore = new Semaphore(redis, "compare", limit, { lockTimeout: 3000, acquireTimeout: 5000, onLockLost: () => undefined })
+      const semaphore = new Semaphore(redis, "compare", limit, {
+        lockTimeout: 3000,
+        acquireTimeout: 5000,
+        onLockLost: () => undefined
+      })
       await semaphore.acquire()
       const socket = new WebSocket(url)
       try {
@@ -329,9 +333,7 @@ const engineLoad = (server: RedisServer, count: number) =>
     return ((cpuOf(server.pid) - before) / (performance.now() - from)) * 100_000
   }).pipe(Effect.scoped)
 
-const guide = new URL("../docs/guides/fleet.md", import.meta.url)
-
-export const compare = async (seconds: number, writes: boolean): Promise<void> => {
+export const compare = async (seconds: number): Promise<void> => {
   const rows: Array<ReadonlyArray<string>> = []
   for (const [name, contender] of contenders) {
     rows.push(await contend(name, contender, seconds))
@@ -363,10 +365,4 @@ export const compare = async (seconds: number, writes: boolean): Promise<void> =
     ]
   })
   console.log(`\n${shares}\n\n${times}`)
-  if (!writes) return
-  const text = readFileSync(guide, "utf8")
-  writeFileSync(
-    guide,
-    text.replace(/(<!-- fleet -->\n)[\s\S]*?(<!-- end of fleet -->)/, `$1\n${shares}\n\n${times}\n\n$2`)
-  )
 }
