@@ -1,14 +1,16 @@
 /**
  * A fleet of processes on one quota, against a backend that counts: `npm run fleet -- --workers 40 --limit 100`. Keys: `k`
  * kills a worker, `s` stops one for longer than `ttl`, `r` restarts the engine without its data, `q` ends it. `--chaos` does
- * these by turns. `--simulate 1000` has as many pools in this process on a quota in memory instead.
+ * these by turns. `--simulate 1000` has as many pools in this process on a quota in memory instead, with some that end and
+ * others that begin. `--compare` measures it next to other ways to have a limit.
  */
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ConnectionQuota, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
-import { Fleet } from "../test/support/fleet.js"
+import { Fleet, type FleetWorker } from "../test/support/fleet.js"
 import { hasRedis, skipped } from "../test/support/redisServer.js"
+import { compare } from "./fleetCompare.js"
 
 const { values } = parseArgs({
   options: {
@@ -16,7 +18,8 @@ const { values } = parseArgs({
     limit: { type: "string", default: "20" },
     seconds: { type: "string", default: "30" },
     chaos: { type: "boolean", default: false },
-    simulate: { type: "string" }
+    simulate: { type: "string" },
+    compare: { type: "boolean", default: false }
   }
 })
 const limit = Number(values.limit)
@@ -81,11 +84,66 @@ const simulate = (pools: number) =>
     verdict(most, counts)
   })
 
+/** As wide as the narrowest terminal. */
+const columns = 80
+
+const bar = (part: number, width: number): string => {
+  const full = Math.round(Math.min(Math.max(part, 0), 1) * width)
+  return "#".repeat(full) + ".".repeat(width - full)
+}
+
+interface Crew {
+  readonly alive: ReadonlyArray<FleetWorker>
+  readonly killed: number
+  readonly stopped: number
+}
+
+/** What each worker got since the latest view. */
+const before = new Map<FleetWorker, number>()
+
+const view = (
+  { attempts, most, sockets }: Fleet["backend"],
+  second: number,
+  { alive, killed, stopped }: Crew
+): ReadonlyArray<string> => {
+  const rates = alive.map((worker) => {
+    const rate = worker.answers - (before.get(worker) ?? 0)
+    before.set(worker, worker.answers)
+    return rate
+  })
+  const busiest = Math.max(1, ...rates)
+  const cells = rates.map(
+    (rate, index) => `${String(index + 1).padStart(3)} ${bar(rate / busiest, 6)} ${String(rate).padStart(4)}/s`
+  )
+  const perRow = Math.floor(columns / 20)
+  const rows = Array.from({ length: Math.ceil(cells.length / perRow) }, (_, row) =>
+    cells.slice(row * perRow, (row + 1) * perRow).join("    ")
+  )
+  return [
+    `${String(second).padStart(4)} s  sockets ${bar(sockets / limit, 40)} ${sockets} of ${limit}`,
+    `        most ${most}   attempts ${attempts}   workers ${alive.length}   killed ${killed}   stopped ${stopped}`,
+    "",
+    ...rows,
+    "",
+    "k kill   s stop for 5 s   r restart the engine without data   q quit"
+  ].map((line) => line.slice(0, columns))
+}
+
+let shown = 0
+/** In a terminal each view takes the place of the one before; elsewhere only the first lines are of use. */
+const show = (lines: ReadonlyArray<string>): void => {
+  if (process.stdout.isTTY) {
+    process.stdout.write(`${shown > 0 ? `\u001b[${shown}A\u001b[J` : ""}${lines.join("\n")}\n`)
+    shown = lines.length
+  } else console.log(lines.slice(0, 2).join("\n"))
+}
+
 const run = async (workers: number): Promise<void> => {
   const fleet = await Fleet.start({ workers, limit, fibers: 4 })
   let isEnding = false
   const begun: Array<Promise<unknown>> = []
   let killed = 0
+  const stopped = new Set<unknown>()
   /** Above the limit is what stopped workers hold: promised, and no fault. */
   let hasStopped = false
   const living = () => fleet.workers.filter(({ process }) => process.exitCode === null && process.signalCode === null)
@@ -98,10 +156,12 @@ const run = async (workers: number): Promise<void> => {
     },
     s: async () => {
       hasStopped = true
-      const stopped = some()?.process
-      stopped?.kill("SIGSTOP")
+      const worker = some()?.process
+      stopped.add(worker)
+      worker?.kill("SIGSTOP")
       await sleep(5000)
-      stopped?.kill("SIGCONT")
+      worker?.kill("SIGCONT")
+      stopped.delete(worker)
     },
     r: async () => {
       await fleet.engine.kill()
@@ -122,11 +182,7 @@ const run = async (workers: number): Promise<void> => {
       await sleep(1000)
       // The end is left to come to rest.
       if (values.chaos && second % 8 === 0 && second <= seconds - 16) act(["k", "r"][(second / 8) % 2] ?? "k")
-      const { attempts, most, sockets } = fleet.backend
-      const counts = living().map(({ answers }) => answers)
-      console.log(
-        `${second} s: ${sockets} sockets, most ${most} of ${limit}, ${attempts} attempts, ${spread(counts)}, ${killed} killed`
-      )
+      show(view(fleet.backend, second, { alive: living(), killed, stopped: stopped.size }))
     }
     const counts = living().map(({ answers }) => answers)
     verdict(hasStopped ? Math.min(fleet.backend.most, limit) : fleet.backend.most, counts)
@@ -138,6 +194,7 @@ const run = async (workers: number): Promise<void> => {
   }
 }
 
-if (values.simulate !== undefined) await Effect.runPromise(simulate(Number(values.simulate)))
+if (values.compare) await compare(seconds)
+else if (values.simulate !== undefined) await Effect.runPromise(simulate(Number(values.simulate)))
 else if (hasRedis) await run(Number(values.workers))
 else console.log(skipped)

@@ -11,8 +11,9 @@ import { Broadcast } from "./broadcast.js"
 /** A pool at the desk: what it holds, and what it waits for. */
 export class Party {
   held = 0
-  /** Connections that it was asked for, and has promised, whose permits are not back yet. */
+  /** Connections that it was asked for, and has promised, whose permits are not back yet; and those that were idle. */
   owed = 0
+  owedIdle = 0
   readonly waiters: Array<Take> = []
   readonly background: Array<Take> = []
   /** When each of its permits was granted, the oldest first. */
@@ -129,6 +130,29 @@ export class Desk {
 
   get waiting(): number {
     return this.waiters + this.background
+  }
+
+  /** What was asked for, promised, and is not back yet. */
+  get debts(): { readonly owed: number; readonly owedIdle: number } {
+    let owed = 0
+    let owedIdle = 0
+    for (const party of this.parties) {
+      owed += party.owed
+      owedIdle += party.owedIdle
+    }
+    return { owed, owedIdle }
+  }
+
+  /** How many permits were granted at that time or before. */
+  grantedBefore(time: number): number {
+    let count = 0
+    for (const { granted } of this.parties) {
+      for (const { grantedAt } of granted) {
+        if (grantedAt > time) break
+        count += 1
+      }
+    }
+    return count
   }
 
   // Members
@@ -264,13 +288,18 @@ export class Desk {
     const { party } = permit
     party.granted.delete(permit)
     party.held -= 1
-    party.owed = Math.max(party.owed - 1, 0)
+    this.paid(party)
     this.held -= 1
     this.given += 1
     // Over in the moment in which its attempt was: it has failed in another way.
     const hasFailed = !isRefused && permit.openedAt === this.timers.now()
     if (hasFailed && permit.refusalsBefore === this.refusals) this.well -= 1
     this.engine.changed()
+  }
+
+  private paid(party: Party): void {
+    party.owed = Math.max(party.owed - 1, 0)
+    party.owedIdle = Math.min(Math.max(party.owedIdle - 1, 0), party.owed)
   }
 
   refused(millis: number | undefined): void {
@@ -286,10 +315,20 @@ export class Desk {
 
   // Giving up for others
 
-  /** Asks a pool for a connection back, and says whether it gives one up. */
+  /**
+   * Asks a pool for a connection back, and says whether it gives one up. Whatever a pool closes first is what it had
+   * promised: so an idle one takes the place of a lease that has not ended yet.
+   */
   reclaim(party: Party, from: QuotaEventFrom): boolean {
-    if (party.member.yield(1, from) < 1) return false
-    party.owed += 1
+    // Counted before: it may come back inside of the call.
+    const { owed, owedIdle } = party
+    if (from === "idle") party.owedIdle += 1
+    if (from === "leased" || owed === owedIdle) party.owed += 1
+    if (party.member.yield(1, from) < 1) {
+      party.owed = owed
+      party.owedIdle = owedIdle
+      return false
+    }
     this.reclaimed += 1
     this.events.tell(() => ({ _tag: "Reclaimed", quota: this.name, count: 1, from }))
     return true

@@ -14,6 +14,12 @@ import { Desk, type Engine, type Party } from "./desk.js"
 import { decodeQuota, decodeQuotaLimits, millisOfPause, type QuotaOptions, type QuotaSettings } from "./options.js"
 import { Windows } from "./windows.js"
 
+/** One who waits, and what it will hold before. */
+interface Place {
+  readonly party: Party
+  readonly holding: number
+}
+
 /**
  * A quota of one process. Each pool is a worker: who holds least comes first.
  *
@@ -170,23 +176,31 @@ class MemoryQuota implements ConnectionQuota, Engine {
     const over = Math.max(desk.held - limit, 0)
     if (desk.held + this.settling.length < limit) return
     if (over === 0 && (desk.waiters === 0 || this.settings.reclaim === "none")) return
-    let coming = this.settling.length
-    for (const { owed } of desk.parties) coming += owed
-    let left = over
+    const { owed, owedIdle } = desk.debts
+    // What comes soon, and what comes when a lease ends.
+    let soon = this.settling.length + owedIdle
+    let later = owed - owedIdle
     // Those who are short by a lower limit come before those who wait.
-    for (; left > 0; left--) {
-      if (coming > 0) coming -= 1
-      else if (!this.takeFrom(undefined, now)) return
+    for (let left = over; left > 0; left--) {
+      if (soon > 0) soon -= 1
+      // Nothing waits for a lease to end while there is an idle one.
+      else if (!this.takeIdle(undefined)) {
+        if (later > 0) later -= 1
+        else if (!this.takeLeased(undefined, now)) return
+      }
     }
-    if (this.settings.reclaim === "none" || coming >= desk.waiters) return
+    if (this.settings.reclaim === "none" || soon >= desk.waiters) return
     for (const first of desk.order(desk.waiters)) {
-      if (coming > 0) coming -= 1
-      else if (!this.takeFrom(first, now)) return
+      if (soon > 0) soon -= 1
+      else if (!this.takeIdle(first)) {
+        if (later > 0) later -= 1
+        else if (this.settings.reclaim !== "fair" || !this.takeLeased(first, now)) return
+      }
     }
   }
 
-  /** Gets a connection from somebody, for one who waits or to come below a lower limit. */
-  private takeFrom(first: { readonly party: Party; readonly holding: number } | undefined, now: number): boolean {
+  /** Gets an idle connection from somebody, for one who waits or to come below a lower limit. */
+  private takeIdle(first: Place | undefined): boolean {
     const { desk } = this
     const asked = new Set<Party>()
     // Who waits although it has idle ones wants a new one: its own go first.
@@ -196,12 +210,16 @@ class MemoryQuota implements ConnectionQuota, Engine {
     }
     for (;;) {
       const party = desk.richest(({ spare }) => spare, asked)
-      if (party === undefined) break
+      if (party === undefined) return false
       if (desk.reclaim(party, "idle")) return true
       asked.add(party)
     }
-    if (first !== undefined && this.settings.reclaim !== "fair") return false
-    asked.clear()
+  }
+
+  /** The same of one that is leased, as soon as it is given back. */
+  private takeLeased(first: Place | undefined, now: number): boolean {
+    const { desk } = this
+    const asked = new Set<Party>()
     if (first !== undefined) asked.add(first.party)
     for (;;) {
       const party = desk.richest(({ share }) => share, asked)
@@ -215,7 +233,7 @@ class MemoryQuota implements ConnectionQuota, Engine {
   }
 
   /** Whether somebody has had a connection for so long that one who has none gets its turn. */
-  private isTurnOver({ holding }: { readonly holding: number }, party: Party, now: number): boolean {
+  private isTurnOver({ holding }: Place, party: Party, now: number): boolean {
     if (holding > 0 || party.owed > 0) return false
     const [oldest] = party.granted
     return oldest !== undefined && now - oldest.grantedAt >= this.settings.turn

@@ -283,7 +283,19 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
               given: 0,
               granted: 0
             },
-            ...{ askedIdle: 0, askedLeased: 0, owed: 0, old: 0, refused: 0, retryAfter: undefined, well: 0, epoch: "" },
+            ...{
+              askedIdle: 0,
+              askedLeased: 0,
+              owed: 0,
+              owedIdle: 0,
+              isUnable: false,
+              latest: undefined,
+              old: 0,
+              refused: 0,
+              retryAfter: undefined,
+              well: 0,
+              epoch: ""
+            },
             ...{ version: 0, ages: [], isLast: false, limit: undefined, windows: undefined, pause: 0, counts: false }
           }
           await admin.call("EVAL", script, ...argsOf(report, terms, false))
@@ -390,5 +402,73 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         yield* until(() => b.permits.length === 1, "the end of the pause")
       }),
     20_000
+  )
+
+  /** What the engine was asked since then, by command. */
+  const commands = (from: string, to: string): number => {
+    const count = (info: string) => Number(/cmdstat_evalsha:calls=(\d+)/.exec(info)?.[1] ?? 0)
+    return count(to) - count(from)
+  }
+
+  it.live(
+    "promise 14: one report per worker however many permits it holds, and one wake-up for each grant",
+    () =>
+      Effect.gen(function* () {
+        const name = fresh()
+        const a = yield* worker({ name, connections: 100, ttl: "30 seconds" })
+        const b = yield* worker({ name, connections: 100, ttl: "30 seconds" })
+        a.want(100)
+        yield* until(() => a.permits.length === 100, "a hundred")
+        b.want()
+        yield* sleep(100)
+        const before = yield* Effect.promise(() => admin.info("commandstats"))
+        const heard: Array<string> = []
+        const listener = new Redis({ port: server.port })
+        yield* Effect.addFinalizer(() => Effect.sync(() => listener.disconnect()))
+        listener.on("pmessage", (_, channel: string, message: string) => heard.push(`${channel} ${message}`))
+        yield* Effect.promise(() => listener.psubscribe(`ewp:{${name}}:to:*`))
+        a.release(1)
+        yield* until(() => b.permits.length === 1, "a permit")
+        yield* sleep(300)
+        const reports = commands(before, yield* Effect.promise(() => admin.info("commandstats")))
+        // The one who gives back and the one who gets, and not one for each permit.
+        assert.isAtMost(reports, 4)
+        assert.lengthOf(
+          heard.filter((message) => / g /.test(message)),
+          1
+        )
+      }),
+    20_000
+  )
+
+  it.live(
+    "promise 17: an engine that denies the script is Refused, and so is a cluster that cannot serve it",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* Effect.promise(() => RedisServer.start("--rename-command", "EVALSHA", ""))
+        yield* Effect.addFinalizer(() => Effect.promise(() => own.end()))
+        const denied = yield* Hand.make(kinds.ioredis({ ...quick, name: "q", client: { port: own.port } }))
+        assert.strictEqual(
+          ((yield* Effect.flip(denied.quota.stats)) as ConnectionQuota.QuotaUnavailableError).reason,
+          "Refused"
+        )
+
+        // No slot is served yet: every key is refused.
+        const cluster = yield* Effect.promise(() => RedisServer.start("--cluster-enabled", "yes"))
+        yield* Effect.addFinalizer(() => Effect.promise(() => cluster.end()))
+        const lost = yield* Hand.make(kinds.ioredis({ ...quick, name: "q", client: { port: cluster.port } }))
+        assert.strictEqual(
+          ((yield* Effect.flip(lost.quota.stats)) as ConnectionQuota.QuotaUnavailableError).reason,
+          "Refused"
+        )
+
+        // All keys of a quota are in one slot.
+        const client = new Redis({ port: cluster.port })
+        yield* Effect.addFinalizer(() => Effect.sync(() => client.disconnect()))
+        yield* Effect.promise(() => client.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
+        lost.want()
+        yield* until(() => lost.permits.length === 1, "a permit of a cluster", 10_000)
+      }),
+    30_000
   )
 })

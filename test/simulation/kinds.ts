@@ -1,5 +1,9 @@
 import fc from "fast-check"
 import { program as webSocketProgram } from "./program.js"
+import { hasEngine } from "./quotaEngine.js"
+import { failedOnce, promises } from "./quotaHistories.js"
+import { program as quotaProgram } from "./quotaProgram.js"
+import { simulate as simulateQuota } from "./quotaRun.js"
 import { program as resourceProgram } from "./resourceProgram.js"
 import { simulate as simulateResource } from "./resourceRun.js"
 import { simulate as simulateWebSocket } from "./run.js"
@@ -18,6 +22,8 @@ export interface Kind {
   readonly name: string
   /** Runs the programs of a seed. Unless `brief`, it looks for the shortest one that fails. */
   readonly run: (options: Options) => Result
+  /** Runs what comes before any random program; says what was broken. */
+  readonly first?: () => string | undefined
 }
 
 interface Options {
@@ -52,7 +58,21 @@ const kind = <P>(
   }
 })
 
+const histories = (): string | undefined => {
+  for (const { name, program } of [...failedOnce, ...promises]) {
+    try {
+      simulateQuota(program)
+    } catch (error) {
+      return `${name}: ${String(error)}`
+    }
+  }
+  return undefined
+}
+
 export const kinds: ReadonlyArray<Kind> = [
   kind("websocket", webSocketProgram, simulateWebSocket),
-  kind("resource", resourceProgram, simulateResource)
+  kind("resource", resourceProgram, simulateResource),
+  kind("quota", quotaProgram("memory"), simulateQuota),
+  // Without an engine on this machine there is nothing to ask.
+  ...(hasEngine ? [{ ...kind("engine", quotaProgram("redis"), simulateQuota), first: histories }] : [])
 ]

@@ -62,7 +62,7 @@ export class World {
     mayYield: () => this.yields > 0 && this.random() < this.yields
   }
 
-  private readonly clock: Clock.Clock = clockOf(
+  readonly clock: Clock.Clock = clockOf(
     () => this.now,
     (millis, wake) => {
       const sleep = { at: this.now + millis, wake }

@@ -58,6 +58,10 @@ export class RedisServer {
     }
   }
 
+  get pid(): number {
+    return this.child?.pid ?? 0
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child?.kill(signal)
   }

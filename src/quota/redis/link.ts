@@ -1,9 +1,9 @@
 import type { Fork } from "#dialect"
 import * as Effect from "#effect/Effect"
-import type * as Exit from "#effect/Exit"
 import { Limit, within } from "../../core/limit.js"
 import type { Timers } from "../../core/timers.js"
 import type { QuotaUnavailableError } from "../../values/errors.js"
+import type { Ending } from "./askers.js"
 import type { Client } from "./client.js"
 import {
   type Answer,
@@ -16,9 +16,6 @@ import {
   unavailable
 } from "./report.js"
 import { script, sha } from "./script.js"
-
-/** How a report has ended. */
-export type Outcome = Exit.Exit<Answer, QuotaUnavailableError>
 
 /** The line to the engine: one report at a time, each with an end. */
 export class EngineLink {
@@ -61,7 +58,7 @@ export class EngineLink {
   }
 
   /** Starts a report, whose outcome is told once, never inside of the call. */
-  start(report: Report, onOutcome: (outcome: Outcome) => void): void {
+  start(report: Report, onOutcome: (outcome: Ending) => void): void {
     const fiber = this.fork(Effect.interruptible(this.exchange(report)), { immediate: false })
     fiber.addObserver((exit) => onOutcome(exit))
   }

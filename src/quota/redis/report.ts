@@ -1,3 +1,4 @@
+import * as Cause from "#effect/Cause"
 import * as Predicate from "#effect/Predicate"
 import { QuotaUnavailableError } from "../../values/errors.js"
 import type { Window } from "../options.js"
@@ -19,6 +20,10 @@ export interface Report {
   readonly askedIdle: number
   readonly askedLeased: number
   readonly owed: number
+  /** How many of these were idle, and close. */
+  readonly owedIdle: number
+  /** Whether none of its leases can be promised now. */
+  readonly isUnable: boolean
   /** How many permits are older than `turn`. */
   readonly old: number
   readonly refused: number
@@ -29,6 +34,8 @@ export interface Report {
   /** How long ago attempts ended that may still count: for an engine that has forgotten them. */
   readonly ages: ReadonlyArray<number>
   readonly isLast: boolean
+  /** What it knows of the limits: for an engine that has forgotten them. */
+  readonly latest: Pick<Answer, "limit" | "windows"> | undefined
   readonly limit: number | undefined
   readonly windows: ReadonlyArray<Window> | undefined
   readonly pause: number
@@ -49,7 +56,7 @@ export interface Terms {
 
 const shownLimit = (limit: number): string => (Number.isFinite(limit) ? String(limit) : "-1")
 
-const shownWindows = (windows: ReadonlyArray<Window>): string =>
+export const shownWindows = (windows: ReadonlyArray<Window>): string =>
   windows.map(({ limit, millis }) => `${limit}:${Math.ceil(millis)}`).join(",")
 
 /** The keys and arguments of the script, in its order. `isFresh`: the engine did not know the script. */
@@ -70,14 +77,16 @@ export const argsOf = (report: Report, terms: Terms, isFresh: boolean): Readonly
   report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(","),
   ...[terms.ttl, terms.recovery, terms.settle].map((millis) => String(Math.ceil(millis))),
   terms.reclaim,
-  shownLimit(terms.connections),
-  shownWindows(terms.windows),
+  shownLimit(report.latest?.limit ?? terms.connections),
+  report.latest?.windows ?? shownWindows(terms.windows),
   report.limit === undefined ? "" : shownLimit(report.limit),
   report.windows === undefined ? "-" : shownWindows(report.windows),
   String(Math.ceil(report.pause)),
   terms.channel,
   report.counts ? "1" : "0",
-  String(report.granted)
+  String(report.granted),
+  String(report.owedIdle),
+  report.isUnable ? "1" : "0"
 ]
 
 /** What the engine answers. */
@@ -99,10 +108,12 @@ export interface Answer {
   readonly wait: number
   readonly rank: number
   readonly connects: ReadonlyArray<number> | undefined
+  /** The windows, as the engine keeps them. */
+  readonly windows: string
 }
 
 export const answerOf = (reply: unknown): Answer | undefined => {
-  if (!Array.isArray(reply) || reply.length < 15) return undefined
+  if (!Array.isArray(reply) || reply.length < 16) return undefined
   const [epoch, ...rest] = reply.map(String)
   const counts = rest[13] ?? ""
   const at = (index: number): number => Number(rest[index])
@@ -122,7 +133,8 @@ export const answerOf = (reply: unknown): Answer | undefined => {
     paused: at(10),
     wait: at(11),
     rank: at(12),
-    connects: counts === "" ? undefined : counts.split(",").map(Number)
+    connects: counts === "" ? undefined : counts.split(",").map(Number),
+    windows: rest[14] ?? ""
   }
 }
 
@@ -155,4 +167,10 @@ export const unavailable = (quota: string, error: unknown): QuotaUnavailableErro
   const text = textOf(error) || parts.map(textOf).join("; ")
   const cause = new Error(text.replace(/\/\/[^/@\s]*@/g, "//"))
   return new QuotaUnavailableError({ quota, reason: isReply(error, text) ? "Refused" : "Network", cause })
+}
+
+/** Why a report has failed. */
+export const errorIn = (quota: string, cause: Cause.Cause<QuotaUnavailableError>): QuotaUnavailableError => {
+  const failure = Cause.findErrorOption(cause)
+  return failure._tag === "Some" ? failure.value : unavailable(quota, Cause.squash(cause))
 }

@@ -32,6 +32,7 @@ for i = 1, #raw, 2 do meta[raw[i]] = raw[i + 1] end
 local function get(field) return tonumber(meta[field] or '0') end
 
 local epoch, known = meta.ep, ARGV[17]
+local mine = known ~= '' and string.format('%s %017.0f', known, arg(18)) or ''
 local lost = not epoch or get('nw') ~= call('HLEN', w) or get('nw') ~= call('ZCARD', e) or get('nw') ~= call('ZCARD', a)
   or get('nl') ~= call('ZCARD', l) or get('nr') ~= call('ZCARD', r) or get('no') ~= call('ZCARD', o)
   or get('nc') ~= call('LLEN', c) or get('ns') ~= call('LLEN', s)
@@ -42,26 +43,38 @@ if lost then
   call('DEL', m, w, e, a, l, r, o, c, s)
   local micros = time[1] * 1000000 + time[2]
   epoch = string.format('%017.0f', math.max(micros, tonumber(epoch or '0') + 1, tonumber(known ~= '' and known or '0') + 1))
-  meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
+  local of = meta.ep and string.format('%s %017.0f', meta.ep, get('v')) or mine
+  meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], of = of, pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
 end
 local learn, pause = get('learn'), get('pause')
-local used, pend, debts, wants, backs, ticket = get('used'), get('pend'), get('debts'), get('wants'), get('backs'), get('ticket')
-local limit, win, rp, lvl = get('limit'), meta.win or '', get('rp'), get('lvl')
+local used, pend, debts, soon = get('used'), get('pend'), get('debts'), get('soon')
+local wants, backs, ticket = get('wants'), get('backs'), get('ticket')
+local limit, win, of, rp, lvl = get('limit'), meta.win or '', meta.of or '', get('rp'), get('lvl')
 
 -- The engine was away, or is another process than before: nobody could renew, and it may have fallen back.
-if not lost and get('nw') > 0 and (ARGV[19] == '1' or now - get('seen') > ttl / 2) then
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+local isOther = ARGV[19] == '1'
+if run ~= '' then isOther = not lost and run ~= meta.run end
+if not lost and get('nw') > 0 and (isOther or now - get('seen') > ttl / 2) then
   learn = math.max(learn, now + recovery)
   local ends = call('ZRANGE', e, 0, -1, 'WITHSCORES')
   for i = 1, #ends, 2 do
     if tonumber(ends[i + 1]) < now + ttl then call('ZADD', e, now + ttl, ends[i]) end
   end
-elseif not lost and ARGV[19] == '1' then
+elseif not lost and isOther then
   learn = math.max(learn, now + recovery)
 end
 
-if ARGV[28] ~= '' then limit = arg(28) end
-if ARGV[29] ~= '-' then win = ARGV[29] end
-if arg(30) > 0 then pause = math.max(pause, now + arg(30)) end
+local packed = call('HGET', w, me)
+local isOld = packed and seq <= tonumber(string.match(packed, '%d+'))
+if not isOld then
+  -- Until all have told what they hold, who knows the latest limits tells these, too.
+  if now < learn and mine > of and known < epoch then limit, win, of = arg(26), ARGV[27], mine end
+  if ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end
+  if ARGV[29] ~= '-' then win, of = ARGV[29], epoch .. '~' end
+  if arg(30) > 0 then pause = math.max(pause, now + arg(30)) end
+end
 local windows, most = {}, 0
 for bound, millis in string.gmatch(win, '(%d+):(%d+)') do
   windows[#windows + 1] = { tonumber(bound), tonumber(millis) }
@@ -78,7 +91,7 @@ local function rest(count)
   for _ = 1, count do call('RPUSH', s, now + settle) end
 end
 
-local fields = { 'seq', 'held', 'allot', 'want', 'back', 'spare', 'trying', 'tried', 'given', 'aski', 'askl', 'out', 'old', 'ticket', 'refused', 'well', 'granted' }
+local fields = { 'seq', 'held', 'allot', 'want', 'back', 'spare', 'trying', 'tried', 'given', 'aski', 'askl', 'out', 'old', 'ticket', 'refused', 'well', 'granted', 'outi' }
 local cache = {}
 local function load(x)
   if cache[x] == nil then
@@ -100,7 +113,8 @@ end
 local function forget(x)
   local rec = load(x)
   if rec then
-    used, pend, debts, wants, backs = used - rec.allot, pend - rec.trying, debts - rec.out, wants - rec.want, backs - rec.back
+    used, pend, wants, backs = used - rec.allot, pend - rec.trying, wants - rec.want, backs - rec.back
+    debts, soon = debts - rec.out, soon - rec.outi
     stamp(rec.trying)
     rest(rec.allot)
   end
@@ -122,7 +136,6 @@ if now >= learn then
 end
 
 local rec = load(me)
-local isOld = rec and seq <= rec.seq
 if isOld then
   -- One that was overtaken, or comes twice: what came later says what is.
 elseif ARGV[20] == '1' then
@@ -137,7 +150,7 @@ elseif ARGV[20] == '1' then
   forget(me)
 else
   if not rec then
-    rec = { seq = 0, held = 0, allot = 0, want = 0, back = 0, spare = 0, trying = 0, tried = arg(8), given = arg(9), aski = arg(10), askl = arg(11), out = 0, old = 0, ticket = 0, refused = arg(14), well = arg(16), granted = arg(33) }
+    rec = { seq = 0, held = 0, allot = 0, want = 0, back = 0, spare = 0, trying = 0, tried = arg(8), given = arg(9), aski = arg(10), askl = arg(11), out = 0, old = 0, ticket = 0, refused = arg(14), well = arg(16), granted = arg(33), outi = 0 }
     cache[me] = rec
   end
   if ARGV[21] ~= '' and most > 0 then
@@ -161,8 +174,9 @@ else
     end
     pause = math.max(pause, rp)
   end
+  local outi = math.max(rec.aski - arg(10), 0) + arg(34)
   local out = math.max(rec.aski - arg(10), 0) + math.max(rec.askl - arg(11), 0) + arg(12)
-  debts = debts - rec.out + out
+  debts, soon = debts - rec.out + out, soon - rec.outi + outi
   wants = wants - rec.want + want
   backs = backs - rec.back + back
   -- Who was served, or begins to wait, goes to the end of those who hold as much.
@@ -172,9 +186,11 @@ else
     rec.ticket = ticket
   end
   rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying = seq, held, held, want, back, spare, arg(7)
-  rec.tried, rec.given, rec.out, rec.old, rec.refused, rec.well, rec.granted = arg(8), arg(9), out, arg(13), arg(14), arg(16), arg(33)
+  rec.tried, rec.given, rec.out, rec.outi, rec.old = arg(8), arg(9), out, outi, arg(13)
+  rec.refused, rec.well, rec.granted = arg(14), arg(16), arg(33)
   call('ZADD', e, now + ttl, me)
-  call('ZADD', a, held - out, me)
+  -- Who cannot give up any of its leases now is asked for none.
+  call('ZADD', a, ARGV[35] == '1' and 0 or held - out, me)
   rank(r, spare, me)
   rank(o, rec.old, me)
   place(me, rec, rec.ticket)
@@ -187,7 +203,7 @@ while true do
 end
 local settling = call('LLEN', s)
 
-local wait, told, isFull = 0, {}, false
+local wait, told, isFull, isHeldUp = 0, {}, false, false
 if now < learn then wait = learn - now
 elseif now < pause then wait = pause - now
 else
@@ -208,7 +224,7 @@ else
       end
     end
     if at > now then
-      if at < math.huge then wait = at - now end
+      if at < math.huge then wait = at - now else isHeldUp = true end
       break
     end
     local x = load(head)
@@ -234,7 +250,7 @@ local asked = {}
 local function ask(x, kind)
   local rec = load(x)
   if kind == 'idle' then
-    rec.aski, rec.spare = rec.aski + 1, rec.spare - 1
+    rec.aski, rec.spare, rec.outi, soon = rec.aski + 1, rec.spare - 1, rec.outi + 1, soon + 1
     rank(r, rec.spare, x)
   else
     rec.askl, rec.old = rec.askl + 1, math.max(rec.old - 1, 0)
@@ -245,12 +261,13 @@ local function ask(x, kind)
   asked[x] = true
   return true
 end
-local function takeFrom(x, holding)
+local function takeIdle(x)
   -- Who waits although it has idle ones wants a new one: its own go first.
   if x and load(x).spare > 0 then return ask(x, 'idle') end
   local idle = call('ZREVRANGE', r, 0, 0)[1]
-  if idle then return ask(idle, 'idle') end
-  if x and mode ~= 'fair' then return false end
+  return idle and ask(idle, 'idle')
+end
+local function takeLeased(x, holding)
   local rich = call('ZREVRANGE', a, 0, 1, 'WITHSCORES')
   local i = rich[1] == x and 3 or 1
   if not rich[i] then return false end
@@ -264,17 +281,25 @@ local function takeFrom(x, holding)
   return false
 end
 local function reclaim()
-  local coming = debts + settling
+  -- What comes soon, and what comes when a lease ends.
+  local near, far = soon + settling, debts - soon
   for _ = 1, math.min(math.max(used - limit, 0), 100) do
-    if coming > 0 then coming = coming - 1
-    elseif not takeFrom() then return end
+    if near > 0 then near = near - 1
+    -- Nothing waits for a lease to end while there is an idle one.
+    elseif not takeIdle() then
+      if far > 0 then far = far - 1
+      elseif not takeLeased() then return end
+    end
   end
-  if mode == 'none' or not isFull or coming >= wants then return end
+  if mode == 'none' or not isFull or near >= wants then return end
   for _, x in ipairs(call('ZRANGE', l, 0, 49)) do
     local rec = load(x)
     for j = 0, rec.want - 1 do
-      if coming > 0 then coming = coming - 1
-      elseif not takeFrom(x, rec.allot + j) then return end
+      if near > 0 then near = near - 1
+      elseif not takeIdle(x) then
+        if far > 0 then far = far - 1
+        elseif mode ~= 'fair' or not takeLeased(x, rec.allot + j) then return end
+      end
     end
   end
 end
@@ -286,7 +311,7 @@ for x in pairs(asked) do
   end
 end
 
-if isFull then
+if isFull or isHeldUp then
   wait = math.huge
   local ends = call('ZRANGE', e, 0, 0, 'WITHSCORES')
   if ends[2] then wait = math.max(tonumber(ends[2]) - now, 1) end
@@ -307,8 +332,8 @@ if now - kept > 3600000 then
   for i = 2, #KEYS do call('PEXPIRE', KEYS[i], 172800000) end
 end
 local workers = call('HLEN', w)
-call('HSET', m, 'ep', epoch, 'v', version, 'used', used, 'pend', pend, 'debts', debts, 'wants', wants, 'backs', backs,
-  'ticket', ticket % 4294967296, 'limit', limit, 'win', win, 'learn', learn, 'pause', pause, 'rp', rp, 'lvl', lvl,
+call('HSET', m, 'ep', epoch, 'v', version, 'used', used, 'pend', pend, 'debts', debts, 'soon', soon, 'wants', wants, 'backs', backs,
+  'ticket', ticket % 4294967296, 'limit', limit, 'win', win, 'of', of, 'run', run, 'learn', learn, 'pause', pause, 'rp', rp, 'lvl', lvl,
   'seen', now, 'kept', kept, 'nw', workers, 'nl', call('ZCARD', l), 'nr', call('ZCARD', r), 'no', call('ZCARD', o),
   'nc', call('LLEN', c), 'ns', settling)
 if kept == now then call('PEXPIRE', m, 172800000) end
@@ -324,10 +349,10 @@ if ARGV[32] == '1' then
     counts[i] = count
   end
 end
-local mine = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0 }
-return { epoch, version, isOld and -1 or mine.seq, mine.allot, mine.aski, mine.askl, limit, used + settling, wants + backs, workers,
-  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait, call('ZRANK', l, me) or -1, table.concat(counts, ',') }
+local record = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0 }
+return { epoch, version, isOld and -1 or record.seq, record.allot, record.aski, record.askl, limit, used + settling, wants + backs, workers,
+  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait, call('ZRANK', l, me) or -1, table.concat(counts, ','), win }
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "82ca38d89faa03bcc7bbdd534f9af1532628b8d5"
+export const sha = "c11760930a2d904925ae1f9e7a6d64906307d06d"

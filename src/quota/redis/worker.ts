@@ -1,18 +1,20 @@
-import { callback, type Fork } from "#dialect"
-import * as Cause from "#effect/Cause"
+import type { Fork } from "#dialect"
 import type * as Config from "#effect/Config"
-import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import { makeTimer, type Timer, type Timers } from "../../core/timers.js"
 import { QuotaUnavailableError } from "../../values/errors.js"
 import type { ConnectionQuota } from "../../values/quota.js"
 import type { QuotaState, QuotaStats } from "../../values/quotaStats.js"
-import { Desk, type Engine, type Party } from "../desk.js"
+import { Desk, type Engine } from "../desk.js"
 import { decodeQuotaLimits, millisOfPause, type Window } from "../options.js"
-import type { EngineLink, Outcome } from "./link.js"
+import { Askers, Wishes } from "./askers.js"
+import { Asks } from "./asks.js"
+import { Attempts } from "./attempts.js"
+import type { EngineLink } from "./link.js"
+import { News } from "./news.js"
 import type { RedisQuotaSettings } from "./options.js"
-import { type Answer, type Report, unavailable } from "./report.js"
+import { type Answer, errorIn, type Report, shownWindows } from "./report.js"
 
 /** Pauses between reports to an engine that does not answer, in milliseconds: doubled, up to the last. */
 const firstRetry = 100
@@ -25,14 +27,6 @@ const idleDelay = 10
 const rankDelay = 20
 const longestRankDelay = 1_000
 
-/** Who waits for the outcome of a report, and what that report asks for besides. */
-interface Asker {
-  readonly limit?: number | undefined
-  readonly windows?: ReadonlyArray<Window> | undefined
-  readonly pause?: number | undefined
-  readonly onOutcome: (outcome: Outcome) => void
-}
-
 /**
  * A process as a worker of the engine. It reports what is, one report at a time, and takes from each answer what it may
  * open: the allotment less what that very report said it held. Whatever is lost is made good by the next report.
@@ -42,7 +36,11 @@ export class Worker implements ConnectionQuota, Engine {
   private state: QuotaState = "unreachable"
   private error: QuotaUnavailableError | undefined
   private answer: Answer | undefined
-  private pausedUntil = 0
+  /** Whether the engine has forgotten what it was told before. */
+  private isForgotten = false
+  private readonly asks: Asks
+  private readonly attempts = new Attempts()
+  private readonly news: News
   private lapses = 0
   private isOver = false
 
@@ -56,19 +54,14 @@ export class Worker implements ConnectionQuota, Engine {
   /** Whether there is something to say besides what is. */
   private isDue = false
   private failures = 0
-  private askers: Array<Asker> = []
+  private readonly askers = new Askers()
 
   private epoch = ""
   private version = 0
-  /** Whether the engine has forgotten when attempts ended. */
-  private hasForgotten = false
-  private askedIdle = 0
-  private askedLeased = 0
+  /** When the latest report was sent that was answered. */
+  private heardAt = 0
   private retryAfter: number | undefined
   private wells = 0
-  /** When attempts ended that may still count. */
-  private ends: Array<number> = []
-  private tried = 0
 
   private readonly heartbeat: Timer
   private readonly lapse: Timer
@@ -87,6 +80,8 @@ export class Worker implements ConnectionQuota, Engine {
     this.backoffOn = settings.backoffOn
     this.desk = new Desk(settings.name, timers)
     this.desk.open(this)
+    this.asks = new Asks(this.desk)
+    this.news = new News(this.desk)
     this.heartbeat = makeTimer(() => this.report())
     this.again = makeTimer(() => this.report())
     this.lapse = makeTimer(() => this.onLapse())
@@ -105,7 +100,7 @@ export class Worker implements ConnectionQuota, Engine {
       this.isOver = true
       for (const timer of [this.heartbeat, this.again, this.lapse, this.idling]) this.timers.clear(timer)
       this.seq += 1
-      return Effect.ignore(this.link.exchange({ ...this.present([]), isLast: true }))
+      return Effect.ignore(this.link.exchange({ ...this.present(new Wishes()), isLast: true }))
     })
   }
 
@@ -142,18 +137,11 @@ export class Worker implements ConnectionQuota, Engine {
 
   readonly join: ConnectionQuota["join"] = (member) => this.desk.join(member)
 
-  private ask(what: Omit<Asker, "onOutcome">): Effect.Effect<Answer, QuotaUnavailableError> {
-    return callback((resume) => {
-      if (this.isOver) return resume(Effect.fail(this.unreachable))
-      const asker: Asker = {
-        ...what,
-        onOutcome: (outcome) => {
-          if (Exit.isSuccess(outcome)) resume(Effect.succeed(outcome.value))
-          else resume(Effect.fail(this.errorOf(outcome.cause)))
-        }
-      }
-      this.askers.push(asker)
+  private ask(wish: Parameters<Askers["ask"]>[0]): Effect.Effect<Answer, QuotaUnavailableError> {
+    return this.askers.ask(wish, () => {
+      if (this.isOver) return this.unreachable
       this.report()
+      return undefined
     })
   }
 
@@ -196,9 +184,7 @@ export class Worker implements ConnectionQuota, Engine {
 
   /** Reports, if what was reported is not so any more. */
   changed(): void {
-    const now = this.timers.now()
-    for (; this.tried < this.desk.tried; this.tried++) this.ends.push(now)
-    if (this.ends.length > 2 * longestMemory) this.ends = this.ends.slice(-longestMemory)
+    this.attempts.note(this.desk.tried, this.timers.now())
     this.grantAlone()
     if (this.isOver) return
     const { reported } = this
@@ -209,8 +195,13 @@ export class Worker implements ConnectionQuota, Engine {
       reported.given === given &&
       reported.refused === refusals &&
       reported.want + reported.back === waiters + background + this.grantedSince &&
-      (this.settings.windows.length === 0 || reported.tried === this.desk.tried)
+      (!this.hasWindows || reported.tried === this.desk.tried) &&
+      (!reported.isUnable || this.asks.isUnable)
     if (!isTold) this.report()
+  }
+
+  private get hasWindows(): boolean {
+    return (this.answer?.windows ?? shownWindows(this.settings.windows)) !== ""
   }
 
   /** What this process may open while nobody can be asked. */
@@ -245,20 +236,13 @@ export class Worker implements ConnectionQuota, Engine {
     )
   }
 
-  private present(askers: ReadonlyArray<Asker>): Report {
-    const { background, given, granted, held, parties, refusals, tried, trying, waiters } = this.desk
+  private present(wishes: Wishes): Report {
+    const { background, given, granted, held, refusals, tried, trying, waiters } = this.desk
     const now = this.timers.now()
-    let owed = 0
-    let old = 0
-    for (const party of parties) {
-      owed += party.owed
-      for (const { grantedAt } of party.granted) {
-        if (now - grantedAt >= this.settings.turn) old += 1
-        else break
-      }
-    }
-    const latest = <A>(read: (asker: Asker) => A | undefined): A | undefined =>
-      askers.reduce<A | undefined>((found, asker) => read(asker) ?? found, undefined)
+    const { owed, owedIdle } = this.desk.debts
+    const ages = this.attempts.ages(now)
+    // Whoever has forgotten the attempts does not know of a pause, either.
+    const pause = this.isForgotten ? this.news.pausedUntil - now : 0
     return {
       worker: this.id,
       seq: this.seq,
@@ -270,94 +254,86 @@ export class Worker implements ConnectionQuota, Engine {
       tried,
       given,
       granted,
-      askedIdle: this.askedIdle,
-      askedLeased: this.askedLeased,
+      askedIdle: this.asks.idle,
+      askedLeased: this.asks.leased,
       owed,
-      old: Math.max(old - owed, 0),
+      owedIdle,
+      isUnable: this.asks.isUnable,
+      old: Math.max(this.desk.grantedBefore(now - this.settings.turn) - owed, 0),
       refused: refusals,
       retryAfter: this.retryAfter,
       well: this.wells,
       epoch: this.epoch,
       version: this.version,
-      ages: this.hasForgotten ? this.ends.map((end) => now - end) : [],
+      ages,
       isLast: false,
-      limit: latest(({ limit }) => limit),
-      windows: latest(({ windows }) => windows),
-      pause: Math.max(0, ...askers.map(({ pause = 0 }) => pause)),
-      counts: askers.length > 0
+      latest: this.answer,
+      limit: wishes.limit,
+      windows: wishes.windows,
+      pause: Math.max(wishes.pause, pause),
+      counts: !wishes.isEmpty
     }
   }
 
   private send(): void {
-    const { askers } = this
-    this.askers = []
+    const wishes = this.askers.take()
     this.seq += 1
     this.sentAt = this.timers.now()
     this.isInFlight = true
     this.isDue = false
     this.grantedSince = 0
-    const report = this.present(askers)
+    const report = this.present(wishes)
     this.reported = report
-    this.hasForgotten = false
+    const toldFrom = this.attempts.told()
+    const wasForgotten = this.isForgotten
+    this.isForgotten = false
     this.timers.clear(this.again)
     this.timers.clear(this.idling)
     this.link.start(report, (outcome) => {
       this.isInFlight = false
       if (this.isOver) {
-        for (const { onOutcome } of askers) onOutcome(outcome)
+        wishes.tell(outcome)
         return
       }
       if (Exit.isSuccess(outcome)) this.answered(outcome.value)
-      else this.failed(this.errorOf(outcome.cause), report.ages.length > 0)
-      for (const { onOutcome } of askers) onOutcome(outcome)
-      if (this.isDue || this.askers.length > 0) this.report()
+      else {
+        this.attempts.tellFrom(toldFrom)
+        this.isForgotten ||= wasForgotten
+        this.failed(errorIn(this.settings.name, outcome.cause))
+      }
+      wishes.tell(outcome)
+      if (this.isDue || !this.askers.isEmpty) this.report()
     })
   }
 
-  private errorOf(cause: Cause.Cause<QuotaUnavailableError>): QuotaUnavailableError {
-    const failure = Cause.findErrorOption(cause)
-    return failure._tag === "Some" ? failure.value : unavailable(this.settings.name, Cause.squash(cause))
-  }
-
-  private failed(error: QuotaUnavailableError, hadAges: boolean): void {
-    const { name: quota } = this.settings
-    if (hadAges) this.hasForgotten = true
+  private failed(error: QuotaUnavailableError): void {
     this.error = error
     if (this.isReached) {
       this.state = "unreachable"
-      this.desk.tell(() => ({ _tag: "Unreachable", quota, error }))
+      this.news.unreachable(error)
     }
     this.failures += 1
     const pause = Math.min(firstRetry * 2 ** (this.failures - 1), lastRetry) * (0.8 + 0.4 * this.random())
-    this.isDue = this.askers.length > 0
+    this.isDue = !this.askers.isEmpty
     this.timers.set(this.again, this.timers.now() + pause)
     this.grantAlone()
   }
 
   private answered(answer: Answer): void {
-    const { name: quota, ttl } = this.settings
+    const { ttl } = this.settings
     const now = this.timers.now()
     const before = this.answer
-    const wasReached = this.isReached
-    const wasRecovering = this.state === "recovering"
+    const isBack = !this.isReached && this.error !== undefined
     this.failures = 0
+    this.heardAt = this.sentAt
     this.state = answer.recovering > 0 ? "recovering" : "connected"
-    if (!wasReached && this.error !== undefined) this.desk.tell(() => ({ _tag: "Reachable", quota }))
     this.error = undefined
-    if (answer.recovering > 0 && !wasRecovering) {
-      this.desk.tell(() => ({ _tag: "Recovering", quota, duration: Duration.millis(answer.recovering) }))
-    }
-    if (before !== undefined && before.limit !== answer.limit) {
-      this.desk.tell(() => ({ _tag: "Resized", quota, connections: answer.limit }))
-    }
-    // As a time that is over, give or take what an answer takes.
-    if (answer.paused > 0 && answer.paused + now > this.pausedUntil + 100) {
-      this.pausedUntil = answer.paused + now
-      this.desk.tell(() => ({ _tag: "Paused", quota, duration: Duration.millis(answer.paused) }))
-    }
+    this.news.answered(answer, now, isBack)
     if (answer.epoch !== this.epoch) {
-      this.hasForgotten = this.ends.length > 0
-      this.isDue ||= this.hasForgotten
+      // It has begun anew: it has to be told what only the workers know.
+      const hasEnded = this.attempts.tellFrom(Number.NEGATIVE_INFINITY)
+      this.isForgotten = this.epoch !== "" && this.news.pausedUntil > now
+      this.isDue ||= hasEnded || this.isForgotten
       this.epoch = answer.epoch
       this.version = answer.version
     } else this.version = Math.max(this.version, answer.version)
@@ -402,46 +378,19 @@ export class Worker implements ConnectionQuota, Engine {
     }
   }
 
-  // Giving up for others
-
-  /** The engine counts what it has ever asked for, so that no ask is lost, and none is met twice. */
+  /** What it does not get here, the engine asks somebody else for. */
   private asked(idle: number, leased: number): void {
-    const newIdle = idle - this.askedIdle
-    const newLeased = leased - this.askedLeased
-    if (newIdle <= 0 && newLeased <= 0) {
-      // It has begun anew, and counts from what it was told.
-      this.askedIdle = Math.min(this.askedIdle, idle)
-      this.askedLeased = Math.min(this.askedLeased, leased)
-      return
-    }
-    this.askedIdle = idle
-    this.askedLeased = leased
-    let given = 0
-    for (let count = newIdle; count > 0; count--) if (this.giveUp(({ spare }) => spare, "idle")) given += 1
-    for (let count = newLeased; count > 0; count--) if (this.giveUp(({ share }) => share, "leased")) given += 1
-    // What it does not get, it asks somebody else for.
-    if (given < newIdle + newLeased) this.report()
-  }
-
-  private giveUp(measure: (party: Party) => number, from: "idle" | "leased"): boolean {
-    const asked = new Set<Party>()
-    for (;;) {
-      const party = this.desk.richest(measure, asked)
-      if (party === undefined) return false
-      if (this.desk.reclaim(party, from)) return true
-      asked.add(party)
-    }
+    if (!this.asks.meet(idle, leased)) this.report()
   }
 
   private onLapse(): void {
     const { name: quota, onLapse } = this.settings
     this.lapses += 1
     this.state = "lapsed"
+    // The engine may have forgotten this worker, and with it when its attempts ended.
+    this.attempts.tellFrom(this.heardAt)
     this.desk.tell(() => ({ _tag: "Lapsed", quota }))
     if (onLapse === "keep") return
     for (const { member } of this.desk.parties) member.close(onLapse === "idle" ? "idle" : "all")
   }
 }
-
-/** Attempts whose end is remembered, for an engine that has forgotten them. */
-const longestMemory = 1_000

@@ -1,0 +1,239 @@
+/** Histories that failed once, and those in which a promise about reports and answers would be broken. */
+import type { Program, Setting, Step } from "./quotaProgram.js"
+
+const setting: Setting = {
+  engine: "redis",
+  workers: 2,
+  limit: 3,
+  windows: [],
+  settle: 0,
+  reclaim: "fair",
+  turn: Number.POSITIVE_INFINITY,
+  unreachable: 0,
+  onLapse: "keep",
+  clocks: [0, 0, 0, 0, 0],
+  seed: 1
+}
+
+const want = (who: number, count = 1): Step => ({ step: "want", who, urgency: "waiter", count })
+const wait = (millis: number): Step => ({ step: "wait", millis })
+const end = (who: number): Step => ({ step: "end", who, how: "well" })
+const release = (who: number, how: "idle" | "close" = "close"): Step => ({ step: "release", who, how })
+const report = (who: number, mood: Extract<Step, { step: "report" }>["mood"]): Step => ({ step: "report", who, mood })
+const message = (who: number, mood: "lost" | "late"): Step => ({ step: "message", who, mood })
+/** Until all have told what they hold. */
+const begin = wait(2000)
+
+type Case = readonly [name: string, changes: Partial<Setting>, steps: ReadonlyArray<Step>]
+
+const failed: ReadonlyArray<Case> = [
+  [
+    "a report that came twice resized the quota again",
+    { limit: 2 },
+    [
+      begin,
+      report(0, "twice"),
+      { step: "resize", who: 0, limit: 5 },
+      wait(5),
+      { step: "resize", who: 1, limit: 1 },
+      wait(1000),
+      want(0, 3),
+      wait(100)
+    ]
+  ],
+  [
+    "a fleet whose engine lost its data forgot that it was resized",
+    { limit: 4 },
+    [begin, { step: "resize", who: 0, limit: 1 }, wait(700), { step: "flush" }, want(0, 3), wait(2500)]
+  ],
+  [
+    "an idle connection waited for the end of a lease that somebody else had promised",
+    { workers: 3, limit: 4 },
+    [
+      begin,
+      want(0, 3),
+      want(1),
+      wait(10),
+      end(0),
+      end(0),
+      end(0),
+      end(1),
+      want(2),
+      wait(50),
+      release(1, "idle"),
+      wait(100)
+    ]
+  ],
+  [
+    "a worker with nothing to promise was asked for it again and again",
+    { limit: 3 },
+    [begin, want(0, 3), wait(10), want(1, 2), wait(700), wait(700), wait(700)]
+  ],
+  [
+    "attempts that had ended while their worker was cut off were counted by nobody",
+    { limit: Number.POSITIVE_INFINITY, windows: [{ limit: 3, window: 1500 }] },
+    [
+      begin,
+      want(0, 3),
+      wait(10),
+      { step: "cut", who: 0, millis: 1500 },
+      wait(700),
+      end(0),
+      end(0),
+      end(0),
+      wait(700),
+      want(1, 3),
+      want(0, 3),
+      wait(700)
+    ]
+  ]
+]
+
+const kept: ReadonlyArray<Case> = [
+  [
+    "1: an engine that falls back to an older state grants nothing twice",
+    { limit: 2 },
+    [begin, { step: "save" }, want(0, 2), wait(50), { step: "restore", restarts: false }, want(1, 2), wait(700)]
+  ],
+  [
+    "1: another process with an older state grants nothing twice",
+    { limit: 2 },
+    [begin, { step: "save" }, want(0, 2), wait(50), { step: "restore", restarts: true }, want(1, 2), wait(2000)]
+  ],
+  [
+    "1: neither does one that was away for longer than ttl, with its data",
+    { limit: 2 },
+    [begin, want(0, 2), wait(50), { step: "restart", millis: 1500, keeps: true }, want(1, 2), wait(2500)]
+  ],
+  ...Array.from(
+    { length: 9 },
+    (_, key): Case => [
+      `1: nor does one that has lost key ${key + 1} of 9`,
+      { limit: 2, settle: 250, windows: [{ limit: 3, window: 1500 }] },
+      [
+        begin,
+        want(0, 2),
+        wait(50),
+        end(0),
+        end(0),
+        release(0, "idle"),
+        wait(20),
+        { step: "forget", key },
+        want(1, 2),
+        wait(2500)
+      ]
+    ]
+  ),
+  ...Array.from(
+    { length: 9 },
+    (_, key): Case => [
+      `3: a killed worker's permits are free at last, though key ${key + 1} of 9 is lost`,
+      { limit: 2 },
+      [
+        begin,
+        want(1, 2),
+        wait(50),
+        { step: "kill", who: 1 },
+        { step: "enter" },
+        wait(20),
+        { step: "forget", key },
+        want(0, 2),
+        wait(700)
+      ]
+    ]
+  ),
+  [
+    "2: what a worker holds that was cut off comes on top, and goes down without a grant",
+    { limit: 2 },
+    [
+      begin,
+      want(0, 2),
+      wait(10),
+      end(0),
+      end(0),
+      { step: "cut", who: 0, millis: 1500 },
+      want(1, 2),
+      wait(1500),
+      end(1),
+      end(1),
+      wait(700),
+      release(0),
+      wait(50),
+      want(0),
+      release(1),
+      wait(100)
+    ]
+  ],
+  [
+    "4: a grant that comes late counts from when it was decided",
+    { limit: 9, windows: [{ limit: 3, window: 1500 }] },
+    [
+      begin,
+      want(0, 3),
+      wait(5),
+      end(0),
+      end(0),
+      end(0),
+      wait(5),
+      want(1, 2),
+      message(1, "late"),
+      wait(1500),
+      end(1),
+      wait(300),
+      want(0, 3),
+      wait(2500)
+    ]
+  ],
+  [
+    "12: a report that is lost is put right by the next",
+    { limit: 2 },
+    [begin, report(0, "lost"), want(0, 2), wait(700), end(0), report(0, "lost"), release(0), want(1), wait(300)]
+  ],
+  [
+    "12: one that is heard and not answered grants nothing that nobody takes",
+    { limit: 2 },
+    [begin, report(0, "unheard"), want(0, 2), wait(20), want(1, 2), wait(700)]
+  ],
+  [
+    "12: one that is doubled is ignored by its number",
+    { limit: 2 },
+    [begin, report(0, "twice"), want(0), wait(100), end(0), release(0), want(1, 2), wait(700)]
+  ],
+  [
+    "12: one that is late is ignored by its number",
+    { limit: 2 },
+    [begin, report(0, "late"), want(0, 2), wait(300), end(0), end(0), release(0), wait(20), want(1), wait(700)]
+  ],
+  [
+    "13: no worker's clock is read",
+    { limit: 2, clocks: [3_600_000, -3_600_000, 0, 0, 0], windows: [{ limit: 3, window: 1500 }] },
+    [
+      begin,
+      want(0, 2),
+      wait(50),
+      end(0),
+      release(0),
+      wait(50),
+      want(1, 2),
+      wait(700),
+      { step: "flush" },
+      wait(2500),
+      want(0, 2),
+      { step: "kill", who: 1 },
+      wait(2000)
+    ]
+  ]
+]
+
+export interface History {
+  readonly name: string
+  readonly program: Program
+}
+
+const historyOf = ([name, changes, steps]: Case): History => ({
+  name,
+  program: { setting: { ...setting, ...changes }, steps }
+})
+
+export const failedOnce: ReadonlyArray<History> = failed.map(historyOf)
+export const promises: ReadonlyArray<History> = kept.map(historyOf)

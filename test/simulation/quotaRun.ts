@@ -1,0 +1,795 @@
+/**
+ * A quota under random programs: either the one in memory, or workers on a real engine across a network that loses,
+ * doubles, delays and reorders what they report. What a backend would see is checked against what was promised.
+ */
+import { ConnectionQuota } from "effect-websocket-pool"
+import { RedisConnectionQuota } from "effect-websocket-pool/redis"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import { aheadOf, quietly, withClock } from "#support/fibers"
+import { type Kept, QuotaEngine, Refusal, type Reply } from "./quotaEngine.js"
+import { Hand, type Held, type Take, type Watcher } from "./quotaHand.js"
+import type { Program, ReportMood, Setting, Step } from "./quotaProgram.js"
+import { Violation, World } from "./world.js"
+
+export type Tally = {
+  readonly grants: number
+  readonly reports: number
+  readonly losses: number
+  readonly seconds: number
+}
+
+export const ttl = 900
+export const recovery = 1300
+const commandTimeout = 100
+/** A message that is late comes at most so much later. */
+const longestDelay = 300
+
+const prefix = "ewp:{q}:"
+const keys = ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefix + letter)
+
+type Respond = (effect: Effect.Effect<unknown, unknown>) => void
+
+const refused = new Refusal("connect ECONNREFUSED 127.0.0.1:6379")
+
+/** The network between a worker and the engine. */
+class Wire {
+  readonly reports: Array<ReportMood> = []
+  readonly messages: Array<"lost" | "late"> = []
+  /** What it has reported that was not heard, or not answered in time; the next one is. */
+  private hasFailed = false
+  cutUntil = 0
+  private heardAt = 0
+  sent = 0
+  onMessage: (message: string) => void = () => undefined
+
+  constructor(
+    readonly hand: Hand,
+    private readonly run: Simulation
+  ) {}
+
+  get isCut(): boolean {
+    return this.run.world.now < this.cutUntil
+  }
+
+  private latency(): number {
+    return this.run.setting.engine === "redis" ? this.run.world.int(3) : 0
+  }
+
+  readonly client: RedisConnectionQuota.Client = {
+    command: (args) => Effect.callback<unknown, unknown>((resume) => this.send(args, resume)),
+    subscribe: (_, onMessage) =>
+      Effect.sync(() => {
+        this.onMessage = onMessage
+      })
+  }
+
+  private send(args: ReadonlyArray<string>, resume: Respond): void {
+    const { run } = this
+    // What a killed process has not sent is never sent.
+    if (run.killed.has(this.hand)) return
+    this.sent += 1
+    if (this.isCut || !run.isUp) {
+      this.hasFailed = true
+      if (run.world.chance(0.5)) run.after(1, () => resume(Effect.fail(refused)))
+      return
+    }
+    const mood = this.hasFailed ? undefined : this.reports.shift()
+    this.hasFailed = mood !== undefined && mood !== "twice" && mood !== "slow"
+    if (mood === "lost") return
+    const there = mood === "late" ? 30 + run.world.int(700) : mood === "slow" ? 40 : this.latency()
+    const back = mood === "lateAnswer" ? commandTimeout + 10 : mood === "slow" ? 40 : this.latency()
+    // What is not late comes in its order.
+    const usual = Math.max(this.heardAt, run.world.now + there)
+    if (mood !== "late") this.heardAt = usual
+    run.after(mood === "late" ? there : usual - run.world.now, () => {
+      if (run.ended.has(this.hand)) return
+      const respond = this.hear(args)
+      if (respond !== undefined && mood !== "unheard") run.after(back, () => resume(respond))
+    })
+    if (mood === "twice") {
+      run.after(there + 1 + run.world.int(700), () => {
+        if (!run.ended.has(this.hand)) this.hear(args)
+      })
+    }
+  }
+
+  private hear(args: ReadonlyArray<string>): Effect.Effect<unknown, unknown> | undefined {
+    if (!this.run.isUp || this.isCut) return undefined
+    try {
+      return Effect.succeed(this.run.heard(this.hand, args))
+    } catch (error) {
+      if (error instanceof Refusal) return Effect.fail(error)
+      this.run.fail(String(error))
+      return undefined
+    }
+  }
+
+  deliver(message: string): void {
+    const { run } = this
+    const mood = this.messages.shift()
+    if (mood === "lost" || this.isCut) return
+    run.after(mood === "late" ? 20 + run.world.int(longestDelay - 20) : this.latency(), () => {
+      if (this.isCut) return
+      run.isTold = true
+      this.onMessage(message)
+      run.isTold = false
+    })
+  }
+}
+
+/** What the engine has heard of a worker. */
+interface Record {
+  heardAt: number
+  seq: number
+  /** The state that it knows: an epoch and a version. */
+  known: string
+}
+
+class Simulation implements Watcher {
+  readonly world: World
+  readonly hands: Array<Hand> = []
+  readonly wires = new Map<Hand, Wire>()
+  readonly killed = new Set<Hand>()
+  readonly ended = new Set<Hand>()
+  private readonly records = new Map<Hand, Record>()
+  private readonly isMemory: boolean
+  private readonly engine: QuotaEngine | undefined
+  isUp = true
+  private kept: Kept | undefined
+  /** Who has to be heard first: only it can tell that the engine has fallen back. */
+  private gate: Hand | undefined
+  private savedAs = ""
+  limit: number
+  private limitSince = ""
+  private pausedUntil = 0
+  private pausedBy: Hand | undefined
+  /** Grants on their way may have been decided before. */
+  private slackUntil = 0
+  /** Before it, what was lost may not be known to all. */
+  private calmAt = 0
+  private cutEnd = Number.NEGATIVE_INFINITY
+  private lossAt = Number.NEGATIVE_INFINITY
+  private refusedUntil = 0
+  private level = 0
+  private hasSucceeded = false
+  private refusals = 0
+  private turns = 0
+  private entered = 0
+  private grants = 0
+  private losses = 0
+  private events = 0
+  private violation: Violation | undefined
+  private readonly scope = Effect.runSync(Scope.make())
+  private memory: ConnectionQuota.ConnectionQuota | undefined
+  /** Whether it is the end, and all is checked that takes a while. */
+  private readonly nextTurn = () => ++this.turns
+
+  constructor(readonly setting: Setting) {
+    this.world = new World(setting.seed, 0)
+    this.isMemory = setting.engine === "memory"
+    this.limit = setting.limit
+    this.engine = this.isMemory ? undefined : new QuotaEngine(keys)
+  }
+
+  // What a hand tells
+
+  now(): number {
+    return this.world.now
+  }
+
+  after(millis: number, f: () => void): void {
+    this.world.fork(Effect.andThen(Effect.sleep(millis), Effect.sync(f)))
+  }
+
+  closingTakes(): number {
+    return this.world.int(20)
+  }
+
+  fail(message: string): void {
+    this.violation ??= new Violation(`${message}, at ${this.world.now} ms`)
+  }
+
+  private get living(): ReadonlyArray<Hand> {
+    return this.hands.filter(({ isAlive }) => isAlive)
+  }
+
+  /** Whether the engine has to count it: it was heard of within ttl. */
+  private counts(hand: Hand): boolean {
+    if (this.isMemory) return true
+    const { heardAt } = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY }
+    return this.world.now - heardAt < ttl - 1
+  }
+
+  /** Sockets that count, those of a killed worker until it lapses, and those that have gone a moment ago. */
+  get used(): number {
+    const { settle } = this.setting
+    const { now } = this.world
+    let used = 0
+    for (const hand of this.hands) {
+      if (!this.counts(hand)) continue
+      for (const { goneAt, isAlone, state } of hand.all) {
+        if (isAlone) continue
+        if (state !== "gone") used += 1
+        else if (this.killed.has(hand) && goneAt > this.lossAt) used += 1
+        else if (goneAt + settle > now && goneAt > this.lossAt) used += 1
+      }
+    }
+    return used
+  }
+
+  private attempts(window: number): number {
+    const { now } = this.world
+    let count = 0
+    for (const hand of this.hands) {
+      for (const { from, isAlone, to } of hand.all) {
+        if (isAlone || to + window <= now) continue
+        // What a killed worker had begun is known to nobody after a loss; and one that takes so long was cut off.
+        if (this.killed.has(hand) && to <= this.lossAt) continue
+        if (!this.isMemory && Math.min(to, now) - from > ttl) continue
+        count += 1
+      }
+    }
+    return count
+  }
+
+  /** Whether a worker is being told of a grant: that is the engine's, even where the latest report was not answered. */
+  isTold = false
+
+  granted(hand: Hand, take: Take): void {
+    this.grants += 1
+    this.events += 1
+    if (hand.all.at(-1)!.isAlone) {
+      if (hand.held > this.setting.unreachable) this.fail(`${hand.name} opens more than unreachable allows`)
+      return
+    }
+    const { now } = this.world
+    if (now >= this.slackUntil) {
+      if (this.used > this.limit) this.fail(`${this.used} of ${this.limit}: above the limit`)
+      if (now < this.pausedUntil) this.fail(`granted ${this.pausedUntil - now} ms before the end of a pause`)
+    }
+    for (const { limit, window } of this.setting.windows) {
+      const attempts = this.attempts(window)
+      if (attempts > limit) this.fail(`${attempts} attempts in ${window} ms, and ${limit} are allowed`)
+    }
+    if (this.isMemory) this.isFirst(hand, take)
+  }
+
+  /** Of those who wait nobody comes before who is served. */
+  private isFirst(hand: Hand, take: Take): void {
+    const place = (its: Take, held: number): ReadonlyArray<number> => [
+      its.urgency === "background" ? 1 : 0,
+      held,
+      its.turn
+    ]
+    const served = place(take, hand.held - 1)
+    for (const other of this.living) {
+      const { first } = other
+      if (other === hand || first === undefined) continue
+      const its = place(first, other.held)
+      const differs = its.findIndex((value, index) => value !== served[index])
+      if (differs >= 0 && its[differs]! < served[differs]!) this.fail(`${other.name} comes before ${hand.name}`)
+    }
+  }
+
+  asked(hand: Hand, from: "idle" | "leased"): void {
+    this.events += 1
+    if (!this.isMemory) return
+    const coming = this.sum((one) => one.coming + (from === "leased" ? one.promised : 0))
+    const waiters = this.setting.reclaim === "none" ? 0 : this.sum((one) => one.waiters)
+    const over = Math.max(this.used - this.limit, 0)
+    if (coming + 1 > waiters + over) this.fail(`${hand.name} gives up one ${from} too many`)
+  }
+
+  gone(): void {
+    this.events += 1
+  }
+
+  // The engine
+
+  private record(hand: Hand): Record {
+    const record = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY, seq: 0, known: "" }
+    this.records.set(hand, record)
+    return record
+  }
+
+  heard(hand: Hand, args: ReadonlyArray<string>): unknown {
+    if (this.gate !== undefined && this.gate !== hand) throw refused
+    const { engine, world } = this
+    const reply = engine!.call(args, world.now)
+    this.gate = undefined
+    const said = args.slice(12)
+    const seq = Number(said[1])
+    const record = this.record(hand)
+    const isOld = Number(reply.answer[2]) === -1
+    if (!isOld) {
+      const isLast = said[19] === "1"
+      if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
+      record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
+      record.seq = seq
+      if (said[27] !== "") {
+        this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
+        this.slackUntil = world.now + longestDelay + 10
+        this.limitSince = stateOf(reply.answer)
+      }
+      if (Number(said[29]) > 0) {
+        this.slackUntil = world.now + longestDelay + 10
+        if (world.now + Number(said[29]) > this.pausedUntil) {
+          this.pausedUntil = world.now + Number(said[29])
+          this.pausedBy = hand
+        }
+      }
+    }
+    this.audit(hand, isOld ? undefined : Number(said[2]), reply)
+    for (const [channel, message] of reply.published) {
+      const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
+      if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
+    }
+    this.ids.set(hand, said[0]!)
+    if (!isOld) record.known = stateOf(reply.answer)
+    return reply.answer
+  }
+
+  private readonly ids = new Map<Hand, string>()
+
+  /** The engine's own books: sums, and that nothing is granted or asked for without need. */
+  private audit(hand: Hand, said: number | undefined, { answer, kept }: Reply): void {
+    const { meta, settling, workers } = kept
+    const sum = (read: (account: { readonly [field: string]: number }) => number): number =>
+      Array.from(workers.values()).reduce((total, account) => total + read(account), 0)
+    const sums = {
+      used: sum(({ allot }) => allot!),
+      wants: sum(({ want }) => want!),
+      backs: sum(({ back }) => back!),
+      pend: sum(({ trying }) => trying!),
+      debts: sum(({ out }) => out!),
+      soon: sum(({ outi }) => outi!)
+    }
+    for (const [field, expected] of Object.entries(sums)) {
+      if (Number(meta[field]) !== expected) this.fail(`the engine counts ${meta[field]} ${field}, and has ${expected}`)
+    }
+    if (Number(meta.nw) !== workers.size) this.fail(`the engine counts ${meta.nw} workers, and has ${workers.size}`)
+    const limit = Number(meta.limit) < 0 ? Number.POSITIVE_INFINITY : Number(meta.limit)
+    const id = this.ids.get(hand)
+    const before = this.kept?.meta.ep === meta.ep ? this.kept : undefined
+    const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
+    let grants = 0
+    for (const [worker, { allot, held }] of workers) {
+      const had = worker === id && said !== undefined ? said : (before?.workers.get(worker)?.allot ?? held)
+      grants += Math.max(allot - had, 0)
+    }
+    if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
+    if (grants > 0 && isSilent) this.fail(`grants ${grants} while nothing may be granted`)
+    const debts = sums.debts - Number(before?.meta.debts ?? 0)
+    // An idle one is asked for though another worker has promised a lease.
+    const promised = sum(({ askl = 0 }) => askl) > 0 ? sums.debts - Number(meta.soon) : 0
+    if (before !== undefined && debts > 0 && sums.debts - promised > sums.wants + Math.max(sums.used - limit, 0)) {
+      const asks = sum(({ aski = 0, askl = 0 }) => aski + askl)
+      const asked = Array.from(before.workers.values()).reduce(
+        (total, { aski = 0, askl = 0 }) => total + aski + askl,
+        0
+      )
+      if (asks > asked) this.fail(`owes ${sums.debts} where ${sums.wants} wait`)
+    }
+    this.kept = kept
+  }
+
+  // Steps
+
+  enter(): void {
+    if (this.living.length >= 6) return
+    const index = this.entered++
+    const hand = new Hand(`w${index}`, this, this.nextTurn)
+    hand.scope = Effect.runSync(Scope.make())
+    if (this.memory !== undefined) {
+      this.world.fork(Scope.provide(hand.join(this.memory), hand.scope))
+      this.world.settle()
+      this.hands.push(hand)
+      return
+    }
+    const wire = new Wire(hand, this)
+    this.wires.set(hand, wire)
+    const off = this.setting.clocks[index % this.setting.clocks.length]!
+    const clock = aheadOf(
+      this.world.clock,
+      () => off,
+      () => BigInt(off) * 1_000_000n
+    )
+    const { limit, onLapse, reclaim, settle, turn, unreachable, windows } = this.setting
+    const layer = RedisConnectionQuota.layer({
+      name: "q",
+      connections: limit,
+      connects: windows,
+      settle,
+      reclaim,
+      turn,
+      ttl,
+      recovery,
+      unreachable,
+      onLapse,
+      commandTimeout,
+      client: wire.client
+    })
+    this.world.fork(
+      Effect.flatMap(Layer.build(layer), (context) =>
+        hand.join(Context.get(context, ConnectionQuota.ConnectionQuota))
+      ).pipe(Scope.provide(hand.scope), withClock(clock), quietly)
+    )
+    this.world.settle()
+    this.hands.push(hand)
+  }
+
+  private pick(who: number): Hand | undefined {
+    const { living } = this
+    return living[who % Math.max(living.length, 1)]
+  }
+
+  private get mayLose(): boolean {
+    return !this.isMemory && this.isUp && this.world.now > this.cutEnd + recovery + ttl && this.gate === undefined
+  }
+
+  /** Some of what the engine knew is gone, or all. */
+  private lost(keepsAll: boolean): void {
+    this.calmAt = this.world.now + 2 * ttl + recovery
+    if (keepsAll) return
+    this.losses += 1
+    this.lossAt = this.world.now
+    this.kept = undefined
+    for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
+    const isRemembered = this.living.some((hand) => this.record(hand).known >= this.limitSince)
+    if (!isRemembered) this.limit = this.setting.limit
+    if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
+  }
+
+  step(step: Step): void {
+    switch (step.step) {
+      case "enter":
+        this.enter()
+        return
+      case "wait":
+        this.world.advance(step.millis)
+        return
+      case "save":
+        if (this.engine !== undefined && this.isUp) {
+          this.engine.save()
+          this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
+        }
+        return
+      case "forget":
+      case "flush":
+        if (!this.mayLose) return
+        this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
+        this.lost(false)
+        return
+      case "restore": {
+        if (!this.mayLose) return
+        const knows = (hand: Hand) => this.record(hand).known
+        const [latest] = [...this.living].sort((a, b) => (knows(a) < knows(b) ? 1 : -1))
+        // Nobody who is left could tell.
+        const restarts = step.restarts || latest === undefined || knows(latest) <= this.savedAs
+        if (!this.engine!.restore()) return
+        if (restarts) this.engine!.restart()
+        else this.gate = latest
+        this.lost(false)
+        return
+      }
+      case "restart":
+        if (!this.mayLose) return
+        this.isUp = false
+        this.engine!.restart()
+        if (!step.keeps) this.engine!.lose()
+        this.after(step.millis, () => {
+          this.isUp = true
+          this.lost(step.keeps)
+        })
+        this.lost(step.keeps)
+        return
+      default: {
+        const hand = this.pick(step.who)
+        if (hand !== undefined) this.of(hand, step)
+      }
+    }
+  }
+
+  private of(hand: Hand, step: Extract<Step, { readonly who: number }>): void {
+    const wire = this.wires.get(hand)
+    const { now } = this.world
+    this.events += 1
+    switch (step.step) {
+      case "want":
+        for (let index = 0; index < step.count; index++) hand.want(step.urgency)
+        return
+      case "cancel":
+        hand.cancel(hand.takes[step.which % Math.max(hand.takes.length, 1)])
+        return
+      case "end":
+        this.end(hand, hand.those("trying")[0], step.how)
+        return
+      case "release":
+        hand.release(hand.those("leased")[0], step.how)
+        return
+      case "idle": {
+        const [held] = hand.those("idle")
+        if (held === undefined) return
+        if (step.how === "close") {
+          hand.close(held)
+          return
+        }
+        held.state = "leased"
+        return
+      }
+      case "report":
+        wire?.reports.push(step.mood)
+        return
+      case "message":
+        wire?.messages.push(step.mood)
+        return
+      case "cut":
+        if (wire === undefined || now < this.calmAt || !this.isUp) return
+        wire.cutUntil = Math.max(wire.cutUntil, now + step.millis)
+        this.cutEnd = Math.max(this.cutEnd, wire.cutUntil)
+        return
+      case "kill":
+      case "leave":
+        if (this.living.length > 1) this.leave(hand, step.step === "kill" && !this.isMemory)
+        return
+      case "resize":
+        this.resize(hand, step.limit)
+        return
+      case "pause":
+        if (this.isMemory) this.pausedUntil = Math.max(this.pausedUntil, now + step.millis)
+        this.world.fork(quietly(Effect.ignore(hand.quota.pause(step.millis))))
+        return
+    }
+  }
+
+  private resize(hand: Hand, connections: number): void {
+    if (this.setting.limit === Number.POSITIVE_INFINITY) return
+    if (this.isMemory) this.limit = connections
+    this.world.fork(quietly(Effect.ignore(hand.quota.resize({ connections }))))
+  }
+
+  private end(hand: Hand, held: Held | undefined, how: Extract<Step, { step: "end" }>["how"]): void {
+    if (held === undefined) return
+    const isRefused = how === "refused" || how === "heldOff"
+    // Pauses double: after a few, nothing would happen any more.
+    if (isRefused && ++this.refusals > 3) {
+      hand.end(held, "failed")
+      return
+    }
+    if (isRefused && this.isMemory) this.holdsOff(how)
+    if (how === "well") this.hasSucceeded = true
+    hand.end(held, how)
+  }
+
+  /** What a refusal does to the one in memory, by the page. */
+  private holdsOff(how: "refused" | "heldOff"): void {
+    const { now } = this.world
+    if (this.hasSucceeded) this.level = 0
+    this.hasSucceeded = false
+    if (how === "heldOff") this.refusedUntil = Math.max(this.refusedUntil, now + 1500)
+    else if (now >= this.refusedUntil) this.refusedUntil = now + 1000 * 2 ** this.level++
+    this.pausedUntil = Math.max(this.pausedUntil, this.refusedUntil)
+  }
+
+  private leave(hand: Hand, isKilled: boolean): void {
+    if (isKilled) {
+      this.killed.add(hand)
+      hand.drop()
+    } else {
+      this.wires.get(hand)?.reports.splice(0)
+      hand.leave()
+    }
+    const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
+    if (isKilled) return
+    closing.addObserver(() => this.ended.add(hand))
+  }
+
+  // Checks
+
+  check(): void {
+    if (this.violation !== undefined) throw this.violation
+    if (!this.isMemory || this.living.every(({ takes }) => takes.length === 0)) return
+    const { now } = this.world
+    const isFull = this.used >= this.limit || now < this.pausedUntil
+    const isHeldUp = this.setting.windows.some(({ limit, window }) => this.attempts(window) >= limit)
+    if (!isFull && !isHeldUp && !this.settlesNow(now))
+      throw new Violation(`somebody waits at ${now} ms, and nothing is in the way`)
+  }
+
+  /** Timers are due in this very moment, and have not been looked at. */
+  private settlesNow(now: number): boolean {
+    return (
+      now === this.pausedUntil ||
+      this.hands.some(({ all }) =>
+        all.some(
+          ({ goneAt, to }) =>
+            goneAt + this.setting.settle === now || this.setting.windows.some(({ window }) => to + window === now)
+        )
+      )
+    )
+  }
+
+  /** Lets time pass in which every attempt goes well. */
+  private pass(millis: number, step: number): void {
+    for (let left = millis; left > 0; left -= step) {
+      this.world.advance(step)
+      for (const hand of this.living) for (const held of hand.those("trying")) this.end(hand, held, "well")
+    }
+    this.world.settle()
+  }
+
+  private get total(): number {
+    return this.living.reduce((sum, { held }) => sum + held, 0)
+  }
+
+  private sum(read: (hand: Hand) => number): number {
+    return this.living.reduce((total, hand) => total + read(hand), 0)
+  }
+
+  /** The end: nothing more goes wrong, and in the end everybody is served who can be. */
+  finish(): void {
+    const { settle, windows } = this.setting
+    for (const { messages, reports } of this.wires.values()) reports.length = messages.length = 0
+    const longest = Math.max(0, ...windows.map(({ window }) => window))
+    this.pass(Math.max(this.cutEnd - this.world.now, 0) + 1600, 100)
+    const paused = Number(this.kept?.meta.pause ?? 0) - this.world.now - 1_700_000_000_000
+    this.pass(Math.max(paused, this.pausedUntil - this.world.now, 0) + 2 * ttl + recovery + settle, 100)
+    for (let rounds = 2 + this.sum(({ takes }) => takes.length); rounds > 0 && longest > 0; rounds--)
+      this.pass(longest, 100)
+    this.rests("at the end")
+    if (this.setting.reclaim === "fair" && windows.length === 0 && this.limit !== Number.POSITIVE_INFINITY)
+      this.shares()
+    if (windows.length === 0 && this.limit !== Number.POSITIVE_INFINITY) this.rotates()
+    this.budget()
+    for (const hand of this.living) this.leave(hand, false)
+    this.world.advance(2 * commandTimeout + settle + (this.killed.size > 0 ? 2 * ttl : 0))
+    if (this.memory !== undefined) {
+      const { used, waiting, workers } = Effect.runSync(Effect.orDie(this.memory.stats))
+      if (used + waiting + workers > 0)
+        throw new Violation(`${used} used, ${waiting} wait and ${workers} are left after the end`)
+    } else if (this.kept !== undefined) {
+      const { meta, workers } = this.kept
+      const left = Array.from(workers.keys()).filter(
+        (id) => !Array.from(this.killed).some((one) => this.ids.get(one) === id)
+      )
+      if (left.length > 0) throw new Violation(`the engine knows ${left.length} workers after their end`)
+      if (workers.size === 0 && Number(meta.used) + Number(meta.wants) + Number(meta.debts) + Number(meta.pend) > 0) {
+        throw new Violation(`the engine's sums are not 0 after the end: ${JSON.stringify(meta)}`)
+      }
+    }
+    this.world.run(() => this.world.fork(Scope.close(this.scope, Exit.void)))
+    this.world.settle()
+  }
+
+  private rests(when: string): void {
+    const waiting = this.sum(({ takes }) => takes.length)
+    const total = this.total
+    const say = `${waiting} wait, and ${total} of ${this.limit} are held`
+    if (waiting > 0 && total < this.limit) throw new Violation(`${when} ${say}`)
+    if (total > this.limit && this.sum((hand) => hand.those("idle").length) > 0)
+      throw new Violation(`${when} ${say}, some idle`)
+    const urgent = this.sum(({ waiters }) => waiters)
+    const isReclaimed = this.setting.reclaim !== "none" && this.sum((hand) => hand.those("idle").length) > 0
+    if (urgent > 0 && isReclaimed) throw new Violation(`${when} ${urgent} wait while others idle`)
+    const [one] = this.living
+    if (one === undefined) return
+    const asked = this.world.fork(one.quota.stats)
+    this.pass(20, 10)
+    asked.addObserver((exit) => {
+      if (Exit.isFailure(exit)) return this.fail(`${when} the engine cannot be asked`)
+      const { held, used, waiting: known, workers } = exit.value
+      if (this.isMemory ? held !== total : held !== one.held)
+        this.fail(`${when} it holds ${one.held}, and says ${held}`)
+      if (used !== this.total) this.fail(`${when} ${used} are used, and ${this.total} held`)
+      if (known !== waiting) this.fail(`${when} ${waiting} wait, and the engine knows of ${known}`)
+      if (workers !== this.living.length)
+        this.fail(`${when} there are ${this.living.length} workers, and not ${workers}`)
+    })
+    this.check()
+  }
+
+  private wantMore(): void {
+    for (const hand of this.living) while (hand.waiters <= this.limit) hand.want("waiter")
+  }
+
+  /** Whoever has more gives back what is asked for: at last they differ by one. */
+  private shares(): void {
+    this.wantMore()
+    for (let round = 0; round < 40; round++) {
+      this.pass(60 + this.setting.settle, 30)
+      for (const hand of this.living) {
+        while (hand.promised > 0) {
+          const [held] = hand.those("leased")
+          if (held === undefined) break
+          hand.close(held)
+        }
+      }
+      this.wantMore()
+    }
+    const shares = this.living.map(({ held }) => held)
+    if (Math.max(...shares) - Math.min(...shares) > 1) this.fail(`unfair: ${shares.join(", ")}`)
+    if (this.total !== this.limit) this.fail(`${this.total} of ${this.limit} are held while many wait`)
+    this.check()
+  }
+
+  /** Among those who hold as much, who waits longest is first: each has its turn. */
+  private rotates(): void {
+    const { settle } = this.setting
+    const before = new Map(this.living.map((hand) => [hand, hand.served]))
+    const turns = 4 * this.living.length + this.sum(({ takes }) => takes.length)
+    for (let turn = 0; turn < turns; turn++) {
+      const open = (hand: Hand) => [...hand.those("leased"), ...hand.those("idle")]
+      const [rich] = [...this.living].sort((a, b) => open(b).length - open(a).length)
+      for (const hand of this.living) if (hand.waiters === 0) hand.want("waiter")
+      if (rich !== undefined) for (const held of open(rich).slice(0, 1)) rich.close(held)
+      this.pass(60 + settle, 30)
+    }
+    const isForgotten = this.total < this.limit && this.sum(({ takes }) => takes.length) > 0
+    if (isForgotten) {
+      this.fail(`${this.total} of ${this.limit} are held while somebody waits`)
+      return
+    }
+    for (const [one, served] of before) {
+      if (one.served === served && one.held === 0) this.fail(`${one.name} never had its turn`)
+    }
+    this.check()
+  }
+
+  /** No worker reports without end. */
+  private budget(): void {
+    for (const { sent } of this.wires.values()) {
+      const most = 100 + 8 * this.events + this.world.now / 40
+      if (sent > most) this.fail(`${sent} reports, where ${Math.round(most)} are plenty`)
+    }
+    this.check()
+  }
+
+  start(): void {
+    if (this.isMemory) {
+      const { limit, reclaim, settle, turn, windows } = this.setting
+      const layer = ConnectionQuota.layerMemory({
+        name: "q",
+        connections: limit,
+        connects: windows,
+        settle,
+        reclaim,
+        turn
+      })
+      this.world.fork(
+        Effect.map(Layer.build(layer), (context) => {
+          this.memory = Context.get(context, ConnectionQuota.ConnectionQuota)
+        }).pipe(Scope.provide(this.scope))
+      )
+      this.world.settle()
+    }
+    for (let index = 0; index < this.setting.workers; index++) this.enter()
+  }
+
+  get tally(): Tally {
+    const reports = Array.from(this.wires.values()).reduce((sum, { sent }) => sum + sent, 0)
+    return { grants: this.grants, reports, losses: this.losses, seconds: this.world.now / 1000 }
+  }
+}
+
+const stateOf = (answer: ReadonlyArray<unknown>): string => `${answer[0]} ${String(answer[1]).padStart(9)}`
+
+/** Runs a program against the real quota. Throws a `Violation` where a promise is broken. */
+export const simulate = ({ setting, steps }: Program): Tally => {
+  const simulation = new Simulation(setting)
+  const { world } = simulation
+  return world.run(() => {
+    world.onSettled = () => simulation.check()
+    simulation.start()
+    world.settle()
+    for (const step of steps) {
+      simulation.step(step)
+      world.settle()
+    }
+    simulation.finish()
+    return simulation.tally
+  })
+}
