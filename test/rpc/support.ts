@@ -56,7 +56,9 @@ export class Server {
 
   /** In short: `Double 1`, `Ack 1`, `Interrupt 1`. */
   get log(): ReadonlyArray<string> {
-    return this.sent.map(({ _tag, id, requestId, tag }) => (tag === undefined ? `${_tag} ${requestId}` : `${tag} ${id}`))
+    return this.sent.map(({ _tag, id, requestId, tag }) =>
+      tag === undefined ? `${_tag} ${requestId}` : `${tag} ${id}`
+    )
   }
 
   private say(message: object): Effect.Effect<void> {

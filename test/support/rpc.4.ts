@@ -1,5 +1,5 @@
 /** Effect RPC: a group, what its messages look like, and a real server of it. For Effect 4. */
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -81,17 +81,18 @@ export interface Handlers {
 
 export interface ServeOptions {
   readonly disableFatalDefects?: boolean
-  readonly port?: number
+  /** What serves it, where connections are made that its port does not know of. */
+  readonly server?: Server
 }
 
 /** Serves the group on a port of its own until the scope closes, and gives the address of its sockets. */
 export const serve = (
   serialization: Serialization,
   handlers: Handlers,
-  { disableFatalDefects = false, port = 0 }: ServeOptions = {}
+  { disableFatalDefects = false, server: http = createServer() }: ServeOptions = {}
 ): Effect.Effect<string, unknown, Scope.Scope> =>
   Effect.gen(function* () {
-    const server = yield* NodeHttpServer.make(createServer, { host: "127.0.0.1", port })
+    const server = yield* NodeHttpServer.make(() => http, { host: "127.0.0.1", port: 0 })
     const route = RpcServer.layerHttp({ group: Api, path: "/rpc", protocol: "websocket", disableFatalDefects })
     yield* Layer.build(
       HttpRouter.serve(route, { disableListenLog: true, disableLogger: true }).pipe(
