@@ -1,21 +1,27 @@
 /** The protocol, as its users see it. */
+import type * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
 import type { WebSocketPool } from "../pool/api.js"
-import type { Options as MultiplexerOptions } from "../requests/api.js"
 
 /**
  * The options of the protocol: those of a multiplexer that mean something to it.
  *
- * **Details** `concurrency` (100) calls go over one connection at most, streams included. Connections are filled to
- * `targetUtilization` (0.5) of that before another is leased; from `minConnections` (0) to `maxConnections` (infinity, so
- * that the pool's own limit counts) are leased at once, and one goes back after `idleTimeout` (10 seconds) without a call.
- * Calls and streams may go on for `retireTimeout` (30 seconds) on a connection that retires. `pool` is the tag of the
- * pool (`WebSocketPool`).
- *
  * @category options
  * @since 0.2.0
  */
-export interface Options<Pool = WebSocketPool>
-  extends Pick<
-    MultiplexerOptions<never, unknown, unknown, never, Pool>,
-    "concurrency" | "targetUtilization" | "minConnections" | "maxConnections" | "idleTimeout" | "retireTimeout" | "pool"
-  > {}
+export interface Options<Pool = WebSocketPool> {
+  /** Calls and streams without an end on one connection. Default: 100. */
+  readonly concurrency?: number | undefined
+  /** The part of `concurrency`, above 0 and up to 1, to which a connection is filled before another is leased. Default: 0.5. */
+  readonly targetUtilization?: number | undefined
+  /** Connections that are kept leased. Default: 0. */
+  readonly minConnections?: number | undefined
+  /** Connections that are leased at once, retiring ones included. Default: infinity, so that the pool's own limit counts. */
+  readonly maxConnections?: number | undefined
+  /** How long a connection stays leased without a call. Default: 10 seconds. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** How long calls and streams may go on over a connection that retires. Default: 30 seconds. */
+  readonly retireTimeout?: Duration.Input | undefined
+  /** The tag of the pool. Default: `WebSocketPool`. */
+  readonly pool?: Context.Key<Pool, WebSocketPool> | undefined
+}
