@@ -11,6 +11,7 @@ import { Console, Data, Effect, Exit, Fiber, Logger, LogLevel, Schedule, Scope, 
 import { type PoolError, type PoolStats, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import * as Monitor from "./demo/monitor.js"
+import { burst } from "./demo/requests.js"
 import * as Server from "./demo/server.js"
 import { Tally } from "./demo/tally.js"
 import * as View from "./demo/view.js"
@@ -141,6 +142,10 @@ const act = (scene: Scene, tally: Tally, onPool: (pool: WebSocketPool.WebSocketP
     const plot = yield* Effect.forkScoped(scene.plot(pool, tell))
     yield* Work.run(pool, scene.work, tally)
     yield* Fiber.interrupt(plot)
+    if (scene.work.isStrict) {
+      yield* tell("can have many requests at once", "shares connections out: a Multiplexer")
+      tally.burst = yield* Effect.scoped(burst(tally.atOnce))
+    }
     yield* tell("has nothing more to do", `shrinks to the ${scene.pool.minConnections ?? 0} connections it keeps`)
     yield* Effect.sleep(rest)
     return pool
@@ -161,6 +166,14 @@ const report = (scene: Scene, tally: Tally, stats: PoolStats.PoolStats): string 
     ["  reconnects", View.count(tally.reconnects)],
     ["  failed attempts", View.count(stats.connectFailures)],
     ...Array.from(tally.closed, ([reason, n]) => [`  closed: ${reason}`, View.count(n)] as const),
+    ...(tally.burst === undefined
+      ? []
+      : [
+          [
+            `${tally.atOnce} requests at once`,
+            `${tally.burst.answered} answered, over ${tally.burst.connections} connections`
+          ] as const
+        ]),
     ["drained messages", View.count(stats.messagesDropped)],
     ...(latency === undefined
       ? []

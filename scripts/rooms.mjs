@@ -23,6 +23,7 @@ const rooms = {
   pool: ["effect", "values", "core", "transport", "connection", "options", "observe"],
   requests: ["effect", "values", "core", "connection", "messages", "options", "pool"],
   jsonrpc: ["effect", "values", "core", "messages", "options", "observe", "pool", "requests"],
+  rpc: ["effect", "values", "pool", "requests"],
   monitor: ["effect", "values", "connection", "options", "observe", "pool"]
 }
 

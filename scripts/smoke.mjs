@@ -43,7 +43,8 @@ const namespaces = {
     "ConnectionQuota"
   ],
   [`${name}/node`]: ["NodeWebSocketPool", "NodeWebSocketTransport"],
-  [`${name}/redis`]: ["RedisConnectionQuota"]
+  [`${name}/redis`]: ["RedisConnectionQuota"],
+  [`${name}/WebSocketPoolRpc`]: ["layerProtocol", "makeProtocol"]
 }
 
 // ----------------------------------------------------------------------------
@@ -252,6 +253,20 @@ const followReadme = async (folder, manager, args, tarball, quickStart) => {
   const { version } = await json(folder, "node_modules", "effect", "package.json")
   assert(version.startsWith(`${major}.`), `it installs effect ${version}`)
   await runQuickStart(folder, quickStart)
+}
+
+/** An entry that stands on an optional peer says which it is where that is not installed; the others do without it. */
+const checkWithoutPeer = async (cwd, entry, peer) => {
+  const isThere = await json(cwd, "node_modules", peer, "package.json").then(
+    () => true,
+    () => false
+  )
+  assert(!isThere, `${peer} is installed, so nothing can be said of where it is not`)
+  const code = `
+    await import(${JSON.stringify(name)})
+    const said = await import(${JSON.stringify(entry)}).then(() => "nothing", ({ message }) => message)
+    if (!said.includes(${JSON.stringify(`'${peer}'`)})) throw new Error("expected it to name the package, got " + said)`
+  await node(`import "${entry}"`, ["--input-type=module", "--eval", code], { cwd })
 }
 
 /** What each of them says of a peer dependency that is not what the package asks for. */
@@ -498,6 +513,11 @@ try {
     await step(`the README holds with ${manager}`, () =>
       followReadme(join(temporary, manager), runs[manager], args, tarball, quickStart)
     )
+    if (manager === "npm" && "@effect/rpc" in peerDependencies) {
+      await step("its entry for RPC asks for @effect/rpc where that is not installed", () =>
+        checkWithoutPeer(join(temporary, manager), `${name}/WebSocketPoolRpc`, "@effect/rpc")
+      )
+    }
     await step(`${manager} ${manager === "npm" ? "refuses" : "warns of"} another major of Effect`, () =>
       installBesideAnother(join(temporary, `${manager}-other`), manager, runs[manager], args, tarball)
     )

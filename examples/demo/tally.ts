@@ -7,6 +7,9 @@ export class Tally {
   readonly closed = new Map<PoolEvent.CloseReason, number>()
   /** Answers that belonged to somebody else's request. */
   strangers = 0
+  /** Requests that are sent at once in the end, and what became of them. */
+  readonly atOnce = 400
+  burst: { readonly answered: number; readonly connections: number } | undefined = undefined
   reconnects = 0
   connectFailures = 0
   private lost = 0

@@ -44,6 +44,8 @@ const inEffect3 = [
   ["NonEmpty<A>", "`Chunk.NonEmptyChunk<A>`; here it is an `Array.NonEmptyArray<A>`"],
   ["Context.Service<Self, Shape>", "`Context.Tag<Self, Shape>`"],
   ["Socket", "the `Socket` of `@effect/platform`; here that of `effect/socket`"],
+  ["RpcClient.Protocol", "that of `@effect/rpc`; here that of `effect/rpc`"],
+  ["Service", '`RpcClient.Protocol["Type"]`; here it is `RpcClient.Protocol["Service"]`'],
   [
     "Layer.Layer<never, never, HttpRouter.HttpRouter>",
     "`HttpRouter.HttpRouter` of `@effect/platform`, which is what `router` gives"

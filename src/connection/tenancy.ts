@@ -22,6 +22,11 @@ export class Tenancy {
     return this.link.id
   }
 
+  /** Stands for the connection, the same in each of its leases. */
+  get connection(): object {
+    return this.link
+  }
+
   /** Whether it can be sent on: once the lease is over the connection may be somebody else's. */
   get isOpen(): boolean {
     return !this.lease.isOver && this.link.isOpen

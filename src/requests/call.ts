@@ -147,7 +147,7 @@ export class StreamCall<Request, Item, E> extends Call<Request, Item, E> {
   readonly take: Effect.Effect<[Item], Failure<E> | LaggedError | StreamEnd> = Effect.suspend(() => {
     if (this.unread > 0) {
       const item = this.shift()
-      this.keeper?.consumed(this, this.unread === 0)
+      this.taken()
       return Effect.succeed<[Item]>([item])
     }
     if (this.exit === undefined) {
@@ -158,6 +158,11 @@ export class StreamCall<Request, Item, E> extends Call<Request, Item, E> {
     }
     return Exit.isSuccess(this.exit) ? Effect.fail(streamEnd) : Effect.failCause(this.exit.cause)
   })
+
+  /** Its reader has taken an item. */
+  protected taken(): void {
+    this.keeper?.consumed(this, this.unread === 0)
+  }
 
   private shift(): Item {
     const item = this.items[this.head]!

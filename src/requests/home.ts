@@ -23,7 +23,8 @@ import type { Tally } from "./tally.js"
 /** What all the homes of a multiplexer share. */
 export interface Estate<Request, Item, E> {
   readonly settings: RequestSettings
-  readonly codec: () => WideCodec<Request, Item, E>
+  /** Makes the codec of one lease of a connection. */
+  readonly codec: (connection: object) => WideCodec<Request, Item, E>
   readonly onNotice: OnNotice | undefined
   /** Sees each notice at once, before `onNotice` does. */
   readonly listen: ((value: unknown, connectionId: string) => void) | undefined
@@ -255,7 +256,7 @@ export class Home<Request, Item, E>
   private opened(slot: Place<Request, Item, E>, tenancy: Tenancy): void {
     let codec: WideCodec<Request, Item, E>
     try {
-      codec = this.estate.codec()
+      codec = this.estate.codec(tenancy.connection)
     } catch (error) {
       const failure = Exit.fail(thrown("codec, given", undefined, error))
       // A pinned connection is given back for good: from then on it may be somebody else's.

@@ -12,7 +12,7 @@ import { WebSocketPool } from "../pool/api.js"
 import { backstage } from "../pool/service.js"
 import type { AcquireError, LaggedError } from "../values/errors.js"
 import type { Multiplexer, MultiplexerStats, Options, RequestError, StreamOptions, WideCodec } from "./api.js"
-import { RequestCall, StreamCall, streamEnd, TellCall } from "./call.js"
+import { type Call, RequestCall, StreamCall, streamEnd, TellCall } from "./call.js"
 import { type Estate, Home } from "./home.js"
 import type { OnNotice } from "./notices.js"
 import { decode, decodeStream } from "./settings.js"
@@ -25,9 +25,16 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
     private readonly home: Home<Request, Item, E>
   ) {}
 
-  private get deadline(): number {
+  /** Until when a call that begins now may wait for a place. */
+  get deadline(): number {
     const { settings, timers } = this.estate.pool
     return timers.now() + settings.acquireTimeout
+  }
+
+  /** Begins a call of whoever stands on this, who ends or abandons it. */
+  begin(call: Call<Request, Item, E>): void {
+    this.estate.tally.requests += 1
+    this.home.begin(call)
   }
 
   readonly request = (request: Request): Effect.Effect<Item, E | RequestError> =>
@@ -40,8 +47,7 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
   private call(make: () => RequestCall<Request, Item, E>): Effect.Effect<Item, E | RequestError> {
     return Effect.uninterruptibleMask((restore) => {
       const call = make()
-      this.estate.tally.requests += 1
-      this.home.begin(call)
+      this.begin(call)
       return Effect.matchCauseEffect(restore(call.wait), {
         onFailure: (cause) => {
           // If it has failed by itself there is nothing to give up.
@@ -144,11 +150,13 @@ export const make = <Request, Item, E = never, R = never, Pool = WebSocketPool>(
 /** What stands on a multiplexer gives its own codec. */
 export interface Wide<Request, Item, E, R, Pool> {
   readonly options: Omit<Options<never, unknown, unknown, R, Pool>, "codec">
-  readonly codec: () => WideCodec<Request, Item, E>
+  readonly codec: (connection: object) => WideCodec<Request, Item, E>
   readonly listen?: Estate<Request, Item, E>["listen"]
   /** Whose options they are, and which it has besides. */
   readonly who: string
   readonly own: ReadonlyArray<string>
+  /** Which options of a multiplexer it has not. */
+  readonly without?: ReadonlyArray<string>
   readonly problems?: Problems
 }
 
@@ -158,7 +166,8 @@ export const makeWide = <Request, Item, E, R, Pool>({
   options,
   own,
   problems,
-  who
+  who,
+  without
 }: Wide<Request, Item, E, R, Pool>): Effect.Effect<
   MultiplexerImpl<Request, Item, E>,
   Config.ConfigError,
@@ -167,7 +176,7 @@ export const makeWide = <Request, Item, E, R, Pool>({
   // Nothing may come between the first lease and the finaliser that ends it.
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const settings = yield* decode(options, who, own, problems)
+      const settings = yield* decode(options, who, own, problems, without)
       const service = yield* (options.pool ?? WebSocketPool) as Context.Key<Pool, WebSocketPool>
       const pool = backstage(service)
       if (pool === undefined) {

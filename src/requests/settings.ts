@@ -48,19 +48,20 @@ const names: { readonly [K in keyof Required<Options<never, never>>]: true } = {
 
 const sharedNames = Object.keys(names).filter((name) => name !== "codec")
 
-/** Fails with one `ConfigError` that names every bad option. `own` are those of whoever stands on a multiplexer. */
+/** Fails with one `ConfigError` that names every bad option. `own` are those of whoever stands on a multiplexer, who may have some of its own and be `without` others. */
 export const decode = (
   options: AnyOptions,
   who: string,
   own: ReadonlyArray<string>,
-  problems: Problems = new Problems()
+  problems: Problems = new Problems(),
+  without: ReadonlyArray<string> = []
 ): Effect.Effect<RequestSettings, Config.ConfigError> =>
   Effect.suspend(() => {
     if (!Predicate.isObject(options) || Effect.isEffect(options)) {
       return badInput(who, ["options"], `Expected an object of options, got ${kindOf(options)}`)
     }
     const given: AnyOptions & Readonly<Record<string, unknown>> = options
-    rejectUnknown(problems, given, [...own, ...sharedNames])
+    rejectUnknown(problems, given, [...own, ...sharedNames.filter((name) => !without.includes(name))])
     if (own.includes("codec") && !Predicate.isFunction(given.codec)) {
       problems.add(["codec"], `Expected a function that makes a codec, got ${show(given.codec)}`)
     }
