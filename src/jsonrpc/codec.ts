@@ -16,6 +16,8 @@ export interface Subscribed {
   readonly notification: string
   readonly id: (params: unknown) => unknown
   readonly value: (params: unknown) => unknown
+  /** Called when the server has begun it. */
+  readonly onBegun: () => void
 }
 
 /** What a server answers in place of a result. */
@@ -149,6 +151,7 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       return [{ _tag: "Reply", message: this.farewell(route) }]
     }
     this.named.set(name, route)
+    route.subscription.onBegun()
     const items: Array<Said> = []
     this.early = this.early.filter((one) => {
       if (one.name !== name) return true
