@@ -68,6 +68,7 @@ export class SlotPool<A, E> {
       this.shelf,
       timers,
       limits.idleTimeout,
+      (slot) => driver.isOccupied?.(slot) !== true,
       () => this.kept > this.min && (this.wanted < 0 || "Later"),
       (slot) => {
         this.close(slot, "Idle")
@@ -551,6 +552,14 @@ export class SlotPool<A, E> {
     else this.line.enter(waiter)
   }
 
+  /** An item that was occupied has nothing to do any more: if it is not leased it is idle from now on. */
+  rest(slot: Slot<A, E>): void {
+    if (slot.state !== "idle") return
+    unlink(slot)
+    this.shelf.putIdle(slot, this.timers.now())
+    this.idling.arm(slot.idleSince)
+  }
+
   settled(slot: Slot<A, E>): void {
     if (slot.state !== "releasing") return
     this.offer(slot, "settled")
@@ -729,7 +738,7 @@ export class SlotPool<A, E> {
     if (event === "checked") this.shelf.putBack(slot)
     else this.shelf.putIdle(slot, now)
     // One that is kept for `min` may have been idle for longer than this one.
-    if (this.kept > this.min) this.idling.arm((this.shelf.oldest ?? slot).idleSince)
+    if (this.kept > this.min) this.idling.arm((this.shelf.oldest() ?? slot).idleSince)
   }
 
   private close(slot: Slot<A, E>, reason: CloseReason): void {

@@ -201,7 +201,8 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     if (answer === undefined) {
       return { _tag: "Reply", message: reply({ error: { code: -32601, message: "Method not found" } }) }
     }
-    return { _tag: "Task", effect: Effect.map(answer, reply) }
+    const refusal = (): Message => reply({ error: { code: -32000, message: "Too many calls at once" } })
+    return { _tag: "Task", effect: Effect.map(answer, reply), refusal }
   }
 }
 
