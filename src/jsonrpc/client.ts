@@ -227,7 +227,9 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
     if (cancelMethod !== undefined && (typeof cancelMethod !== "string" || cancelMethod === "")) {
       problems.add(["cancelMethod"], `Expected the name of a notification, got ${show(cancelMethod)}`)
     }
-    for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
+    if (handlers !== undefined && (typeof handlers !== "object" || handlers === null || Array.isArray(handlers))) {
+      problems.add(["handlers"], `Expected an object of functions, got ${kindOf(handlers)}`)
+    } else for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
     const { context } = yield* environment<RHandlers>()
     let onLagged = (): void => {}
     const listeners = new Listeners(options as AnyOptions, () => onLagged())
@@ -312,6 +314,16 @@ export const layerConfig = <Self, G extends Group, R = never, RHandlers = never,
     })
   ) as Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
 
+/** What a tag has itself, in place of what any function or object has. */
+const isOwnOf = (tag: object, name: string): boolean => {
+  if (name === "layer" || name === "layerConfig") return true
+  for (let one: object | null = tag; one !== null; one = Object.getPrototypeOf(one)) {
+    if (one === Function.prototype || one === Object.prototype) return false
+    if (name !== "toString" && Object.hasOwn(one, name)) return true
+  }
+  return false
+}
+
 export const Tag =
   <const Id extends string>(id: Id) =>
   <Self>() =>
@@ -319,6 +331,9 @@ export const Tag =
     const tag = makeTag<Self, Client<G>, Id>(id)
     const key = tag as unknown as Context.Key<Self, Client<G>>
     for (const [name, member] of Object.entries(group as Group)) {
+      if (isOwnOf(tag, name)) {
+        throw new TypeError(`A member of ${JSON.stringify(id)} cannot be called ${name}: its tag has that itself`)
+      }
       const own = (client: Client<G>) => client[name as keyof G] as unknown
       const value =
         member._tag === "Incoming"

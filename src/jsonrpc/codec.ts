@@ -155,7 +155,7 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     const items: Array<Said> = []
     this.early = this.early.filter((one) => {
       if (one.name !== name) return true
-      items.push(Incoming.Item({ id, value: route.subscription.value(one.params) }))
+      items.push(Incoming.Item({ id, value: valueIn(route.subscription, one.params) }))
       return false
     })
     this.answeredOne()
@@ -185,7 +185,7 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       if (route.subscription.notification !== method) continue
       const name = nameOf(method, idIn(route.subscription, params))
       const known = this.named.get(name)
-      if (known !== undefined) return [Incoming.Item({ id: known.id, value: known.subscription.value(params) })]
+      if (known !== undefined) return [Incoming.Item({ id: known.id, value: valueIn(known.subscription, params) })]
       if (route.name !== undefined) continue
       isAwaited = true
       this.early.push({ name, params })
@@ -242,9 +242,16 @@ const failureOf = (error: unknown): Failure => {
 /** Texts and numbers are told apart, as servers do. */
 const nameOf = (notification: string, id: unknown): string => `${notification} ${JSON.stringify(id)}`
 
-const idIn = ({ id }: Subscribed, params: unknown): unknown => {
+// Both are the program's own, and made for params as they should be.
+
+const idIn = ({ id }: Subscribed, params: unknown): unknown => attempt(id, params)
+
+/** Without a value the item does not match its schema: that is for its stream to tell. */
+const valueIn = ({ value }: Subscribed, params: unknown): unknown => attempt(value, params)
+
+const attempt = (f: (params: unknown) => unknown, params: unknown): unknown => {
   try {
-    return id(params)
+    return f(params)
   } catch {
     return undefined
   }

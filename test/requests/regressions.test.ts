@@ -167,6 +167,14 @@ describe("a call of the server", () => {
     "a result that JSON leaves out": [() => Effect.succeed(() => 1), { result: null }],
     "data that JSON has no text for": [() => Effect.fail({ code: 1, message: "no", data: 1n }), failed],
     "no effect, on Effect 4": [() => 1, failed],
+    "a defect, thrown at once": [
+      () => {
+        throw new Error("a bug")
+      },
+      failed
+    ],
+    "an interruption of itself": [() => Effect.interrupt, failed],
+    "a failure that is nothing": [() => Effect.fail(undefined), failed],
     "a promise that rejects, on Effect 4": [() => Promise.reject(new Error("unhandled")), failed]
   }
   for (const [what, [handler, answer]] of Object.entries(cases)) {
