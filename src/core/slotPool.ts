@@ -773,10 +773,11 @@ export class SlotPool<A, E> {
     this.serve()
   }
 
-  /** A slot no longer counts towards `min`. */
+  /** A slot no longer counts towards `min`, nor among those that `targetUtilization` calls for. */
   private loses(slot: Slot<A, E>, reason: CloseReason): void {
     if (slot.heldFor !== undefined || this.state !== "open") return
-    if (this.kept + this.count.creating >= this.min) return
+    const isSpare = this.line.length === 0 && this.wanted > 0
+    if (this.kept + this.count.creating >= this.min && !isSpare) return
     const now = this.timers.now()
     const lasted = slot.state === "creating" ? 0 : now - slot.createdAt
     if (this.limits.isRenewal(reason, lasted)) this.upkeep.renewed()

@@ -6,6 +6,7 @@ import * as Layer from "#effect/Layer"
 import * as Schema from "#effect/Schema"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
 import { expectTag, now, settle, url } from "../support/memoryPool.js"
@@ -60,6 +61,32 @@ describe("a pinned connection", () => {
       )
     })
   )
+})
+
+describe("a server that ends whatever it accepts", () => {
+  it.effect("was connected to without end for a connection that targetUtilization calls for", () => {
+    let isHostile = false
+    return scenario(
+      { concurrency: 2, targetUtilization: 0.5 },
+      {},
+      (lines, sockets) =>
+        Effect.gen(function* () {
+          yield* start(lines.request("a"))
+          isHostile = true
+          // One has a place, and calls for a second connection.
+          yield* start(lines.request("b"))
+          assert.strictEqual(sockets.length, 2)
+          yield* TestClock.adjust("1 second")
+          assert.isAtMost(sockets.length, 6)
+          yield* TestClock.adjust("1 minute")
+          assert.isAtMost(sockets.length, 20)
+          isHostile = false
+          yield* TestClock.adjust("20 seconds")
+          assert.strictEqual((yield* lines.stats).connections, 2)
+        }),
+      { onOpened: (socket) => (isHostile ? socket.lose(4000) : undefined) }
+    )
+  })
 })
 
 describe("onNotice", () => {
