@@ -1,5 +1,7 @@
 import fc from "fast-check"
 import { program as webSocketProgram } from "./program.js"
+import { program as requestsProgram } from "./requestsProgram.js"
+import { simulate as simulateRequests } from "./requestsRun.js"
 import { program as resourceProgram } from "./resourceProgram.js"
 import { simulate as simulateResource } from "./resourceRun.js"
 import { simulate as simulateWebSocket } from "./run.js"
@@ -54,5 +56,6 @@ const kind = <P>(
 
 export const kinds: ReadonlyArray<Kind> = [
   kind("websocket", webSocketProgram, simulateWebSocket),
-  kind("resource", resourceProgram, simulateResource)
+  kind("resource", resourceProgram, simulateResource),
+  kind("requests", requestsProgram, simulateRequests)
 ]
