@@ -34,8 +34,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "free a slot before its socket is gone",
     file: "pool/connections.ts",
-    from: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason)',
-    to: 'link.close(reason === "Shutdown" ? 1001 : 1000, "", "Pool", reason); this.pool.closed(slot)'
+    from: 'link.close(code, "", "Pool", reason)',
+    to: 'link.close(code, "", "Pool", reason); this.pool.closed(slot)'
   },
   {
     name: "ignore discard and discardOn",
@@ -383,8 +383,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lend again what retires",
     file: "core/slotPool.ts",
-    from: 'if (slot.doom !== undefined) return slot.doom\n    if (this.state !== "open") return "Shutdown"\n    return this.slots.size',
-    to: 'if (this.state !== "open") return "Shutdown"\n    return this.slots.size'
+    from: 'if (slot.doom !== undefined) return slot.doom\n    if (this.state !== "open") return "Shutdown"\n    if (this.owed',
+    to: 'if (this.state !== "open") return "Shutdown"\n    if (this.owed'
   },
   {
     name: "tell again of each reason to retire",
@@ -515,12 +515,6 @@ const mutations: ReadonlyArray<Mutation> = [
       "session",
       "this.isUnfit || !this.ghosts.isEmpty",
       "this.isUnfit"
-    ],
-    [
-      "take an item of a cancelled stream for its end",
-      "ghosts",
-      "isLast || this.ids.get(id) === false",
-      "isLast || this.ids.has(id)"
     ],
     ["send new requests over a connection that retires", "session", "this.host.retired(this, reason)", ""],
     [

@@ -537,6 +537,8 @@ class Simulation {
     this.check()
     const { abandoned, connections, inFlight, waiting } = Effect.runSync(this.multiplexer.stats)
     if (abandoned + connections + inFlight + waiting > 0) this.fail("a closed multiplexer has something under way")
+    const { acquired, released } = Effect.runSync(this.pool.stats)
+    if (acquired !== released) this.fail(`${acquired} leases, and ${released} were given back`)
   }
 }
 
