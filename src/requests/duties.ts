@@ -36,8 +36,9 @@ export interface DutyHost {
 export class Duties {
   private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()
   private readonly waiting: Array<Effect.Effect<Message>> = []
-  /** Answers, and credit, that the socket has not taken yet. */
+  /** Answers, and credit, that the socket has not taken yet; and how many of them the server waits for. */
   private unsaid = 0
+  private owed = 0
   private isOver = false
 
   constructor(
@@ -50,7 +51,7 @@ export class Duties {
   ) {}
 
   get isDone(): boolean {
-    return this.running.size === 0 && this.unsaid === 0
+    return this.running.size === 0 && this.owed === 0
   }
 
   /** A server that asks and does not read would have its answers kept without end: it is read no further meanwhile. */
@@ -76,14 +77,18 @@ export class Duties {
     })
   }
 
-  say(message: Message): void {
+  /** Credit is worth nothing to a server whose connection is given back: that does not wait for it. */
+  say(message: Message, isOwed = true): void {
     if (this.isOver || !this.tenancy.isOpen || !isMessage(message)) return
     const sender = this.tenancy.offer(message, () => {
       this.unsaid -= 1
+      if (isOwed) this.owed -= 1
       if (this.unsaid === mostUnsaid - 1) this.host.later(this.onEased)
-      if (this.isDone) this.host.later(() => this.rest())
+      if (isOwed && this.isDone) this.host.later(() => this.rest())
     })
-    if (sender !== undefined) this.unsaid += 1
+    if (sender === undefined) return
+    this.unsaid += 1
+    if (isOwed) this.owed += 1
   }
 
   private rest(): void {
@@ -94,7 +99,7 @@ export class Duties {
   end(): boolean {
     const wasDone = this.isDone
     this.isOver = true
-    this.unsaid = 0
+    this.unsaid = this.owed = 0
     this.waiting.length = 0
     for (const fiber of this.running) interrupt(fiber)
     this.running.clear()

@@ -155,7 +155,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   consumed(call: Call<Request, Item, E>, isDrained: boolean): void {
     const ack = isDrained && call.state === "sent" ? this.codec.ack(call.id) : undefined
-    if (ack !== undefined) this.duties.say(ack)
+    if (ack !== undefined) this.duties.say(ack, false)
     if (this.host.isExclusive) this.read()
   }
 

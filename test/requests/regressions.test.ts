@@ -10,7 +10,7 @@ import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
 import { expectTag, now, settle, url } from "../support/memoryPool.js"
-import { cancelling, expectSent, say, scenario, start } from "./support.js"
+import { cancelling, expectSent, mute, say, scenario, start } from "./support.js"
 
 describe("a pinned connection", () => {
   it.effect("was never given back if nothing was asked on it", () =>
@@ -87,6 +87,23 @@ describe("a server that ends whatever it accepts", () => {
       { onOpened: (socket) => (isHostile ? socket.lose(4000) : undefined) }
     )
   })
+})
+
+describe("credit that the socket has not taken", () => {
+  it.effect("kept a connection full of nothing but abandoned requests", () =>
+    scenario(
+      { codec: () => ({ ...mute(), ack: (id) => `${id} ack` }), concurrency: 1, targetUtilization: 1 },
+      { sendBuffer: 10 },
+      (lines, sockets) =>
+        Effect.gen(function* () {
+          const items = yield* start(Stream.runCollect(Stream.take(lines.stream("s"), 1)))
+          sockets[0]!.bufferedAmount = 11
+          yield* say(sockets[0], "1 + one")
+          yield* now(items)
+          assert.deepStrictEqual(sockets[0]!.closes, [1000])
+        })
+    )
+  )
 })
 
 describe("onNotice", () => {

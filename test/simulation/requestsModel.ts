@@ -189,7 +189,7 @@ export class Model {
         return
       case "LaggedError":
         if (this.setting.overflow !== "fail" || call.kind === "exclusive") this.fail(where)
-        if (call.sent - call.taken < this.setting.bufferSize) this.fail(`${where}, and had room`)
+        if (call.sent <= this.setting.bufferSize) this.fail(`${where}, and had room`)
         return
       case "PoolClosedError":
         if (this.closedAt === undefined && call.kind !== "pinned") this.fail(where)
