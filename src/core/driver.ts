@@ -28,6 +28,8 @@ export interface Driver<A, E> {
   readonly heldSince?: (slot: Slot<A, E>) => number
   /** Whether a lease of it would have to wait for something of its own, so that others with room come first. */
   readonly isClogged?: (slot: Slot<A, E>) => boolean
+  /** Whether an idle item has something of its own to do, so that it does not count as idle: `rest` tells when that is over. */
+  readonly isOccupied?: (slot: Slot<A, E>) => boolean
   /** Whether another item may be made now: there may be limits that the core knows nothing of. */
   readonly mayCreate?: () => boolean
   /** How many of those in line will be served without the end of a lease. By default those who fit what is being made. */

@@ -11,6 +11,8 @@ export class Idling<A, E> {
     private readonly shelf: Shelf<A, E>,
     private readonly timers: Timers,
     private readonly idleTimeout: number,
+    /** Whether this one is idle indeed. */
+    private readonly isIdle: (slot: Slot<A, E>) => boolean,
     /** Whether one may go; `"Later"` if it would be made again at once. */
     private readonly mayClose: () => boolean | "Later",
     private readonly close: (slot: Slot<A, E>) => void
@@ -28,8 +30,12 @@ export class Idling<A, E> {
     this.timers.clear(this.timer)
   }
 
+  private get oldest(): Slot<A, E> | undefined {
+    return this.shelf.oldest(this.isIdle)
+  }
+
   private look(): void {
-    for (let { oldest } = this.shelf; oldest !== undefined; { oldest } = this.shelf) {
+    for (let oldest = this.oldest; oldest !== undefined; oldest = this.oldest) {
       const mayClose = this.mayClose()
       if (mayClose === false) return
       const now = this.timers.now()

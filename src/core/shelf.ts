@@ -52,10 +52,12 @@ export class Shelf<A, E> {
     return this.unused.last ?? this.used.last
   }
 
-  /** The one that has been idle for longest. */
-  get oldest(): Slot<A, E> | undefined {
-    const first = this.unused.first
-    const last = this.used.last
+  /** The one that has been idle for longest, of all or of some. */
+  oldest(isMeant: (slot: Slot<A, E>) => boolean = () => true): Slot<A, E> | undefined {
+    let { first } = this.unused
+    let { last } = this.used
+    while (first !== undefined && !isMeant(first)) first = first.after
+    while (last !== undefined && !isMeant(last)) last = last.before
     return last === undefined || (first !== undefined && first.idleSince < last.idleSince) ? first : last
   }
 

@@ -32,7 +32,10 @@ export class SlotPool<A, E> {
       (order) => this.carryOut(order),
       () => this.serving.round()
     )
-    this.stock = new Stock(limits, driver, timers, this.rounds, () => this.serving.wanted < 0)
+    this.stock = new Stock(limits, driver, timers, this.rounds, {
+      wanted: () => this.serving.wanted,
+      isAwaited: () => this.waiters.line.length > 0
+    })
     this.waiters = new Waiters(this.stock, limits, driver, timers, this.rounds)
     this.serving = new Serving(this.stock, this.waiters, driver, timers, this.rounds)
   }
@@ -244,6 +247,11 @@ export class SlotPool<A, E> {
     } else if (slot.heldFor !== undefined) serving.grant(slot.heldFor, slot)
     else stock.offer(slot, "checked")
     this.rounds.serve()
+  }
+
+  /** An item that was occupied has nothing to do any more: if it is not leased it is idle from now on. */
+  rest(slot: Slot<A, E>): void {
+    if (slot.state === "idle") this.stock.rest(slot)
   }
 
   settled(slot: Slot<A, E>): void {

@@ -9,6 +9,14 @@ import { Slot } from "./slot.js"
 import type { Timers } from "./timers.js"
 import { longestPause, Upkeep } from "./upkeep.js"
 
+/** What is asked of the stock. */
+interface Demand {
+  /** How many more items the leases, and those in line for one, call for; below 0 there are some to spare. */
+  readonly wanted: () => number
+  /** Whether anybody is in line. */
+  readonly isAwaited: () => boolean
+}
+
 /**
  * The slots of a pool: which there are, which of them is lent next, and which have to go. A slot changes its state here, or
  * by way of the books. It knows nothing of those who wait but that a slot may be held for one.
@@ -37,8 +45,7 @@ export class Stock<A, E> {
     private readonly driver: Driver<A, E>,
     private readonly timers: Timers,
     private readonly rounds: Rounds<A, E>,
-    /** Whether there is more than the leases call for. */
-    hasSpare: () => boolean
+    private readonly demand: Demand
   ) {
     this.min = limits.min
     this.max = limits.max
@@ -54,7 +61,8 @@ export class Stock<A, E> {
       this.shelf,
       timers,
       limits.idleTimeout,
-      () => this.kept > this.min && (hasSpare() || "Later"),
+      (slot) => driver.isOccupied?.(slot) !== true,
+      () => this.kept > this.min && (demand.wanted() < 0 || "Later"),
       (slot) => {
         this.close(slot, "Idle")
         rounds.work()
@@ -123,7 +131,14 @@ export class Stock<A, E> {
     if (event === "checked") this.shelf.putBack(slot)
     else this.shelf.putIdle(slot, now)
     // One that is kept for `min` may have been idle for longer than this one.
-    if (this.kept > this.min) this.idling.arm((this.shelf.oldest ?? slot).idleSince)
+    if (this.kept > this.min) this.idling.arm((this.shelf.oldest() ?? slot).idleSince)
+  }
+
+  /** An idle item that had something of its own to do is idle from now on. */
+  rest(slot: Slot<A, E>): void {
+    unlink(slot)
+    this.shelf.putIdle(slot, this.timers.now())
+    this.idling.arm(slot.idleSince)
   }
 
   /** Why a slot must not be offered, whatever its item is like. */
@@ -212,10 +227,11 @@ export class Stock<A, E> {
     if (this.owed > 0) this.owed -= 1
   }
 
-  /** A slot no longer counts towards `min`. */
+  /** A slot no longer counts towards `min`, nor among those that `targetUtilization` calls for. */
   private loses(slot: Slot<A, E>, reason: CloseReason): void {
     if (slot.heldFor !== undefined || this.state !== "open") return
-    if (this.kept + this.count.creating >= this.min) return
+    const isSpare = !this.demand.isAwaited() && this.demand.wanted() > 0
+    if (this.kept + this.count.creating >= this.min && !isSpare) return
     const now = this.timers.now()
     const lasted = slot.state === "creating" ? 0 : now - slot.createdAt
     if (this.limits.isRenewal(reason, lasted)) this.upkeep.renewed()

@@ -171,6 +171,13 @@ export type Accessors<G extends Group, Self> = { readonly [K in keyof G]: Of<G[K
  * What the server may call: a function for each name. A failure is an error answer: its own `code` and `message`, if it has
  * them, else -32603.
  *
+ * **Details** On each connection up to `concurrency` of them run at once. Up to 1,024 more calls wait in order; what comes
+ * beyond that is answered with -32000. They take no places of the client's own calls. A connection is in use while one
+ * runs: it is not idle, and waits for the answer for up to `retireTimeout` when it retires, and for up to the pool's
+ * `shutdownTimeout` when the client closes.
+ *
+ * **Gotchas** A handler is interrupted when its connection is lost.
+ *
  * @category options
  * @since 0.2.0
  */
@@ -186,7 +193,7 @@ export interface Options<R = never, RHandlers = never, Pool = WebSocketPool>
   extends Omit<MultiplexerOptions<never, unknown, unknown, R, Pool>, "codec"> {
   /** The notification that cancels a request, given its `id`: `"$/cancelRequest"` for language servers. Default: none. */
   readonly cancelMethod?: string | undefined
-  /** What the server may call; any other call is answered with -32601. Default: nothing. */
+  /** What the server may call, see `Handlers`; any other call is answered with -32601. Default: nothing. */
   readonly handlers?: Handlers<RHandlers> | undefined
 }
 

@@ -34,7 +34,7 @@ import {
   type WithoutReserved
 } from "./api.js"
 import { type Failure, JsonRpcCodec, type Outgoing, type Told } from "./codec.js"
-import { type Metrics, make as makeMetrics } from "./metrics.js"
+import { type Metrics, make as makeMetrics, type Outcome } from "./metrics.js"
 
 type Calls = MultiplexerImpl<Outgoing, unknown, Failure>
 type AnyOptions = Options<unknown, unknown, unknown>
@@ -139,16 +139,36 @@ const tellOf =
 const asIs = (data: unknown): Effect.Effect<unknown> => Effect.succeed(data)
 
 const streamFor =
-  <P, A, R>(calls: Calls, { decode, encode, subscribe: method, ...subscription }: Subscription<P, A, R>) =>
+  <P, A, R>(
+    calls: Calls,
+    metrics: Metrics,
+    { decode, encode, subscribe: method, ...subscription }: Subscription<P, A, R>
+  ) =>
   (params: P): Stream.Stream<A, JsonRpcError | RequestError | LaggedError, R> => {
-    const items = Stream.unwrap(
-      Effect.map(encode(params), (params) => calls.stream({ _tag: "Subscribe", method, params, subscription }))
+    const run = (ended: (outcome: Outcome) => void) => {
+      const onBegun = (): void => ended("success")
+      const items = Stream.unwrap(
+        Effect.map(encode(params), (params) =>
+          calls.stream({ _tag: "Subscribe", method, params, subscription: { ...subscription, onBegun } })
+        )
+      )
+      const failed = (
+        error: Failure | RequestError | LaggedError
+      ): Stream.Stream<never, JsonRpcError | RequestError | LaggedError> => {
+        ended(isFailure(error) ? "error" : "failure")
+        return isFailure(error) ? Stream.fromEffect(failWith(method, asIs, error)) : Stream.fail(error)
+      }
+      return catchAll(items, failed)
+    }
+    // What is timed is the request: it is over when the server has begun to send.
+    const begin = Effect.sync(() => metrics.begin(calls.estate.pool.timers, method))
+    const timed = Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(begin, (ended) => Effect.sync(() => ended("interrupted"))),
+        run
+      )
     )
-    const failed = (
-      error: Failure | RequestError | LaggedError
-    ): Stream.Stream<never, JsonRpcError | RequestError | LaggedError> =>
-      isFailure(error) ? Stream.fromEffect(failWith(method, asIs, error)) : Stream.fail(error)
-    return Stream.withSpan(Stream.mapEffect(catchAll(items, failed), decode), `JsonRpc/${method}`, spanOf(method))
+    return Stream.withSpan(Stream.mapEffect(timed, decode), `JsonRpc/${method}`, spanOf(method))
   }
 
 /** The same name in both lines of Effect. */
@@ -164,7 +184,7 @@ const memberOf = (calls: Calls, metrics: Metrics, listeners: Listeners, member: 
     case "Notification":
       return tellOf(calls, member)
     case "Subscription":
-      return streamFor(calls, member)
+      return streamFor(calls, metrics, member)
     case "Incoming":
       return Stream.mapEffect(listeners.listen(member.name), member.decode)
   }
@@ -207,7 +227,9 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
     if (cancelMethod !== undefined && (typeof cancelMethod !== "string" || cancelMethod === "")) {
       problems.add(["cancelMethod"], `Expected the name of a notification, got ${show(cancelMethod)}`)
     }
-    for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
+    if (handlers !== undefined && (typeof handlers !== "object" || handlers === null || Array.isArray(handlers))) {
+      problems.add(["handlers"], `Expected an object of functions, got ${kindOf(handlers)}`)
+    } else for (const [name, handler] of Object.entries(handlers ?? {})) problems.hook(["handlers", name], handler)
     const { context } = yield* environment<RHandlers>()
     let onLagged = (): void => {}
     const listeners = new Listeners(options as AnyOptions, () => onLagged())
@@ -292,6 +314,16 @@ export const layerConfig = <Self, G extends Group, R = never, RHandlers = never,
     })
   ) as Layer.Layer<Self, Config.ConfigError, Types.NoInfer<Pool | R | RHandlers>>
 
+/** What a tag has itself, in place of what any function or object has. */
+const isOwnOf = (tag: object, name: string): boolean => {
+  if (name === "layer" || name === "layerConfig") return true
+  for (let one: object | null = tag; one !== null; one = Object.getPrototypeOf(one)) {
+    if (one === Function.prototype || one === Object.prototype) return false
+    if (name !== "toString" && Object.hasOwn(one, name)) return true
+  }
+  return false
+}
+
 export const Tag =
   <const Id extends string>(id: Id) =>
   <Self>() =>
@@ -299,6 +331,9 @@ export const Tag =
     const tag = makeTag<Self, Client<G>, Id>(id)
     const key = tag as unknown as Context.Key<Self, Client<G>>
     for (const [name, member] of Object.entries(group as Group)) {
+      if (isOwnOf(tag, name)) {
+        throw new TypeError(`A member of ${JSON.stringify(id)} cannot be called ${name}: its tag has that itself`)
+      }
       const own = (client: Client<G>) => client[name as keyof G] as unknown
       const value =
         member._tag === "Incoming"

@@ -16,6 +16,8 @@ export interface Subscribed {
   readonly notification: string
   readonly id: (params: unknown) => unknown
   readonly value: (params: unknown) => unknown
+  /** Called when the server has begun it. */
+  readonly onBegun: () => void
 }
 
 /** What a server answers in place of a result. */
@@ -149,10 +151,11 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       return [{ _tag: "Reply", message: this.farewell(route) }]
     }
     this.named.set(name, route)
+    route.subscription.onBegun()
     const items: Array<Said> = []
     this.early = this.early.filter((one) => {
       if (one.name !== name) return true
-      items.push(Incoming.Item({ id, value: route.subscription.value(one.params) }))
+      items.push(Incoming.Item({ id, value: valueIn(route.subscription, one.params) }))
       return false
     })
     this.answeredOne()
@@ -182,7 +185,7 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       if (route.subscription.notification !== method) continue
       const name = nameOf(method, idIn(route.subscription, params))
       const known = this.named.get(name)
-      if (known !== undefined) return [Incoming.Item({ id: known.id, value: known.subscription.value(params) })]
+      if (known !== undefined) return [Incoming.Item({ id: known.id, value: valueIn(known.subscription, params) })]
       if (route.name !== undefined) continue
       isAwaited = true
       this.early.push({ name, params })
@@ -198,7 +201,8 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     if (answer === undefined) {
       return { _tag: "Reply", message: reply({ error: { code: -32601, message: "Method not found" } }) }
     }
-    return { _tag: "Task", effect: Effect.map(answer, reply) }
+    const refusal = (): Message => reply({ error: { code: -32000, message: "Too many calls at once" } })
+    return { _tag: "Task", effect: Effect.map(answer, reply), refusal }
   }
 }
 
@@ -238,9 +242,16 @@ const failureOf = (error: unknown): Failure => {
 /** Texts and numbers are told apart, as servers do. */
 const nameOf = (notification: string, id: unknown): string => `${notification} ${JSON.stringify(id)}`
 
-const idIn = ({ id }: Subscribed, params: unknown): unknown => {
+// Both are the program's own, and made for params as they should be.
+
+const idIn = ({ id }: Subscribed, params: unknown): unknown => attempt(id, params)
+
+/** Without a value the item does not match its schema: that is for its stream to tell. */
+const valueIn = ({ value }: Subscribed, params: unknown): unknown => attempt(value, params)
+
+const attempt = (f: (params: unknown) => unknown, params: unknown): unknown => {
   try {
-    return id(params)
+    return f(params)
   } catch {
     return undefined
   }

@@ -8,7 +8,7 @@ import type { Timers } from "../core/timers.js"
 /** From what a clock of milliseconds can tell apart to a minute, in seconds. */
 const seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
 
-type Outcome = "success" | "error" | "failure" | "interrupted"
+export type Outcome = "success" | "error" | "failure" | "interrupted"
 
 /** What a client tells Effect's registry of metrics. Each meter is looked up once. */
 export class Metrics {
@@ -36,15 +36,22 @@ export class Metrics {
   /** Times a call, by its method and by how it ends. */
   timed<A, E, R>(timers: Timers, method: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      const since = timers.now()
-      this.inFlight.update(1)
-      return Effect.onExit(self, (exit) =>
-        Effect.sync(() => {
-          this.inFlight.update(-1)
-          this.durationOf(method, outcomeOf(exit)).update((timers.now() - since) / 1000)
-        })
-      )
+      const ended = this.begin(timers, method)
+      return Effect.onExit(self, (exit) => Effect.sync(() => ended(outcomeOf(exit))))
     })
+  }
+
+  /** Something begins that ends once, whoever says so first. */
+  begin(timers: Timers, method: string): (outcome: Outcome) => void {
+    const since = timers.now()
+    let isOver = false
+    this.inFlight.update(1)
+    return (outcome) => {
+      if (isOver) return
+      isOver = true
+      this.inFlight.update(-1)
+      this.durationOf(method, outcome).update((timers.now() - since) / 1000)
+    }
   }
 
   private durationOf(method: string, outcome: Outcome): Histogram {

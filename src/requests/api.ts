@@ -71,7 +71,7 @@ export interface Options<in Request, Item, E = never, R = never, Pool = WebSocke
   readonly minConnections?: number | undefined
   /** Connections that are leased at once, retiring ones included. Default: infinity, so that the pool's own limit counts. */
   readonly maxConnections?: number | undefined
-  /** How long a connection stays leased without a request. Default: 10 seconds. */
+  /** How long a connection stays leased without a request, of ours or of the server. Default: 10 seconds. */
   readonly idleTimeout?: Duration.Input | undefined
   /** Items that a stream may leave unread. Default: 64. */
   readonly bufferSize?: number | undefined

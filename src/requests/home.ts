@@ -194,8 +194,7 @@ export class Home<Request, Item, E>
 
   lost(session: Session<Request, Item, E>): void {
     this.leaves(session)
-    session.release()
-    this.core.lose(session.slot)
+    session.release(() => this.core.lose(session.slot))
   }
 
   private leaves(session: Session<Request, Item, E>): void {
@@ -221,8 +220,14 @@ export class Home<Request, Item, E>
     fiber.addObserver(() => handlers.delete(fiber))
   }
 
-  run(effect: Effect.Effect<void>): void {
-    this.started(this.estate.fork(Effect.interruptible(effect), { immediate: false }))
+  run(effect: Effect.Effect<void>): Fiber.Fiber<unknown, unknown> {
+    const fiber = this.estate.fork(Effect.interruptible(effect), { immediate: false })
+    this.started(fiber)
+    return fiber
+  }
+
+  rested({ slot }: Session<Request, Item, E>): void {
+    this.core.rest(slot)
   }
 
   // What the core asks
@@ -300,6 +305,10 @@ export class Home<Request, Item, E>
     return item.tenancy.isClogged
   }
 
+  isOccupied({ item }: Place<Request, Item, E>): boolean {
+    return item.isOccupied
+  }
+
   needsCheck(): boolean {
     return false
   }
@@ -319,8 +328,7 @@ export class Home<Request, Item, E>
   destroy(slot: Place<Request, Item, E>): void {
     const session = slot.item
     this.leaves(session)
-    session.release()
-    this.core.closed(slot)
+    session.release(() => this.core.closed(slot))
   }
 
   lifetime(): number {

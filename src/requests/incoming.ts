@@ -1,8 +1,8 @@
 /** What a codec makes of messages. */
 
-import type { Effect } from "#effect/Effect"
 import type * as Exit from "#effect/Exit"
 import type { Message } from "../values/message.js"
+import type { Task } from "./duties.js"
 
 /**
  * What a message of the server says of the requests under way: plain objects, which `Incoming` has constructors for.
@@ -27,12 +27,12 @@ export type Incoming<Item, E = never> =
  *
  * - `Settled`: what was given up is answered now, as it had to be
  * - `Reply`: something to be sent at once
- * - `Task`: something to be sent once it is known, unless the connection has ended by then
+ * - `Task`: something to be sent once it is known. Until then the connection is in use, unless it ends
  */
 export type Aside =
   | { readonly _tag: "Settled"; readonly id: number }
   | { readonly _tag: "Reply"; readonly message: Message }
-  | { readonly _tag: "Task"; readonly effect: Effect<Message> }
+  | ({ readonly _tag: "Task" } & Task)
 
 /** What an end without a value holds. */
 export type Nothing = ReturnType<() => void>

@@ -11,6 +11,8 @@ export type OnNotice = (value: unknown, connectionId: string) => Effect.Effect<u
 /** Hands the notices of one connection to their handler, in order, one at a time. */
 export class Notices {
   private waiting: Array<unknown> = []
+  /** Those before it are gone: to shift a long array for each would cost its length. */
+  private head = 0
   private isRunning = false
 
   constructor(
@@ -23,8 +25,8 @@ export class Notices {
 
   add(value: unknown): void {
     this.waiting.push(value)
-    if (this.waiting.length > mostWaiting) {
-      this.waiting.shift()
+    if (this.waiting.length - this.head > mostWaiting) {
+      this.shift()
       this.onDropped()
     }
     if (this.isRunning) return
@@ -32,12 +34,25 @@ export class Notices {
     this.onStarted(this.fork(Effect.interruptible(this.run), { immediate: false }))
   }
 
+  private shift(): unknown {
+    const value = this.waiting[this.head]
+    this.waiting[this.head] = undefined
+    this.head += 1
+    if (this.head > mostWaiting) {
+      this.waiting = this.waiting.slice(this.head)
+      this.head = 0
+    }
+    return value
+  }
+
   private readonly run: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.waiting.length === 0) {
+    if (this.head === this.waiting.length) {
+      this.waiting = []
+      this.head = 0
       this.isRunning = false
       return Effect.void
     }
-    const value = this.waiting.shift()
+    const value = this.shift()
     const handled = Effect.suspend(() => {
       const given: unknown = this.handle(value, this.connectionId)
       return Effect.isEffect(given)

@@ -1,28 +1,27 @@
-import { thrown } from "#edition/messages/parseFailure"
-import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type { Tenancy } from "../connection/tenancy.js"
 import type { Slot } from "../core/slot.js"
 import type { Timer, Timers } from "../core/timers.js"
 import { ConnectionClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
-import { isMessage, type Message } from "../values/message.js"
+import type { Message } from "../values/message.js"
 import type { RequestError, WideCodec } from "./api.js"
 import type { Call, Keeper, StreamCall } from "./call.js"
+import { Duties, type DutyHost } from "./duties.js"
 import { Ghosts } from "./ghosts.js"
+import { GuardedCodec } from "./guarded.js"
 import type { Aside, Incoming, Nothing } from "./incoming.js"
 import type { Tally } from "./tally.js"
 
 /** What a session needs to know, and tells. */
-export interface SessionHost<Request, Item, E> {
+export interface SessionHost<Request, Item, E> extends DutyHost {
   readonly timers: Timers
   readonly tally: Tally
+  /** How many calls it carries at once, and how many tasks. */
   readonly concurrency: number
   readonly retireTimeout: number
   /** Whether it is all one stream's, whose reader holds the server back. */
   readonly isExclusive: boolean
-  /** Calls a function outside of what happens to the connection. */
-  readonly later: (f: () => void) => void
   /** One of its places is free. */
   readonly freed: (session: Session<Request, Item, E>) => void
   /** It gets no new request: it is given back once it is empty. */
@@ -31,8 +30,8 @@ export interface SessionHost<Request, Item, E> {
   readonly lost: (session: Session<Request, Item, E>) => void
   /** The socket has not taken this one. */
   readonly resend: (call: Call<Request, Item, E>, session: Session<Request, Item, E>) => void
-  /** Runs something that the server waits for. */
-  readonly run: (effect: Effect.Effect<void>) => void
+  /** The server waits for nothing any more. */
+  readonly rested: (session: Session<Request, Item, E>) => void
   /** Where the notices of a session go, if anywhere. */
   readonly noticesOf: (session: Session<Request, Item, E>) => ((value: unknown) => void) | undefined
 }
@@ -40,9 +39,6 @@ export interface SessionHost<Request, Item, E> {
 type Failure<E> = E | RequestError
 
 const ignore = (): void => {}
-
-/** Past so many answers that the socket has not taken, nothing more is read. */
-const mostUnsaid = 1024
 
 /** One leased connection, and the calls that it carries. Each call takes a place until its answer has come. */
 export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Timer {
@@ -56,8 +52,10 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private isUnfit = false
   /** Whether the server has said anything on it. */
   hasSpoken = false
-  /** Answers, and credit, that the socket has not taken yet. */
-  private unsaid = 0
+  private readonly codec: GuardedCodec<Request, Item, E>
+  private readonly duties: Duties
+  /** Told once it is given back, if that waits for what the server is owed. */
+  private onceReleased: (() => void) | undefined = undefined
   private notice: ((value: unknown) => void) | undefined = undefined
 
   // Its timer is the end of what may go on while it retires.
@@ -67,9 +65,17 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   constructor(
     readonly slot: Slot<Session<Request, Item, E>, Failure<E>>,
     readonly tenancy: Tenancy,
-    private readonly codec: WideCodec<Request, Item, E>,
+    codec: WideCodec<Request, Item, E>,
     private readonly host: SessionHost<Request, Item, E>
-  ) {}
+  ) {
+    this.codec = new GuardedCodec(codec)
+    this.duties = new Duties(tenancy, host, this.wake, () => this.rest())
+  }
+
+  /** Whether the server waits for something. */
+  get isOccupied(): boolean {
+    return !this.duties.isDone
+  }
 
   get isOpen(): boolean {
     return this.state !== "over" && this.tenancy.isOpen
@@ -85,12 +91,9 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   begin(call: Call<Request, Item, E>): void {
     this.lastId += 1
     const id = this.lastId
-    let message: Message
-    try {
-      message = this.codec.encode(id, call.request)
-      if (!isMessage(message)) throw new TypeError("encode has to give a string or a Uint8Array")
-    } catch (error) {
-      call.end(Exit.fail(thrown("encode, given", call.request, error)))
+    const encoded = this.codec.encode(id, call.request)
+    if (Exit.isFailure(encoded)) {
+      call.end(Exit.failCause(encoded.cause))
       this.host.freed(this)
       return
     }
@@ -99,7 +102,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     // Before it is sent: a server may be fast.
     this.calls.set(id, call)
     call.state = "queued"
-    call.sender = this.tenancy.offer(message, (isTaken) => {
+    call.sender = this.tenancy.offer(encoded.value, (isTaken) => {
       call.sender = undefined
       if (call.state !== "queued") return
       if (isTaken) this.sent(call)
@@ -117,7 +120,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   abandon(call: Call<Request, Item, E>): void {
     if (call.state !== "sent") {
-      if (call.sender !== undefined && this.tenancy.withdraw(call.sender)) this.codec.withdrawn?.(call.id)
+      this.withdraw(call)
       call.state = "over"
       this.drop(call)
       return
@@ -128,7 +131,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   /** Nobody waits any more for what the socket has taken. */
   private giveUp(call: Call<Request, Item, E>): void {
-    const cancel = this.tenancy.isOpen ? this.cancelOf(call.id) : undefined
+    const cancel = this.tenancy.isOpen ? this.codec.cancel(call.id) : undefined
     if (cancel !== undefined) {
       this.tenancy.offer(cancel, ignore)
       this.ghosts.add(call.id, call.isStream)
@@ -143,26 +146,16 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     this.endIfDeserted()
   }
 
-  private cancelOf(id: number): Message | undefined {
-    try {
-      const message = this.codec.cancel?.(id)
-      return isMessage(message) ? message : undefined
-    } catch {
-      // The server cannot be told: its answer is waited for.
-      return undefined
-    }
+  /** Takes back what the socket has not taken, and says whether it could. */
+  private withdraw({ id, sender }: Call<Request, Item, E>): boolean {
+    const isWithdrawn = sender !== undefined && this.tenancy.withdraw(sender)
+    if (isWithdrawn) this.codec.withdrawn(id)
+    return isWithdrawn
   }
 
   consumed(call: Call<Request, Item, E>, isDrained: boolean): void {
-    if (isDrained && call.state === "sent" && this.tenancy.isOpen && this.codec.ack !== undefined) {
-      let ack: Message | undefined
-      try {
-        ack = this.codec.ack(call.id)
-      } catch {
-        ack = undefined
-      }
-      if (ack !== undefined) this.say(ack)
-    }
+    const ack = isDrained && call.state === "sent" ? this.codec.ack(call.id) : undefined
+    if (ack !== undefined) this.duties.say(ack, false)
     if (this.host.isExclusive) this.read()
   }
 
@@ -204,7 +197,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   /** The one stream of an exclusive connection, and whoever does not take its answers, leave the rest to the socket. */
   private get mayRead(): boolean {
-    if (this.unsaid >= mostUnsaid) return false
+    if (this.duties.isStalled) return false
     if (!this.host.isExclusive) return true
     for (const call of this.calls.values()) {
       if (call.isStream && !call.isAbandoned && (call as StreamCall<Request, Item, E>).isFull) return false
@@ -215,15 +208,9 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private receive(message: Message): void {
     if (this.state === "over") return
     this.hasSpoken = true
-    let incoming: ReadonlyArray<Incoming<Item, E> | Aside>
-    try {
-      incoming = this.codec.decode(message)
-      if (!Array.isArray(incoming)) throw new TypeError("decode has to give an array")
-    } catch {
-      this.breach()
-      return
-    }
-    for (const one of incoming) if (!this.isGivenBack) this.on(one)
+    const incoming = this.codec.decode(message)
+    if (incoming === undefined) this.breach()
+    else for (const one of incoming) if (!this.isGivenBack) this.on(one)
   }
 
   private on(incoming: Incoming<Item, E> | Aside): void {
@@ -249,7 +236,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         break
       case "Notice":
         this.host.tally.notices += 1
-        if (incoming.reply !== undefined) this.say(incoming.reply)
+        if (incoming.reply !== undefined) this.duties.say(incoming.reply)
         this.notice ??= this.host.noticesOf(this) ?? ignore
         this.notice(incoming.value)
         break
@@ -264,21 +251,11 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         break
       }
       case "Reply":
-        this.say(incoming.message)
+        this.duties.say(incoming.message)
         break
       case "Task":
-        this.host.run(Effect.map(incoming.effect, (message) => this.say(message)))
+        this.duties.add(incoming)
     }
-  }
-
-  /** A server that asks and does not read would have its answers kept without end: it is read no further meanwhile. */
-  private say(message: Message): void {
-    if (!this.isOpen || !isMessage(message)) return
-    const sender = this.tenancy.offer(message, () => {
-      this.unsaid -= 1
-      if (this.unsaid === mostUnsaid - 1) this.host.later(this.wake)
-    })
-    if (sender !== undefined) this.unsaid += 1
   }
 
   private push(call: StreamCall<Request, Item, E>, value: Item): void {
@@ -319,9 +296,12 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   /** Ends whatever is under way. */
   giveBack(): void {
+    if (this.state === "over") return
+    this.endDuties()
     const { refusals } = this
     if (refusals.length > 0) this.endAll(() => Exit.fail(refusals[0]!))
     else this.endAll(() => Exit.fail(this.error))
+    this.rest()
   }
 
   /** What a call fails with that it cannot carry, or carry on. */
@@ -331,7 +311,8 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   }
 
   private endIfDeserted(): void {
-    if (this.state === "retiring" && this.abandoned > 0 && this.abandoned === this.calls.size) this.giveBack()
+    const isDeserted = this.abandoned > 0 && this.abandoned === this.calls.size
+    if (this.state === "retiring" && isDeserted && !this.isOccupied) this.giveBack()
   }
 
   /** All of its calls end, and it leaves their places. */
@@ -344,10 +325,9 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     for (const _ of calls) this.host.freed(this)
   }
 
-  /** Takes its calls from it. */
+  /** Takes its calls from it. It goes on as long as the server waits for something. */
   private leave(): ReadonlyArray<Call<Request, Item, E>> {
-    this.state = "over"
-    this.host.timers.clear(this)
+    if (!this.isOccupied) this.over()
     const calls = Array.from(this.calls.values())
     for (const { state, isAbandoned } of calls) if (state === "sent" || isAbandoned) this.isUnfit = true
     this.calls.clear()
@@ -356,8 +336,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   }
 
   private conclude(call: Call<Request, Item, E>, exitOf: () => Exit.Exit<never, Failure<E>>): void {
-    if (call.state === "queued" && call.sender !== undefined && this.tenancy.withdraw(call.sender))
-      call.state = "unsent"
+    if (call.state === "queued" && this.withdraw(call)) call.state = "unsent"
     if (call.state === "unsent" || call.state === "queued") this.host.resend(call, this)
     else call.end(exitOf())
   }
@@ -366,8 +345,10 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private end(): void {
     if (this.state === "over") return
     const { error } = this
+    this.endDuties()
     const calls = this.leave()
-    this.host.lost(this)
+    if (this.onceReleased === undefined) this.host.lost(this)
+    else this.rest()
     for (const call of calls) this.conclude(call, () => Exit.fail(error))
   }
 
@@ -377,10 +358,38 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     this.end()
   }
 
-  /** Nothing is left of it for this holder. It is for the next only if nothing is unanswered. */
-  release(): void {
+  /**
+   * No call is left of it for this holder: it is given back, once the server waits for nothing either. It is for the next
+   * holder only if nothing is unanswered.
+   */
+  release(done: () => void): void {
+    this.onceReleased = done
+    if (this.isOccupied) this.retire("Discarded")
+    else this.rest()
+  }
+
+  /** The server waits for nothing. */
+  private rest(): void {
+    const { onceReleased } = this
+    if (onceReleased === undefined) {
+      this.host.rested(this)
+      this.endIfDeserted()
+      return
+    }
+    this.onceReleased = undefined
+    this.over()
+    this.endDuties()
+    this.tenancy.release(this.isUnfit || !this.ghosts.isEmpty)
+    onceReleased()
+  }
+
+  private over(): void {
     this.state = "over"
     this.host.timers.clear(this)
-    this.tenancy.release(this.isUnfit || !this.ghosts.isEmpty)
+  }
+
+  /** What is left of them gets no answer. */
+  private endDuties(): void {
+    if (this.duties.end()) this.isUnfit = true
   }
 }

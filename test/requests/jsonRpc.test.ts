@@ -372,6 +372,84 @@ describe("J6 spans and metrics", () => {
     )
   )
 
+  it.effect("time the request of a subscription, by how it ends, until its id is known", () =>
+    scenario(
+      {},
+      (sockets) =>
+        Effect.gen(function* () {
+          const inFlight = "rpc.client.in_flight{rpc.system=jsonrpc}"
+          const of = (outcome: string, what: string) =>
+            `rpc.client.duration{rpc.system=jsonrpc,rpc.method=eth_subscribe,outcome=${outcome}}:${what}`
+          const runs = yield* Effect.forEach(["a", "b", "c"], (name) => start(Stream.runDrain(Eth.heads([name]))))
+          assert.deepInclude(metricsOf("subscribed"), { [inFlight]: 3 })
+          yield* TestClock.adjust("2 seconds")
+          yield* say(sockets[0], json({ id: 1, result: "0xa" }), head("0xa", 1))
+          assert.deepInclude(metricsOf("subscribed"), { [inFlight]: 2, [of("success", "sum")]: 2 })
+          yield* say(sockets[0], json({ id: 2, error: { code: 1, message: "no" } }))
+          yield* failure(runs[1]!)
+          yield* Fiber.interrupt(runs[2]!)
+          // It is timed once, however long it goes on.
+          yield* TestClock.adjust("10 seconds")
+          yield* Fiber.interrupt(runs[0]!)
+          yield* failure(yield* start(Stream.runDrain(Eth.heads([7 as never]))))
+          const lost = yield* start(Stream.runDrain(Eth.heads(["d"])))
+          sockets[0]!.lose()
+          yield* settle
+          yield* failure(lost)
+          assert.deepInclude(metricsOf("subscribed"), {
+            [inFlight]: 0,
+            [of("success", "count")]: 1,
+            [of("success", "sum")]: 2,
+            [of("error", "count")]: 1,
+            [of("interrupted", "count")]: 1,
+            [of("failure", "count")]: 2
+          })
+        }),
+      { name: "subscribed" }
+    )
+  )
+
+  it.effect("calls end as interrupted or as failure, too, and what was lost is counted", () =>
+    scenario(
+      {},
+      (sockets) =>
+        Effect.gen(function* () {
+          const calls = yield* Effect.forEach([1, 2], () => start(Eth.chain()))
+          yield* Fiber.interrupt(calls[0]!)
+          sockets[0]!.lose()
+          yield* settle
+          yield* failure(calls[1]!)
+          const chain = "rpc.client.duration{rpc.system=jsonrpc,rpc.method=eth_chainId,outcome="
+          assert.deepInclude(metricsOf("ended"), {
+            "rpc.client.in_flight{rpc.system=jsonrpc}": 0,
+            [`${chain}interrupted}:count`]: 1,
+            [`${chain}failure}:count`]: 1
+          })
+        }),
+      { name: "ended" }
+    )
+  )
+
+  it.effect("subscriptions and notifications have spans, too", () => {
+    const { spans, tracer } = recordSpans()
+    return scenario({}, (sockets) =>
+      Effect.gen(function* () {
+        const run = yield* start(Stream.runDrain(Stream.take(Eth.heads(["a"]), 1)))
+        yield* say(sockets[0], json({ id: 1, result: "0xa" }), head("0xa", 1))
+        yield* now(run)
+        yield* now(yield* start(Eth.hello([1])))
+        for (const method of ["eth_subscribe", "hello"]) {
+          const span = spans.find(({ name }) => name === `JsonRpc/${method}`)
+          assert.deepInclude(Object.fromEntries(span?.attributes ?? []), {
+            "rpc.system": "jsonrpc",
+            "rpc.method": method,
+            "rpc.jsonrpc.version": "2.0"
+          })
+        }
+      })
+    ).pipe(Effect.withTracer(tracer))
+  })
+
   it.effect("each call has a span with the attributes of OpenTelemetry", () => {
     const { spans, tracer } = recordSpans()
     return scenario({}, (sockets) =>

@@ -581,6 +581,25 @@ describe("A11 reuse", () => {
   )
 })
 
+describe("A11 reuse after a stream", () => {
+  it.effect("an item of a cancelled stream is not its end, what ends it is", () =>
+    scenario({ idleTimeout: "1 second" }, {}, (lines, sockets, pool) =>
+      Effect.gen(function* () {
+        yield* Fiber.interrupt(yield* start(Stream.runDrain(lines.stream("s"))))
+        yield* say(sockets[0], "1 + late")
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(sockets[0]!.closes, [1000])
+
+        yield* Fiber.interrupt(yield* start(Stream.runDrain(lines.stream("s"))))
+        yield* say(sockets[1], "1 + late", "1 .")
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(sockets[1]!.closes, [])
+        assert.strictEqual((yield* pool.stats).idle, 1)
+      })
+    )
+  )
+})
+
 describe("A14 closing", () => {
   it.effect("a closed multiplexer answers PoolClosedError, and requests under way have shutdownTimeout", () =>
     scenario({}, { shutdownTimeout: "5 seconds" }, (_, sockets, pool) =>

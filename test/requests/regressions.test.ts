@@ -6,10 +6,11 @@ import * as Layer from "#effect/Layer"
 import * as Schema from "#effect/Schema"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
 import { expectTag, now, settle, url } from "../support/memoryPool.js"
-import { cancelling, expectSent, say, scenario, start } from "./support.js"
+import { cancelling, expectSent, mute, say, scenario, start } from "./support.js"
 
 describe("a pinned connection", () => {
   it.effect("was never given back if nothing was asked on it", () =>
@@ -59,6 +60,49 @@ describe("a pinned connection", () => {
         })
       )
     })
+  )
+})
+
+describe("a server that ends whatever it accepts", () => {
+  it.effect("was connected to without end for a connection that targetUtilization calls for", () => {
+    let isHostile = false
+    return scenario(
+      { concurrency: 2, targetUtilization: 0.5 },
+      {},
+      (lines, sockets) =>
+        Effect.gen(function* () {
+          yield* start(lines.request("a"))
+          isHostile = true
+          // One has a place, and calls for a second connection.
+          yield* start(lines.request("b"))
+          assert.strictEqual(sockets.length, 2)
+          yield* TestClock.adjust("1 second")
+          assert.isAtMost(sockets.length, 6)
+          yield* TestClock.adjust("1 minute")
+          assert.isAtMost(sockets.length, 20)
+          isHostile = false
+          yield* TestClock.adjust("20 seconds")
+          assert.strictEqual((yield* lines.stats).connections, 2)
+        }),
+      { onOpened: (socket) => (isHostile ? socket.lose(4000) : undefined) }
+    )
+  })
+})
+
+describe("credit that the socket has not taken", () => {
+  it.effect("kept a connection full of nothing but abandoned requests", () =>
+    scenario(
+      { codec: () => ({ ...mute(), ack: (id) => `${id} ack` }), concurrency: 1, targetUtilization: 1 },
+      { sendBuffer: 10 },
+      (lines, sockets) =>
+        Effect.gen(function* () {
+          const items = yield* start(Stream.runCollect(Stream.take(lines.stream("s"), 1)))
+          sockets[0]!.bufferedAmount = 11
+          yield* say(sockets[0], "1 + one")
+          yield* now(items)
+          assert.deepStrictEqual(sockets[0]!.closes, [1000])
+        })
+    )
   )
 })
 
@@ -167,6 +211,14 @@ describe("a call of the server", () => {
     "a result that JSON leaves out": [() => Effect.succeed(() => 1), { result: null }],
     "data that JSON has no text for": [() => Effect.fail({ code: 1, message: "no", data: 1n }), failed],
     "no effect, on Effect 4": [() => 1, failed],
+    "a defect, thrown at once": [
+      () => {
+        throw new Error("a bug")
+      },
+      failed
+    ],
+    "an interruption of itself": [() => Effect.interrupt, failed],
+    "a failure that is nothing": [() => Effect.fail(undefined), failed],
     "a promise that rejects, on Effect 4": [() => Promise.reject(new Error("unhandled")), failed]
   }
   for (const [what, [handler, answer]] of Object.entries(cases)) {

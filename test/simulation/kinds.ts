@@ -4,6 +4,8 @@ import { hasEngine } from "./quotaEngine.js"
 import { failedOnce, promises } from "./quotaHistories.js"
 import { program as quotaProgram } from "./quotaProgram.js"
 import { simulate as simulateQuota } from "./quotaRun.js"
+import { program as requestsProgram } from "./requestsProgram.js"
+import { simulate as simulateRequests } from "./requestsRun.js"
 import { program as resourceProgram } from "./resourceProgram.js"
 import { simulate as simulateResource } from "./resourceRun.js"
 import { simulate as simulateWebSocket } from "./run.js"
@@ -72,6 +74,7 @@ const histories = (): string | undefined => {
 export const kinds: ReadonlyArray<Kind> = [
   kind("websocket", webSocketProgram, simulateWebSocket),
   kind("resource", resourceProgram, simulateResource),
+  kind("requests", requestsProgram, simulateRequests),
   kind("quota", quotaProgram("memory"), simulateQuota),
   // Without an engine on this machine there is nothing to ask.
   ...(hasEngine ? [{ ...kind("engine", quotaProgram("redis"), simulateQuota), first: histories }] : [])

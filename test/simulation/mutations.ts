@@ -13,9 +13,17 @@ export interface Mutation {
   readonly file: string
   readonly from: string
   readonly to: string
+  /** Which kind of pool finds it; by default any may. */
+  readonly kind?: string
   /** Whether it is made wherever the text is, and not in the only place. */
   readonly everywhere?: boolean
 }
+
+/** Those of the multiplexer: name, file, text, and what to put in its place. */
+const many = (
+  rows: ReadonlyArray<readonly [name: string, file: string, from: string, to: string]>
+): ReadonlyArray<Mutation> =>
+  rows.map(([name, file, from, to]) => ({ name, file: `requests/${file}.ts`, from, to, kind: "requests" }))
 
 const mutations: ReadonlyArray<Mutation> = [
   {
@@ -364,7 +372,7 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "close the spare items that targetUtilization calls for",
     file: "core/stock.ts",
-    from: '(hasSpare() || "Later")',
+    from: '(demand.wanted() < 0 || "Later")',
     to: "true"
   },
   {
@@ -400,8 +408,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "close idle items below min",
     file: "core/stock.ts",
-    from: "this.kept > this.min && (hasSpare()",
-    to: "this.kept > -1 && (hasSpare()"
+    from: "this.kept > this.min && (demand.wanted() < 0",
+    to: "this.kept > -1 && (demand.wanted() < 0"
   },
   {
     name: "count the time without use from the creation",
@@ -481,7 +489,93 @@ const mutations: ReadonlyArray<Mutation> = [
     from: "first.due >= this.wakeAt",
     to: "this.sleeper !== undefined"
   },
-  ...quotaMutations
+  ...quotaMutations,
+
+  // Many requests at once
+  ...many([
+    ["give the same id twice", "session", "this.lastId += 1", "this.lastId += call.isStream ? 0 : 1"],
+    [
+      "free the place of an abandoned request at once",
+      "session",
+      "call.isAbandoned = true\n    this.abandoned += 1",
+      "this.drop(call)"
+    ],
+    [
+      "keep the place of an abandoned request that is answered",
+      "session",
+      "(isLast || !call.isStream)) this.drop(call)",
+      "isLast && !isLast) this.drop(call)"
+    ],
+    [
+      "send again what a socket has taken",
+      "session",
+      'if (call.state === "unsent" || call.state === "queued")',
+      'if (call.state !== "over")'
+    ],
+    [
+      "give a connection back with cancelled requests unanswered",
+      "session",
+      "this.isUnfit || !this.ghosts.isEmpty",
+      "this.isUnfit"
+    ],
+    ["send new requests over a connection that retires", "session", "this.host.retired(this, reason)", ""],
+    [
+      "let requests go on for ever on a connection that retires",
+      "session",
+      "this.host.timers.now() + this.host.retireTimeout",
+      "Number.POSITIVE_INFINITY"
+    ],
+    [
+      "fail all requests where one was refused",
+      "session",
+      "this.calls.size > this.refusals.length",
+      "this.calls.size < 0"
+    ],
+    [
+      "leave a connection full of abandoned requests",
+      "session",
+      'if (this.abandoned === this.host.concurrency) this.retire("Discarded")',
+      ""
+    ],
+    [
+      "send what was interrupted while it waited for room",
+      "session",
+      "const isWithdrawn = sender !== undefined && this.tenancy.withdraw(sender)",
+      "const isWithdrawn = sender !== undefined"
+    ],
+    [
+      "keep the place of an answered request",
+      "session",
+      "if (call.isAbandoned) this.abandoned -= 1\n    this.host.freed(this)",
+      "if (call.isAbandoned) this.abandoned -= 1"
+    ],
+    ["do not notice that a connection has ended", "session", "this.host.later(() => this.end())", "this.end"],
+    [
+      "keep the lease of a lost connection",
+      "home",
+      "session.release(() => this.core.lose(session.slot))",
+      "this.core.lose(session.slot)"
+    ],
+    ["keep a waiter that was interrupted", "home", "if (waiter !== undefined) this.core.abandon(waiter)", ""],
+    [
+      "wait for requests for ever when a multiplexer closes",
+      "home",
+      "this.timers.set(this, this.timers.now() + this.estate.pool.settings.shutdownTimeout)",
+      ""
+    ],
+    [
+      "let an exclusive stream share its connection",
+      "multiplexer",
+      "options?.exclusive === true &&",
+      "options?.exclusive === undefined &&"
+    ],
+    [
+      "drop an item that comes while its stream is read",
+      "call",
+      "if (isOver) this.shift()",
+      "if (this.unread > 0) this.shift()"
+    ]
+  ])
 ]
 
 const { values } = parseArgs({
@@ -492,6 +586,8 @@ const { values } = parseArgs({
     only: { type: "string" },
     /** Those of files whose names begin so. */
     room: { type: "string", default: "" },
+    /** Only those that this kind of pool has to find. */
+    kind: { type: "string" },
     /** Only see that every mutation can be made. */
     dry: { type: "boolean", default: false }
   }
@@ -545,13 +641,14 @@ const simulate = (folder: string, kind: string): Promise<string | undefined> =>
 /** What has a quota at all; the pools of the others have none. */
 const quotaKinds = ["quota", "engine"]
 
-const kindsFor = (mutation: Mutation | undefined): ReadonlyArray<string> =>
+const kindsFor = (mutation: Mutation | undefined, kind: string | undefined): ReadonlyArray<string> =>
   kinds
     .map(({ name }) => name)
+    .filter((name) => kind === undefined || name === kind)
     .filter((name) => mutation === undefined || mutation.file.startsWith("quota/") === quotaKinds.includes(name))
 
 /** How each kind of pool finds it; without a mutation, what is wrong with them. */
-const run = async (mutation?: Mutation): Promise<ReadonlyArray<string>> => {
+const run = async (kind?: string, mutation?: Mutation): Promise<ReadonlyArray<string>> => {
   const folder = mkdtempSync(join(tmpdir(), "mutation-"))
   try {
     for (const name of ["src", "test/simulation", "test/support", "tsconfig.json", "package.json"]) {
@@ -563,16 +660,17 @@ const run = async (mutation?: Mutation): Promise<ReadonlyArray<string>> => {
       if ("problem" in mutated) throw new Error(mutated.problem)
       writeFileSync(join(folder, sourceOf(mutation.file)), mutated.source)
     }
-    const found = await Promise.all(kindsFor(mutation).map((name) => simulate(folder, name)))
+    const found = await Promise.all(kindsFor(mutation, kind).map((name) => simulate(folder, name)))
     return found.filter((one) => one !== undefined)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-const { only, room } = values
+const { kind: ofKind, only, room } = values
 const chosen = mutations.filter(
-  ({ file, name }) => file.startsWith(room) && (only === undefined || name.includes(only))
+  ({ file, kind, name }) =>
+    file.startsWith(room) && (only === undefined || name.includes(only)) && (ofKind === undefined || kind === ofKind)
 )
 
 const outdated = chosen.flatMap((mutation) => {
@@ -588,7 +686,7 @@ if (values.dry) {
   process.exit()
 }
 
-const wrong = await run(room === "" ? undefined : chosen[0] && { ...chosen[0], to: chosen[0].from })
+const wrong = await run(ofKind, room === "" ? undefined : chosen[0] && { ...chosen[0], to: chosen[0].from })
 if (wrong.length > 0) {
   console.error(["it fails without any mutation", ...wrong].join("\n  "))
   process.exit(2)
@@ -596,7 +694,7 @@ if (wrong.length > 0) {
 
 let missed = 0
 for (const mutation of chosen) {
-  const how = await run(mutation)
+  const how = await run(mutation.kind, mutation)
   if (how.length === 0) missed += 1
   console.log(`${how.length === 0 ? "MISSED" : "found "}  ${[mutation.name, ...how].join("\n          ")}`)
 }
