@@ -31,6 +31,8 @@ export default defineConfig({
   test: {
     projects: projects("test/**/*.4.test.ts"),
     testTimeout: 60_000,
+    // What a pool logs matters where something fails.
+    silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.
     minWorkers: 2,
     maxWorkers: 2,

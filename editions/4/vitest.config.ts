@@ -43,6 +43,8 @@ export default defineConfig({
   test: {
     projects: projects("test/**/*.3.test.ts"),
     testTimeout: 60_000,
+    // What a pool logs matters where something fails.
+    silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.
     maxWorkers: 2,
     // For the programs that tests start.

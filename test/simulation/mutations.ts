@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { kinds } from "./kinds.js"
@@ -595,6 +595,9 @@ const { values } = parseArgs({
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
+/** The folder of the edition that is broken: where this was started. */
+const edition = relative(root, process.cwd())
+
 /** A loop without end is found, too: by so many milliseconds without any progress. */
 const patience = 120_000
 
@@ -614,15 +617,23 @@ const mutate = ({
   }
 }
 
-/** How a simulation of this kind finds that something is broken, if it does. */
-const simulate = (folder: string, kind: string): Promise<string | undefined> =>
+/** How a simulation of this kind finds that something is broken, if it does before it is stopped. */
+const simulate = (folder: string, kind: string, stop: AbortSignal): Promise<string | undefined> =>
   new Promise((resolve) => {
     // Not through the tsx command: that starts a process of its own, which would outlive it.
     const command = ["--import", "tsx", "test/simulation/cli.ts", "--brief", "--only", kind]
     // Whoever asks a real engine takes longer.
     const seeds = kind === "engine" ? String(Math.ceil(Number(values.seeds) / 10)) : values.seeds
     const args = [...command, "--seeds", seeds, "--steps", values.steps]
-    const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, args, {
+      cwd: folder,
+      env: {
+        ...process.env,
+        TSX_TSCONFIG_PATH: join(folder, edition, edition === "" ? "tsconfig.json" : "tsconfig.tsx.json")
+      },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    stop.addEventListener("abort", () => child.kill("SIGKILL"))
     let output = ""
     const timer = setTimeout(() => child.kill("SIGKILL"), patience)
     const add = (chunk: Buffer): void => {
@@ -634,7 +645,9 @@ const simulate = (folder: string, kind: string): Promise<string | undefined> =>
     child.on("close", (code, signal) => {
       clearTimeout(timer)
       const told = output.split("\n").find((line) => /: seed \d+ fails|Error/.test(line))
-      resolve(signal !== null ? `${kind}: a loop without end` : code === 0 ? undefined : (told ?? `${kind}: it broke`))
+      if (stop.aborted) resolve(undefined)
+      else if (signal !== null) resolve(`${kind}: a loop without end`)
+      else resolve(code === 0 ? undefined : (told ?? `${kind}: it broke`))
     })
   })
 
@@ -647,21 +660,36 @@ const kindsFor = (mutation: Mutation | undefined, kind: string | undefined): Rea
     .filter((name) => kind === undefined || name === kind)
     .filter((name) => mutation === undefined || mutation.file.startsWith("quota/") === quotaKinds.includes(name))
 
-/** How each kind of pool finds it; without a mutation, what is wrong with them. */
-const run = async (kind?: string, mutation?: Mutation): Promise<ReadonlyArray<string>> => {
+/** How the first kind of pool finds it that does; without a mutation, what is wrong with one of them. */
+const run = async (kind?: string, mutation?: Mutation): Promise<string | undefined> => {
   const folder = mkdtempSync(join(tmpdir(), "mutation-"))
   try {
-    for (const name of ["src", "test/simulation", "test/support", "tsconfig.json", "package.json"]) {
-      cpSync(join(root, name), join(folder, name), { recursive: true })
+    const files = ["tsconfig.json", "package.json", ...(edition === "" ? [] : ["tsconfig.tsx.json"])]
+    const copied = [
+      "src",
+      "test/simulation",
+      "test/support",
+      "tsconfig.json",
+      ...files.map((file) => join(edition, file))
+    ]
+    for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true })
+    for (const name of new Set(["node_modules", join(edition, "node_modules")])) {
+      symlinkSync(join(root, name), join(folder, name))
     }
-    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
     if (mutation !== undefined) {
       const mutated = mutate(mutation)
       if ("problem" in mutated) throw new Error(mutated.problem)
       writeFileSync(join(folder, sourceOf(mutation.file)), mutated.source)
     }
-    const found = await Promise.all(kindsFor(mutation, kind).map((name) => simulate(folder, name)))
-    return found.filter((one) => one !== undefined)
+    const stop = new AbortController()
+    const found = await Promise.all(
+      kindsFor(mutation, kind).map(async (name) => {
+        const how = await simulate(folder, name, stop.signal)
+        if (how !== undefined) stop.abort()
+        return how
+      })
+    )
+    return found.find((how) => how !== undefined)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -687,16 +715,16 @@ if (values.dry) {
 }
 
 const wrong = await run(ofKind, room === "" ? undefined : chosen[0] && { ...chosen[0], to: chosen[0].from })
-if (wrong.length > 0) {
-  console.error(["it fails without any mutation", ...wrong].join("\n  "))
+if (wrong !== undefined) {
+  console.error(`it fails without any mutation\n  ${wrong}`)
   process.exit(2)
 }
 
 let missed = 0
 for (const mutation of chosen) {
   const how = await run(mutation.kind, mutation)
-  if (how.length === 0) missed += 1
-  console.log(`${how.length === 0 ? "MISSED" : "found "}  ${[mutation.name, ...how].join("\n          ")}`)
+  if (how === undefined) missed += 1
+  console.log(how === undefined ? `MISSED  ${mutation.name}` : `found   ${mutation.name}\n          ${how}`)
 }
 console.log(`${chosen.length - missed} of ${chosen.length} mutations found`)
 if (missed > 0) process.exitCode = 1
