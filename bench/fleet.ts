@@ -1,29 +1,30 @@
 /**
  * A fleet of processes on one quota, against a backend that counts: `npm run fleet -- --workers 40 --limit 100`. Keys: `k`
  * kills a worker, `s` stops one for longer than `ttl`, `r` restarts the engine without its data, `q` ends it. `--chaos` does
- * these by turns. `--simulate 1000` has as many pools in this process on a quota in memory instead, with some that end and
- * others that begin. `--compare` measures it next to other ways to have a limit.
+ * these by turns.
+ *
+ * `--simulate 1000` has as many pools on a quota in memory instead, in simulated time: some are killed, end, or are cut off
+ * from the server, and others begin. `--compare` measures a quota next to other ways to have a limit.
  */
 import { parseArgs } from "node:util"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { ConnectionQuota, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import { Fleet, type FleetWorker } from "../test/support/fleet.js"
 import { hasRedis, skipped } from "../test/support/redisServer.js"
 import { compare } from "./fleetCompare.js"
+import { simulate } from "./fleetSimulate.js"
 
 const { values } = parseArgs({
   options: {
     workers: { type: "string", default: "8" },
-    limit: { type: "string", default: "20" },
-    seconds: { type: "string", default: "30" },
+    limit: { type: "string" },
+    seconds: { type: "string" },
+    seed: { type: "string", default: "1" },
     chaos: { type: "boolean", default: false },
     simulate: { type: "string" },
     compare: { type: "boolean", default: false }
   }
 })
-const limit = Number(values.limit)
-const seconds = Number(values.seconds)
+const limit = Number(values.limit ?? (values.simulate === undefined ? 20 : 5000))
+const seconds = Number(values.seconds ?? (values.compare ? 8 : 30))
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
 const spread = (counts: ReadonlyArray<number>): string => {
@@ -36,53 +37,6 @@ const verdict = (most: number, counts: ReadonlyArray<number>): void => {
   console.log(`\nmost sockets ${most} of ${limit}, ${spread(counts)}: ${isGood ? "good" : "BAD"}`)
   if (!isGood) process.exitCode = 1
 }
-
-const simulate = (pools: number) =>
-  Effect.gen(function* () {
-    let sockets = 0
-    let most = 0
-    const counts = Array.from({ length: pools }, () => 0)
-    const transport = WebSocketTransport.layerMemory((peer) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => {
-          sockets += 1
-          most = Math.max(most, sockets)
-        }),
-        () => Effect.forever(Effect.flatMap(peer.receive, peer.send)),
-        () =>
-          Effect.sync(() => {
-            sockets -= 1
-          })
-      )
-    )
-    const one = (index: number) =>
-      Effect.gen(function* () {
-        const pool = yield* WebSocketPool.make({
-          url: "ws://fleet.test",
-          name: `pool ${index}`,
-          quota: ConnectionQuota.ConnectionQuota
-        })
-        const request = Effect.ignore(
-          pool.use((connection) =>
-            Effect.zipRight(connection.send("?"), Effect.zipRight(connection.receive, Effect.sleep("5 millis")))
-          )
-        )
-        const counted = Effect.tap(request, () =>
-          Effect.sync(() => {
-            counts[index] = counts[index]! + 1
-          })
-        )
-        yield* Effect.all([Effect.forever(counted), Effect.forever(counted)], { concurrency: 2 })
-      })
-    yield* Effect.forEach(counts, (_, index) => one(index), { concurrency: "unbounded", discard: true }).pipe(
-      Effect.scoped,
-      Effect.timeoutOption(`${seconds} seconds`),
-      Effect.provide(
-        Layer.merge(transport, ConnectionQuota.layerMemory({ name: "fleet", connections: limit, turn: "200 millis" }))
-      )
-    )
-    verdict(most, counts)
-  })
 
 /** As wide as the narrowest terminal. */
 const columns = 80
@@ -195,6 +149,8 @@ const run = async (workers: number): Promise<void> => {
 }
 
 if (values.compare) await compare(seconds)
-else if (values.simulate !== undefined) await Effect.runPromise(simulate(Number(values.simulate)))
-else if (hasRedis) await run(Number(values.workers))
+else if (values.simulate !== undefined) {
+  const isGood = simulate({ pools: Number(values.simulate), limit, seconds, seed: Number(values.seed) })
+  if (!isGood) process.exitCode = 1
+} else if (hasRedis) await run(Number(values.workers))
 else console.log(skipped)
