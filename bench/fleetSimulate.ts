@@ -13,7 +13,7 @@ import { World } from "../test/simulation/world.js"
 import { withoutWarnings } from "./dialect.3.js"
 
 /** How long a request holds a connection, a handshake takes, a pool is cut off, and how often a pool is in trouble. */
-const holds = [200, 1800] as const
+const holds = [500, 3500] as const
 const handshakes = [5, 40] as const
 const cuts = [500, 3000] as const
 const troublesPerSecond = 0.01
@@ -231,7 +231,7 @@ class Simulation {
     }
     this.isCalm = true
     // What was lent comes back, and who has none has its turn.
-    const calm = 15_000 + 4000 * Math.ceil(pools / limit)
+    const calm = 10_000 + 6000 * Math.ceil(pools / limit)
     this.world.advance(calm)
     const before = this.shares.map(({ answers }) => answers)
     this.world.advance(calm)

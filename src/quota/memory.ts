@@ -10,15 +10,9 @@ import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { ConnectionQuota, QuotaMember } from "../values/quota.js"
 import type { QuotaStats } from "../values/quotaStats.js"
 import { Backoff } from "./backoff.js"
-import { Desk, type Engine, type Party } from "./desk.js"
+import { Desk, type Engine, type Party, type Place } from "./desk.js"
 import { decodeQuota, decodeQuotaLimits, millisOfPause, type QuotaOptions, type QuotaSettings } from "./options.js"
 import { Windows } from "./windows.js"
-
-/** One who waits, and what it will hold before. */
-interface Place {
-  readonly party: Party
-  readonly holding: number
-}
 
 /**
  * A quota of one process. Each pool is a worker: who holds least comes first.
@@ -190,7 +184,7 @@ class MemoryQuota implements ConnectionQuota, Engine {
       }
     }
     if (this.settings.reclaim === "none" || soon >= desk.waiters) return
-    for (const first of desk.order(desk.waiters)) {
+    for (const first of desk.order()) {
       if (soon > 0) soon -= 1
       else if (!this.takeIdle(first)) {
         if (later > 0) later -= 1
