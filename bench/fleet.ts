@@ -24,7 +24,7 @@ const { values } = parseArgs({
   }
 })
 const limit = Number(values.limit ?? (values.simulate === undefined ? 20 : 5000))
-const seconds = Number(values.seconds ?? (values.compare ? 8 : 30))
+const seconds = Number(values.seconds ?? (values.compare ? 8 : values.simulate === undefined ? 30 : 20))
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
 const spread = (counts: ReadonlyArray<number>): string => {

@@ -13,13 +13,13 @@ import { World } from "../test/simulation/world.js"
 import { withoutWarnings } from "./dialect.3.js"
 
 /** How long a request holds a connection, a handshake takes, a pool is cut off, and how often a pool is in trouble. */
-const holds = [500, 3500] as const
+const holds = [1000, 5000] as const
 const handshakes = [5, 40] as const
 const cuts = [500, 3000] as const
 const troublesPerSecond = 0.01
 
 /** How many requests a pool has at once. */
-const wants = [6, 12] as const
+const wants = [4, 8] as const
 
 /** A pool, the fibers that use it, and the server's ends of its connections. */
 interface Member {
@@ -72,8 +72,10 @@ class Simulation {
   // The server
 
   private get quota() {
-    const { limit } = this.options
-    return ConnectionQuota.layerMemory({ name: "fleet", connections: limit, turn: "2 seconds" })
+    const { limit, pools } = this.options
+    // Only where somebody has none is it anybody's turn.
+    const turn = pools > limit ? ({ turn: "2 seconds" } as const) : {}
+    return ConnectionQuota.layerMemory({ name: "fleet", connections: limit, ...turn })
   }
 
   private isCut(url: string): boolean {
@@ -231,7 +233,7 @@ class Simulation {
     }
     this.isCalm = true
     // What was lent comes back, and who has none has its turn.
-    const calm = 10_000 + 6000 * Math.ceil(pools / limit)
+    const calm = 6000 + 6000 * Math.ceil(pools / limit)
     this.world.advance(calm)
     const before = this.shares.map(({ answers }) => answers)
     this.world.advance(calm)
