@@ -221,6 +221,7 @@ class Simulation {
       this.begin()
       this.world.advance(1)
     }
+    console.log(`${count(pools)} pools have begun, and have ${count(this.sockets)} sockets`)
     for (let second = 1; second <= seconds; second++) {
       const ends = this.world.now + 1000
       this.trouble()

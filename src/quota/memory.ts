@@ -183,10 +183,18 @@ class MemoryQuota implements ConnectionQuota, Engine {
         else if (!this.takeLeased(undefined, now)) return
       }
     }
-    if (this.settings.reclaim === "none" || soon >= desk.waiters) return
+    if (this.settings.reclaim === "none") return
+    let left = desk.waiters
+    let mayIdle = true
     for (const first of desk.order()) {
+      // The rest of the line gets what is on its way.
+      if (left <= soon + (mayIdle ? 0 : later)) return
+      left -= 1
       if (soon > 0) soon -= 1
-      else if (!this.takeIdle(first)) {
+      else {
+        // Who was asked in vain once has nothing for those behind, either.
+        mayIdle &&= this.takeIdle(first)
+        if (mayIdle) continue
         if (later > 0) later -= 1
         else if (this.settings.reclaim !== "fair" || !this.takeLeased(first, now)) return
       }
