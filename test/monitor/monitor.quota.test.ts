@@ -81,9 +81,7 @@ describe("monitor: the quota of a pool", () => {
     return { asked, quota }
   }
 
-  const lapsed = away(
-    Effect.succeed({ held: 3, waiting: 0, state: "lapsed", granted: 9, reclaimed: 0, lapses: 1 })
-  )
+  const lapsed = away(Effect.succeed({ held: 3, waiting: 0, state: "lapsed", granted: 9, reclaimed: 0, lapses: 1 }))
 
   it.effect("asks no engine: it tells how this process stands with one that is away", () =>
     Effect.gen(function* () {

@@ -55,7 +55,10 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     let seq = 0
     const report = (now: number, worker: string, said: Partial<Report>) => {
       seq += 1
-      const { answer } = engine.call(["EVAL", script, ...argsOf({ ...silent, worker, seq, ...said }, terms, false)], now)
+      const { answer } = engine.call(
+        ["EVAL", script, ...argsOf({ ...silent, worker, seq, ...said }, terms, false)],
+        now
+      )
       return { allotment: answer[3], used: answer[7], workers: answer[9], wait: answer[12] }
     }
     report(0, "killed", { held: 2 })
