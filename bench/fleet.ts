@@ -146,7 +146,8 @@ const run = async (workers: number): Promise<void> => {
       waits += 1
       if (second > 0 || waits > longestStart || fleet.workers.every(({ answers }) => answers > 0)) second += 1
       // The end is left to come to rest.
-      if (values.chaos && second > 0 && second % 8 === 0 && second <= seconds - 16) act(["k", "r"][(second / 8) % 2] ?? "k")
+      if (values.chaos && second > 0 && second % 8 === 0 && second <= seconds - 16)
+        act(["k", "r"][(second / 8) % 2] ?? "k")
       show(view(fleet.backend, second, { alive: living(), killed, stopped: stopped.size }))
     }
     const settled = living().filter(({ startedAt }) => performance.now() - startedAt > 1000 * settles)
