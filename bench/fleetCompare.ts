@@ -118,6 +118,8 @@ const semaphores: Contender = ({ port, served, url }) =>
   Effect.gen(function* () {
     const state = { isOver: false }
     const loops: Array<Promise<void>> = []
+    const clients = yield* Effect.forEach(Array.from({ length: workers }), () => client(port))
+    // Before the clients end: a semaphore that renews itself on a closed one would end the process.
     yield* Effect.addFinalizer(() =>
       Effect.promise(async () => {
         state.isOver = true
@@ -148,8 +150,7 @@ const semaphores: Contender = ({ port, served, url }) =>
         await semaphore.release()
       }
     }
-    for (let worker = 0; worker < workers; worker++) {
-      const redis = yield* client(port)
+    for (const [worker, redis] of clients.entries()) {
       for (let index = 0; index < wants(worker); index++) {
         const loop = async (): Promise<void> => {
           while (!state.isOver) await turn(redis, worker).catch(() => sleep(50))

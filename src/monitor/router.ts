@@ -75,8 +75,6 @@ const chosenPool = ({ url }: HttpServerRequest.HttpServerRequest): number => {
 const state = (recorder: Recorder): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const pools = yield* Effect.forEach(recorder.pools, ({ name, pool }) =>
-      Effect.map(pool.stats, (stats) => snapshotOf(pool, name, now, stats))
-    )
+    const pools = yield* Effect.forEach(recorder.pools, ({ name, pool }) => snapshotOf(pool, name, () => now))
     return HttpServerResponse.text(toJson({ pools }), { contentType: "application/json", headers })
   })

@@ -1,11 +1,13 @@
 import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
 import type { Settings } from "../options/decode.js"
 import type { WebSocketPool } from "../pool/api.js"
 import { type Inspection, inspect } from "../pool/service.js"
 import { isPoolError } from "../values/errors.js"
+import type { QuotaLocalStats, QuotaStats } from "../values/quotaStats.js"
 import type { OldestLease, PoolStats } from "../values/stats.js"
 import { describeError, shortened } from "./events.js"
-import type { ByReason, Holder, Lease, Snapshot } from "./wire.js"
+import type { ByReason, Holder, Lease, Quota, Snapshot } from "./wire.js"
 
 /** Connections that are listed; of a pool that has more, the others are only counted. So it is with leases and their spans. */
 const connectionsListed = 500
@@ -26,12 +28,31 @@ export const namesOf = (pools: ReadonlyArray<WebSocketPool>): ReadonlyArray<stri
   })
 }
 
+/** A pool at a time. A quota of somebody else's making that cannot tell is left out. */
 export const snapshotOf = (
   pool: WebSocketPool,
   name: string | null,
-  now: number,
-  stats: PoolStats
-): Snapshot<PoolStats> => {
+  now: () => number
+): Effect.Effect<Snapshot<PoolStats>> =>
+  Effect.flatMap(pool.stats, (stats) => {
+    const quota = inspect(pool)?.quota
+    if (quota === undefined) return Effect.succeed(pictureOf(pool, name, now(), stats))
+    return Effect.matchCause(
+      Effect.map(quota.local, (local) => quotaOf(local, quota.known())),
+      {
+        onFailure: () => pictureOf(pool, name, now(), stats),
+        onSuccess: (quota) => ({ ...pictureOf(pool, name, now(), stats), quota })
+      }
+    )
+  })
+
+const quotaOf = ({ held, state }: QuotaLocalStats, known: QuotaStats | undefined): Quota => {
+  if (known === undefined) return { state, held, fleet: null }
+  const { limit, used, waiting, workers } = known
+  return { state, held, fleet: { used, limit: limit === Number.POSITIVE_INFINITY ? null : limit, workers, waiting } }
+}
+
+const pictureOf = (pool: WebSocketPool, name: string | null, now: number, stats: PoolStats): Snapshot<PoolStats> => {
   const inspection = inspect(pool)
   const connections = inspection?.connections()
   const leases = inspection?.leases()

@@ -45,8 +45,8 @@ export const watch = (recorder: Recorder, recorded: Recorded, request: Request):
         Effect.forkScoped
       )
       const sample = (past?: History): Effect.Effect<Sample<PoolStats>> =>
-        Effect.map(pool.stats, (stats) => ({
-          ...snapshotOf(pool, name, now(), stats),
+        Effect.map(snapshotOf(pool, name, now), (snapshot) => ({
+          ...snapshot,
           ...digest.take(),
           pools: overviewOf(recorder),
           ...(past && { history: past })

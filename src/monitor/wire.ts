@@ -103,6 +103,8 @@ export interface Outage {
 export interface Stats extends Counts {
   readonly state: "open" | "closing" | "closed"
   readonly minConnections: number
+  /** Connections that wait for a permit of the quota. */
+  readonly queued: number
   readonly oldestLease?: Lease | undefined
   readonly longestWait?: number | undefined
   readonly closedBy?: ByReason | undefined
@@ -133,6 +135,22 @@ export interface Connection {
   readonly messagesReceived: number
   readonly bytesSent: number
   readonly bytesReceived: number
+}
+
+/** The quota of a pool, as far as its process knows: nobody is asked for a page. */
+export interface Quota {
+  /** How the process stands with the engine. */
+  readonly state: "connected" | "recovering" | "unreachable" | "lapsed"
+  /** Permits that the process holds. */
+  readonly held: number
+  /** All who share it, as of the latest answer of the engine; `null` before the first. */
+  readonly fleet: {
+    readonly used: number
+    /** `null` if there is no limit. */
+    readonly limit: number | null
+    readonly workers: number
+    readonly waiting: number
+  } | null
 }
 
 /** How one of several pools is doing. */
@@ -170,6 +188,8 @@ export interface Snapshot<S = Stats> {
   readonly leakThreshold: number | null
   /** The options in force, as they are to be read. */
   readonly options: Readonly<Record<string, string>>
+  /** Only of a pool that has one. */
+  readonly quota?: Quota
 }
 
 /** What a page gets every half second. */

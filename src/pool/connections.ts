@@ -16,7 +16,7 @@ import type { WebSocketTransport } from "../transport/seam.js"
 import type { AcquireError, ConnectionUnavailableError, PoolClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
-import type { QuotaMember, QuotaShare } from "../values/quota.js"
+import type { ConnectionQuota, QuotaMember, QuotaShare } from "../values/quota.js"
 import type { PoolStats } from "../values/stats.js"
 import { Health } from "./health.js"
 import { Hooks } from "./hooks.js"
@@ -62,6 +62,8 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   readonly closeTimeout: number
   readonly hasHealthCheck: boolean
   permits: Permits | undefined = undefined
+  /** What is known of its quota without asking anybody, if it has one. */
+  quota: (Pick<ConnectionQuota, "local"> & Pick<QuotaShare, "known">) | undefined = undefined
   // Only a pool with a quota tells them.
   demand: ((demand: Demand) => void) | undefined = undefined
   unbegun: (() => Place | undefined) | undefined = undefined
@@ -136,7 +138,14 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   }
 
   /** From now on every attempt needs a permit. */
-  limitBy(share: QuotaShare): void {
+  joinQuota(quota: ConnectionQuota): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.map(quota.join(this.member), (share) => {
+      this.quota = { local: quota.local, known: () => share.known() }
+      this.limitBy(share)
+    })
+  }
+
+  private limitBy(share: QuotaShare): void {
     const { journal, pool, settings, timers } = this
     const withdraw = (slot: Place): void => this.opening.withdraw(slot)
     const permits = new Permits(share, pool, timers, journal, settings.shutdownTimeout, withdraw)

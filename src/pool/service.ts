@@ -55,6 +55,7 @@ export interface Inspection {
   readonly leases: () => ReadonlyArray<OldestLease>
   /** What has gone wrong since the start, by reason. */
   readonly failures: Pick<Journal, "exhaustedBy" | "failedBy" | "lostWaits">
+  readonly quota: Connections["quota"]
   /** Adds a watcher, and gives what removes it. */
   readonly watch: (watcher: Watcher) => () => void
 }
@@ -136,6 +137,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       connections: () => this.connections.links().map(infoOf),
       leases: () => leasesOf(this.pool.slots, this.timers.now()),
       failures: this.journal,
+      quota: this.connections.quota,
       watch: (watcher) => this.journal.hub.watch(watcher)
     }
   }
@@ -152,9 +154,8 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     }
   }
 
-  /** From now on every attempt needs a permit of the quota. */
   joinQuota(quota: ConnectionQuota): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.map(quota.join(this.connections.member), (share) => this.connections.limitBy(share))
+    return this.connections.joinQuota(quota)
   }
 
   start(): void {

@@ -48,6 +48,12 @@ interface Take {
   isQueued: boolean
 }
 
+/** A place in the line, and what its party holds before. */
+export interface Place {
+  readonly party: Party
+  readonly holding: number
+}
+
 /** A permit that was granted. */
 export class Permit implements QuotaPermit {
   private isTrying = true
@@ -117,6 +123,8 @@ export class Desk {
   private well = 0
   private turns = 0
   private readonly wanting = new Set<Party>()
+  /** Who waits, and was not told so yet. */
+  private readonly untold = new Set<Take>()
   private engine!: Engine
 
   constructor(
@@ -204,6 +212,7 @@ export class Desk {
       this.background += 1
     }
     this.wanting.add(party)
+    this.untold.add(take)
     this.engine.changed()
     return () => {
       if (this.cancel(take)) this.engine.changed()
@@ -216,6 +225,7 @@ export class Desk {
     const index = line.indexOf(take)
     if (index < 0) return false
     line.splice(index, 1)
+    this.untold.delete(take)
     if (take.urgency === "waiter") this.waiters -= 1
     else this.background -= 1
     if (party.first === undefined) this.wanting.delete(party)
@@ -224,13 +234,11 @@ export class Desk {
 
   /** Those who wait and were not told so yet learn it. */
   tellQueued(): void {
-    for (const { background, waiters } of this.wanting) {
-      for (const take of [...waiters, ...background]) {
-        if (take.isQueued) continue
-        take.isQueued = true
-        this.events.tell(() => ({ _tag: "Queued", quota: this.name }))
-      }
+    for (const take of this.untold) {
+      take.isQueued = true
+      this.events.tell(() => ({ _tag: "Queued", quota: this.name }))
     }
+    this.untold.clear()
   }
 
   /** Who comes next: who holds least, among equals who waits longest; background opening after every `get`. */
@@ -242,15 +250,23 @@ export class Desk {
     return first
   }
 
-  /** Those of the line who are no background, in the order in which they come next, with what they will hold before. */
-  order(count: number): ReadonlyArray<{ readonly party: Party; readonly holding: number }> {
-    const order: Array<{ readonly party: Party; readonly holding: number; readonly turn: number }> = []
+  /** Those of the line who are no background, in the order in which they come next. */
+  *order(): Generator<Place> {
+    // Most often nothing can be done for the first, and so for nobody: the others are put in order only when asked for.
+    let first: Take | undefined
+    for (const { waiters } of this.wanting) {
+      const [take] = waiters
+      if (take !== undefined && (first === undefined || isBefore(take, first))) first = take
+    }
+    if (first === undefined) return
+    yield { party: first.party, holding: first.party.held }
+    const others: Array<Place & { readonly turn: number }> = []
     for (const party of this.wanting) {
-      party.waiters.forEach(({ turn }, index) => {
-        if (index < count) order.push({ party, holding: party.held + index, turn })
+      party.waiters.forEach((take, index) => {
+        if (take !== first) others.push({ party, holding: party.held + index, turn: take.turn })
       })
     }
-    return order.sort((a, b) => a.holding - b.holding || a.turn - b.turn).slice(0, count)
+    yield* others.sort((a, b) => a.holding - b.holding || a.turn - b.turn)
   }
 
   /** Grants a permit to who comes next, if anybody waits. */

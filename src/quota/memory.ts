@@ -10,15 +10,9 @@ import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { ConnectionQuota, QuotaMember } from "../values/quota.js"
 import type { QuotaStats } from "../values/quotaStats.js"
 import { Backoff } from "./backoff.js"
-import { Desk, type Engine, type Party } from "./desk.js"
+import { Desk, type Engine, type Party, type Place } from "./desk.js"
 import { decodeQuota, decodeQuotaLimits, millisOfPause, type QuotaOptions, type QuotaSettings } from "./options.js"
 import { Windows } from "./windows.js"
-
-/** One who waits, and what it will hold before. */
-interface Place {
-  readonly party: Party
-  readonly holding: number
-}
 
 /**
  * A quota of one process. Each pool is a worker: who holds least comes first.
@@ -189,10 +183,18 @@ class MemoryQuota implements ConnectionQuota, Engine {
         else if (!this.takeLeased(undefined, now)) return
       }
     }
-    if (this.settings.reclaim === "none" || soon >= desk.waiters) return
-    for (const first of desk.order(desk.waiters)) {
+    if (this.settings.reclaim === "none") return
+    let left = desk.waiters
+    let mayIdle = true
+    for (const first of desk.order()) {
+      // The rest of the line gets what is on its way.
+      if (left <= soon + (mayIdle ? 0 : later)) return
+      left -= 1
       if (soon > 0) soon -= 1
-      else if (!this.takeIdle(first)) {
+      else {
+        // Who was asked in vain once has nothing for those behind, either.
+        mayIdle &&= this.takeIdle(first)
+        if (mayIdle) continue
         if (later > 0) later -= 1
         else if (this.settings.reclaim !== "fair" || !this.takeLeased(first, now)) return
       }

@@ -9,7 +9,20 @@ import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
-import { collect, expectTag, listen, notYet, now, peers, Server, server, settle, url } from "../support/memoryPool.js"
+import { backstage } from "../../src/pool/service.js"
+import {
+  collect,
+  expectTag,
+  listen,
+  notYet,
+  now,
+  peers,
+  poolWith,
+  Server,
+  server,
+  settle,
+  url
+} from "../support/memoryPool.js"
 import { A, B, fleet, hold, pools, quota, quotaEvents } from "../support/quotaPools.js"
 
 describe("promise 1: at most `connections` sockets", () => {
@@ -446,5 +459,23 @@ describe("promise 18: a pool without a quota", () => {
       assert.strictEqual((yield* pool.stats).queued, 0)
       assert.isFalse(events.some(({ _tag }) => _tag === "Queued" || _tag === "Permitted"))
     }).pipe(Effect.provide(server(listen)))
+  )
+})
+
+describe("promise 18: a pool without a quota", () => {
+  it.effect("has nothing of it: its driver is asked for no demand, and no connection waits for a permit", () =>
+    Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      const events = yield* collect(pool)
+      yield* pool.use(() => Effect.void)
+      yield* settle
+      const driver: unknown = Reflect.get(backstage(pool)!.core, "driver")
+      assert.deepInclude(driver, { permits: undefined, quota: undefined, demand: undefined, unbegun: undefined })
+      assert.strictEqual((yield* pool.stats).queued, 0)
+      assert.deepStrictEqual(
+        events.map(({ _tag }) => _tag),
+        ["ConnectionOpened", "Acquired", "Released"]
+      )
+    }).pipe(Effect.scoped, Effect.provide(poolWith()))
   )
 })

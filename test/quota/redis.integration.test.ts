@@ -1,5 +1,7 @@
 /** The quota on a real engine: several workers in this process, each as if in its own. */
-import { ConnectionQuota } from "effect-websocket-pool"
+import { inspect } from "node:util"
+import { ConnectionQuota, WebSocketPool } from "effect-websocket-pool"
+import { NodeWebSocketTransport } from "effect-websocket-pool/node"
 import { RedisConnectionQuota } from "effect-websocket-pool/redis"
 import { Redis } from "ioredis"
 import type * as Config from "#effect/Config"
@@ -7,7 +9,10 @@ import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
+import * as Predicate from "#effect/Predicate"
 import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { logger } from "#support/telemetry"
 import { afterAll, assert, beforeAll, describe, it } from "#support/vitest"
 import { hasRedis, RedisServer, skipped } from "../support/redisServer.js"
 
@@ -468,6 +473,62 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         yield* Effect.promise(() => client.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
         lost.want()
         yield* until(() => lost.permits.length === 1, "a permit of a cluster", 10_000)
+      }),
+    30_000
+  )
+
+  it.live(
+    "promise 17: no password, header or user info is in any error, event, log, statistic, page or key",
+    () =>
+      Effect.gen(function* () {
+        const secrets = ["engine-password", "url-password", "header-secret"] as const
+        const own = yield* Effect.promise(() => RedisServer.start("--requirepass", "engine-password"))
+        yield* Effect.addFinalizer(() => Effect.promise(() => own.end()))
+        const lines: Array<unknown> = []
+        const logging = logger((line, given) => lines.push(line, ...given), "All")
+        const seen: Array<unknown> = [lines]
+        const watch = <A, E>(events: Stream.Stream<A, E>) =>
+          Effect.forkScoped(Effect.ignore(Stream.runForEach(events, (event) => Effect.sync(() => seen.push(event)))))
+        const client = { host: "127.0.0.1", port: own.port, password: "engine-password" }
+        for (const quotas of [kinds.ioredis, kinds.redis]) {
+          const layer = quotas({ ...quick, name: fresh(), connections: 1, commandTimeout: "300 millis", client })
+          yield* Effect.gen(function* () {
+            const quota = yield* ConnectionQuota.ConnectionQuota
+            const pool = yield* WebSocketPool.make({
+              // Nobody listens at this port.
+              url: "ws://user:url-password@127.0.0.1:1/",
+              headers: { authorization: "header-secret" },
+              acquireTimeout: "1 second",
+              quota
+            })
+            yield* watch(quota.events)
+            yield* watch(pool.events)
+            yield* sleep(500)
+            seen.push(yield* Effect.flip(pool.use(() => Effect.void)))
+            seen.push(yield* quota.stats, yield* quota.local, yield* pool.stats, pool, quota)
+            const admin = new Redis(client)
+            yield* Effect.promise(async () => {
+              const keys = await admin.keys("*")
+              assert.isNotEmpty(keys)
+              for (const key of keys) seen.push(key, String(await admin.dumpBuffer(key)))
+              admin.disconnect()
+              await own.kill()
+            })
+            seen.push(yield* Effect.flip(pool.use(() => Effect.void)), yield* Effect.flip(quota.stats))
+            yield* until(
+              () => seen.some((one) => Predicate.hasProperty(one, "_tag") && one._tag === "Lapsed"),
+              "a lapse"
+            )
+            yield* Effect.promise(() => own.start())
+          }).pipe(
+            Effect.scoped,
+            Effect.provide(Layer.provideMerge(Layer.merge(layer, NodeWebSocketTransport.layer()), logging))
+          )
+        }
+        assert.isAbove(lines.length, 0)
+        const text = seen.map((one) => `${inspect(one, { depth: 8, showHidden: true })} ${String(one)}`).join("\n")
+        for (const tag of ["Unreachable", "ConnectFailed", "QuotaUnavailableError"]) assert.include(text, tag)
+        for (const secret of secrets) assert.isFalse(text.includes(secret), `${secret} is shown`)
       }),
     30_000
   )

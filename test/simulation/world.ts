@@ -22,7 +22,69 @@ export const generator = (seed: number): (() => number) => {
 
 interface Sleep {
   readonly at: number
+  /** Its number: of those that end at once, who began first wakes first. */
+  readonly turn: number
   readonly wake: () => void
+  isOver: boolean
+}
+
+const isBefore = (one: Sleep, other: Sleep): boolean =>
+  one.at < other.at || (one.at === other.at && one.turn < other.turn)
+
+/** Who sleeps, as a heap: thousands may. Those that were woken early stay until their turn comes. */
+class Sleeps {
+  private readonly heap: Array<Sleep> = []
+  private turns = 0
+  count = 0
+
+  /** Adds one, and gives what takes it out. */
+  add(at: number, wake: () => void): () => void {
+    const { heap } = this
+    const sleep: Sleep = { at, turn: ++this.turns, wake, isOver: false }
+    this.count += 1
+    let index = heap.length
+    while (index > 0) {
+      const parent = (index - 1) >> 1
+      if (!isBefore(sleep, heap[parent]!)) break
+      heap[index] = heap[parent]!
+      index = parent
+    }
+    heap[index] = sleep
+    return () => this.end(sleep)
+  }
+
+  /** Takes the first out, if it ends by then. */
+  takeBy(end: number): Sleep | undefined {
+    for (;;) {
+      const first = this.heap[0]
+      if (first === undefined || (!first.isOver && first.at > end)) return undefined
+      this.removeFirst()
+      if (first.isOver) continue
+      this.end(first)
+      return first
+    }
+  }
+
+  private end(sleep: Sleep): void {
+    if (sleep.isOver) return
+    sleep.isOver = true
+    this.count -= 1
+  }
+
+  private removeFirst(): void {
+    const { heap } = this
+    const last = heap.pop()!
+    if (heap.length === 0) return
+    let index = 0
+    for (;;) {
+      const left = 2 * index + 1
+      const child = left + 1 < heap.length && isBefore(heap[left + 1]!, heap[left]!) ? left + 1 : left
+      if (child >= heap.length || !isBefore(heap[child]!, last)) break
+      heap[index] = heap[child]!
+      index = child
+    }
+    heap[index] = last
+  }
 }
 
 /** More steps than this without time passing is a loop. */
@@ -40,7 +102,7 @@ export class World {
   now = 0
   readonly random: () => number
   private tasks: Array<() => void> = []
-  private readonly sleeps = new Set<Sleep>()
+  private readonly sleeps = new Sleeps()
   /** What happens each time that everybody waits. */
   onSettled: () => void = () => {}
 
@@ -64,11 +126,7 @@ export class World {
 
   readonly clock: Clock.Clock = clockOf(
     () => this.now,
-    (millis, wake) => {
-      const sleep = { at: this.now + millis, wake }
-      this.sleeps.add(sleep)
-      return () => this.sleeps.delete(sleep)
-    }
+    (millis, wake) => this.sleeps.add(this.now + millis, wake)
   )
 
   /** Calls a function in which everything of this world happens. */
@@ -78,7 +136,7 @@ export class World {
 
   /** Who sleeps. */
   get sleeping(): number {
-    return this.sleeps.size
+    return this.sleeps.count
   }
 
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
@@ -106,12 +164,8 @@ export class World {
     for (;;) {
       wakes += 1
       if (wakes > mostWakes + millis * 10) throw new Violation("a loop: something is due again and again")
-      let next: Sleep | undefined
-      for (const sleep of this.sleeps) {
-        if (sleep.at <= end && (next === undefined || sleep.at < next.at)) next = sleep
-      }
+      const next = this.sleeps.takeBy(end)
       if (next === undefined) break
-      this.sleeps.delete(next)
       this.now = Math.max(this.now, next.at)
       next.wake()
       this.settle()

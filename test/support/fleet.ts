@@ -54,6 +54,7 @@ export interface FleetOptions {
 
 export class FleetWorker {
   answers = 0
+  readonly startedAt = performance.now()
 
   constructor(readonly process: ChildProcess) {
     process.on("message", (message: { readonly answers: number }) => {

@@ -9,6 +9,7 @@ import { add, forget, medianOf, recall, shownSpan, showSpan } from "./moments.js
 import { showNotices } from "./notices.js"
 import { showNumbers } from "./numbers.js"
 import { showPools } from "./pools.js"
+import { showQuota } from "./quota.js"
 import { addCharts } from "./series.js"
 
 const reconnectMillis = 5_000
@@ -34,6 +35,7 @@ const show = (): void => {
   showPools(latest.pools, changePool)
   showNotices(latest, medianOf("held"), latestLoss())
   showNumbers(latest)
+  showQuota(latest)
   showLeases(latest)
   showConnections(latest)
   showEvents()
