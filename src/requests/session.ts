@@ -109,6 +109,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
       else call.state = "unsent"
     })
     if (call.sender === undefined) this.sent(call)
+    else this.codec.waits()
   }
 
   private sent(call: Call<Request, Item, E>): void {
