@@ -8,7 +8,12 @@ export class Ghosts {
 
   /** Whether an answer may be on its way that the next holder of the connection would get. */
   get isEmpty(): boolean {
-    return this.ids.size === 0 && !this.hasForgotten
+    return this.unanswered === 0
+  }
+
+  /** How many are not answered yet. Of those forgotten nobody knows. */
+  get unanswered(): number {
+    return this.hasForgotten ? Number.POSITIVE_INFINITY : this.ids.size
   }
 
   add(id: number, isStream: boolean): void {

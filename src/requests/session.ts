@@ -249,6 +249,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         const call = this.calls.get(incoming.id)
         this.ghosts.answered(incoming.id, true)
         if (call?.isAbandoned) this.drop(call)
+        else this.settleRefusals()
         break
       }
       case "Reply":
@@ -272,11 +273,13 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     this.host.tally.missed("unmatched")
     this.ghosts.answered(id, isLast)
     if (call !== undefined && (isLast || !call.isStream)) this.drop(call)
+    else this.settleRefusals()
   }
 
-  /** When no more are unanswered than were refused, it is clear which those were. */
+  /** When no more are unanswered than were refused, cancelled ones included, it is clear which those were. */
   private settleRefusals(): void {
-    if (this.refusals.length === 0 || this.state === "over" || this.calls.size > this.refusals.length) return
+    if (this.refusals.length === 0 || this.state === "over") return
+    if (this.calls.size + this.ghosts.unanswered > this.refusals.length) return
     this.endAll(() => Exit.fail(this.refusals[0]!))
   }
 
