@@ -3,6 +3,7 @@ import * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
@@ -224,6 +225,40 @@ describe("J3 subscriptions", () => {
         ])
       })
     )
+  )
+
+  it.effect("one that is busy before its id is known takes no room from another", () =>
+    scenario({ bufferSize: 2 }, (sockets) =>
+      Effect.gen(function* () {
+        const runs = yield* Effect.forEach(["a", "b"], (name) =>
+          start(Stream.runCollect(Stream.take(Eth.heads([name]), 2)))
+        )
+        yield* say(sockets[0], head("0xb", 20), head("0xa", 10), head("0xa", 11), head("0xb", 21))
+        yield* say(sockets[0], json({ id: 1, result: "0xa" }), json({ id: 2, result: "0xb" }))
+        const numbers = yield* Effect.forEach(runs, (run) =>
+          Effect.map(now(run), (all) => Array.from(all).map(({ number }) => number))
+        )
+        assert.deepStrictEqual(numbers, [
+          [10, 11],
+          [20, 21]
+        ])
+      })
+    )
+  )
+
+  it.effect(
+    "of one not known yet the latest are kept that its buffer has room for, and not of any number at once",
+    () =>
+      scenario({ bufferSize: 2 }, (sockets) =>
+        Effect.gen(function* () {
+          const runs = yield* Effect.forEach(["a", "b"], (name) => start(Stream.runHead(Eth.heads([name]))))
+          const strangers = Array.from({ length: 1023 }, (_, n) => head(n, n))
+          yield* say(sockets[0], head("0xb", 1), ...strangers, head("0xa", 1), head("0xa", 2), head("0xa", 3))
+          yield* say(sockets[0], json({ id: 1, result: "0xa" }), json({ id: 2, result: "0xb" }))
+          assert.deepStrictEqual(yield* now(runs[0]!), Option.some({ number: 2 }))
+          notYet(runs[1]!)
+        })
+      )
   )
 
   it.effect(
