@@ -8,6 +8,7 @@ import * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { steppingScheduler, withScheduler } from "#support/fibers"
 import { metricsOf, recordSpans } from "#support/telemetry"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
@@ -379,6 +380,26 @@ describe("J5 what is no JSON-RPC", () => {
 })
 
 describe("J6 spans and metrics", () => {
+  it.effect("count no call as under way that was interrupted at any step", () =>
+    scenario(
+      {},
+      () =>
+        Effect.gen(function* () {
+          for (let at = 1; at <= 80; at++) {
+            let step = 0
+            const scheduler = steppingScheduler((fiber) => {
+              step += 1
+              if (step === at) fiber.interruptNow()
+              return step === at
+            })
+            yield* Fiber.interrupt(yield* start(withScheduler(Eth.chain(), scheduler)))
+            assert.oneOf(metricsOf("swept")["rpc.client.in_flight{rpc.system=jsonrpc}"], [undefined, 0], `step ${at}`)
+          }
+        }),
+      { name: "swept" }
+    )
+  )
+
   it.effect("time calls by method and outcome, and count those under way, unmatched and lagged", () =>
     scenario(
       { bufferSize: 1, minConnections: 1 },
