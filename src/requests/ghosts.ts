@@ -26,8 +26,8 @@ export class Ghosts {
     }
   }
 
-  /** An answer came: the last one, or an item, which is the last of what is no stream. */
-  answered(id: number, isLast: boolean): void {
-    if (isLast || this.ids.get(id) === false) this.ids.delete(id)
+  /** An answer came: the last one, or an item, which is the last of what is no stream. Says whether it was to be expected. */
+  answered(id: number, isLast: boolean): boolean {
+    return isLast || this.ids.get(id) === false ? this.ids.delete(id) : this.ids.has(id)
   }
 }

@@ -247,9 +247,10 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         break
       case "Settled": {
         const call = this.calls.get(incoming.id)
-        this.ghosts.answered(incoming.id, true)
+        const isAwaited = this.ghosts.answered(incoming.id, true)
         if (call?.isAbandoned) this.drop(call)
-        else this.settleRefusals()
+        else if (isAwaited) this.settleRefusals()
+        else this.host.tally.missed("unmatched")
         break
       }
       case "Reply":
@@ -303,8 +304,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     if (this.state === "over") return
     this.endDuties()
     const { refusals } = this
-    if (refusals.length > 0) this.endAll(() => Exit.fail(refusals[0]!))
-    else this.endAll(() => Exit.fail(this.error))
+    this.endAll(() => Exit.fail(refusals.length > 0 ? refusals[0]! : this.error))
     this.rest()
   }
 

@@ -428,6 +428,26 @@ describe("J6 spans and metrics", () => {
     )
   )
 
+  it.effect("count as unmatched what answers the end of no subscription, and not what answers one", () =>
+    scenario(
+      {},
+      (sockets) =>
+        Effect.gen(function* () {
+          const run = yield* start(Stream.runDrain(Eth.heads(["a"])))
+          yield* say(sockets[0], json({ id: 1, result: "0xa" }))
+          yield* Fiber.interrupt(run)
+          yield* settle
+          const [, farewell] = sent(sockets[0]) as ReadonlyArray<{ readonly id: number }>
+          const unmatched = () => metricsOf("farewells")["rpc.client.unmatched{rpc.system=jsonrpc}"]
+          yield* say(sockets[0], json({ id: farewell!.id, result: true }))
+          assert.oneOf(unmatched(), [undefined, 0])
+          yield* say(sockets[0], json({ id: farewell!.id, result: true }), json({ id: farewell!.id + 1, result: true }))
+          assert.strictEqual(unmatched(), 2)
+        }),
+      { name: "farewells" }
+    )
+  )
+
   it.effect("time the request of a subscription, by how it ends, until its id is known", () =>
     scenario(
       {},
