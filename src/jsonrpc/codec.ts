@@ -35,7 +35,7 @@ export interface Told {
 
 export interface Settings {
   readonly cancelMethod: string | undefined
-  /** Notifications that may come before the answer to their subscription. */
+  /** Notifications of each subscription that may come before its answer. */
   readonly bufferSize: number
   /** Answers a call of the server with the text of a result or an error. */
   readonly answer: (method: string, params: unknown) => Effect.Effect<object> | undefined
@@ -43,6 +43,9 @@ export interface Settings {
 
 type Said = Incoming<unknown, Failure> | Aside
 type Fields = Readonly<Record<string, unknown>>
+
+/** Past so many names that no subscription has yet the oldest are forgotten: those of ended ones may be among them. */
+const mostUnknown = 1024
 
 /** Ids from here on are those of requests that end subscriptions; those of calls count from 1. They fit 32 bits with a sign. */
 const firstFarewell = 1_000_000_000
@@ -67,8 +70,8 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
   private readonly named = new Map<string, Route>()
   /** How many of them are not answered yet. */
   private unanswered = 0
-  /** Notifications for subscriptions that are not known yet. */
-  private early: Array<{ readonly name: string; readonly params: unknown }> = []
+  /** Params of notifications for subscriptions that are not known yet, by what the server calls those. */
+  private readonly early = new Map<string, Array<unknown>>()
 
   constructor(private readonly settings: Settings) {}
 
@@ -146,26 +149,19 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     const name = nameOf(route.subscription.notification, result)
     route.name = name
     route.serverId = result
-    if (route.hasEnded) {
-      this.answeredOne()
-      return [{ _tag: "Reply", message: this.farewell(route) }]
-    }
+    const early = this.early.get(name) ?? []
+    this.early.delete(name)
+    this.answeredOne()
+    if (route.hasEnded) return [{ _tag: "Reply", message: this.farewell(route) }]
     this.named.set(name, route)
     route.subscription.onBegun()
-    const items: Array<Said> = []
-    this.early = this.early.filter((one) => {
-      if (one.name !== name) return true
-      items.push(Incoming.Item({ id, value: valueIn(route.subscription, one.params) }))
-      return false
-    })
-    this.answeredOne()
-    return items
+    return early.map((params) => Incoming.Item({ id, value: valueIn(route.subscription, params) }))
   }
 
   /** What is kept for subscriptions that are not known yet is kept only while there are such. */
   private answeredOne(): void {
     this.unanswered -= 1
-    if (this.unanswered === 0) this.early = []
+    if (this.unanswered === 0) this.early.clear()
   }
 
   private failed(id: number, failure: Failure): ReadonlyArray<Said> {
@@ -188,11 +184,23 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       if (known !== undefined) return [Incoming.Item({ id: known.id, value: valueIn(known.subscription, params) })]
       if (route.name !== undefined) continue
       isAwaited = true
-      this.early.push({ name, params })
-      if (this.early.length > this.settings.bufferSize) this.early.shift()
+      this.keep(name, params)
       break
     }
     return isAwaited ? [] : [Incoming.Notice({ value: { method, params } satisfies Told })]
+  }
+
+  /** Each subscription has room of its own: a busy one takes none from the others. */
+  private keep(name: string, params: unknown): void {
+    const kept = this.early.get(name)
+    if (kept !== undefined) {
+      kept.push(params)
+      if (kept.length > this.settings.bufferSize) kept.shift()
+      return
+    }
+    const [oldest] = this.early.keys()
+    if (this.early.size >= mostUnknown && oldest !== undefined) this.early.delete(oldest)
+    this.early.set(name, [params])
   }
 
   private called(id: unknown, method: string, params: unknown): Said {

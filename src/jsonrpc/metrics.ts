@@ -35,9 +35,10 @@ export class Metrics {
 
   /** Times a call, by its method and by how it ends. */
   timed<A, E, R>(timers: Timers, method: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
+    // An interruption between the two would leave it under way for ever.
+    return Effect.uninterruptibleMask((restore) => {
       const ended = this.begin(timers, method)
-      return Effect.onExit(self, (exit) => Effect.sync(() => ended(outcomeOf(exit))))
+      return Effect.onExit(restore(self), (exit) => Effect.sync(() => ended(outcomeOf(exit))))
     })
   }
 

@@ -70,6 +70,11 @@ export class Episode<F extends Failure = Failure> implements Timer {
     return hasBegun && succeededAt === undefined && latest !== undefined ? { since, failures, latest } : undefined
   }
 
+  /** Whether there is none, and the next failure begins one. */
+  get isOver(): boolean {
+    return !this.hasBegun
+  }
+
   /** Nothing has failed yet, but something is about to: failures to come belong to the episode that this begins. */
   foreseen(failure: F, since: number): void {
     this.goWrong(failure, since, 0)

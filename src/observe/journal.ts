@@ -164,6 +164,8 @@ export class Journal {
   }
 
   private hasEndedEarly(code: number, age: number): void {
+    // Connections have lasted since: the row begins anew.
+    if (this.endedEarly >= tooMany && this.transience.isOver) this.endedEarly = 0
     this.endedEarly += 1
     if (this.endedEarly < tooMany) return
     this.transience.failed({

@@ -34,6 +34,8 @@ export interface Codec<in Request, out Item, out E = never> {
 /** A codec of this library's own, which may say more. */
 export interface WideCodec<in Request, out Item, out E> extends Omit<Codec<Request, Item, E>, "decode"> {
   readonly decode: (message: Message) => ReadonlyArray<Incoming<Item, E> | Aside>
+  /** What was written for a request waits until the socket takes it, which may never be. */
+  readonly waits?: (() => void) | undefined
   /** The socket has not taken what was written for a request, and never will. */
   readonly withdrawn?: ((id: number) => void) | undefined
 }

@@ -8,7 +8,12 @@ export class Ghosts {
 
   /** Whether an answer may be on its way that the next holder of the connection would get. */
   get isEmpty(): boolean {
-    return this.ids.size === 0 && !this.hasForgotten
+    return this.unanswered === 0
+  }
+
+  /** How many are not answered yet. Of those forgotten nobody knows. */
+  get unanswered(): number {
+    return this.hasForgotten ? Number.POSITIVE_INFINITY : this.ids.size
   }
 
   add(id: number, isStream: boolean): void {
@@ -21,8 +26,8 @@ export class Ghosts {
     }
   }
 
-  /** An answer came: the last one, or an item, which is the last of what is no stream. */
-  answered(id: number, isLast: boolean): void {
-    if (isLast || this.ids.get(id) === false) this.ids.delete(id)
+  /** An answer came: the last one, or an item, which is the last of what is no stream. Says whether it was to be expected. */
+  answered(id: number, isLast: boolean): boolean {
+    return isLast || this.ids.get(id) === false ? this.ids.delete(id) : this.ids.has(id)
   }
 }

@@ -38,6 +38,10 @@ export class GuardedCodec<Request, Item, E> {
     return this.codec.ack && attempt(() => this.codec.ack?.(id))
   }
 
+  waits(): void {
+    this.codec.waits?.()
+  }
+
   withdrawn(id: number): void {
     this.codec.withdrawn?.(id)
   }

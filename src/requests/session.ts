@@ -109,6 +109,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
       else call.state = "unsent"
     })
     if (call.sender === undefined) this.sent(call)
+    else this.codec.waits()
   }
 
   private sent(call: Call<Request, Item, E>): void {
@@ -246,8 +247,10 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
         break
       case "Settled": {
         const call = this.calls.get(incoming.id)
-        this.ghosts.answered(incoming.id, true)
+        const isAwaited = this.ghosts.answered(incoming.id, true)
         if (call?.isAbandoned) this.drop(call)
+        else if (isAwaited) this.settleRefusals()
+        else this.host.tally.missed("unmatched")
         break
       }
       case "Reply":
@@ -271,11 +274,13 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     this.host.tally.missed("unmatched")
     this.ghosts.answered(id, isLast)
     if (call !== undefined && (isLast || !call.isStream)) this.drop(call)
+    else this.settleRefusals()
   }
 
-  /** When no more are unanswered than were refused, it is clear which those were. */
+  /** When no more are unanswered than were refused, cancelled ones included, it is clear which those were. */
   private settleRefusals(): void {
-    if (this.refusals.length === 0 || this.state === "over" || this.calls.size > this.refusals.length) return
+    if (this.refusals.length === 0 || this.state === "over") return
+    if (this.calls.size + this.ghosts.unanswered > this.refusals.length) return
     this.endAll(() => Exit.fail(this.refusals[0]!))
   }
 
@@ -299,8 +304,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     if (this.state === "over") return
     this.endDuties()
     const { refusals } = this
-    if (refusals.length > 0) this.endAll(() => Exit.fail(refusals[0]!))
-    else this.endAll(() => Exit.fail(this.error))
+    this.endAll(() => Exit.fail(refusals.length > 0 ? refusals[0]! : this.error))
     this.rest()
   }
 

@@ -52,15 +52,23 @@ export class RpcCodec implements WideCodec<RequestEncoded, Reply, Refusal> {
 
   readonly ack = (id: number): Message => this.write({ _tag: "Ack", requestId: String(id) })
 
-  /** A parser may have named something in that message for good. The server has not seen it: a new one starts over. */
-  readonly withdrawn = (): void => {
+  /** It may be taken back, so what is written behind it must not build on it. */
+  readonly waits = (): void => this.startOver()
+
+  /** A parser may have named something for good in a message that the server does not see. A new one has named nothing. */
+  private startOver(): void {
     this.writer = this.makeParser()
   }
 
   private write(message: FromClientEncoded): Message {
-    const written = this.writer.encode(message)
-    if (written === undefined) throw new TypeError("RpcSerialization has written nothing")
-    return written
+    try {
+      const written = this.writer.encode(message)
+      if (written === undefined) throw new TypeError("RpcSerialization has written nothing")
+      return written
+    } catch (error) {
+      this.startOver()
+      throw error
+    }
   }
 }
 

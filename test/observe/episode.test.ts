@@ -352,6 +352,17 @@ describe("connections that do not last", () => {
         yield* TestClock.adjust("30 seconds")
         assert.deepStrictEqual(levels(lines), ["WARN", "WARN", "INFO"])
         assert.match(lines[2]?.message ?? "", /^Connections last again, after [56]m.* \(\d+ connections ended early\)$/)
+
+        // One more may be bad luck, as the first one was.
+        server.lasts = 20
+        const { closed } = yield* pool.stats
+        yield* pool.resize({ minConnections: 2 })
+        while ((yield* pool.stats).closed < closed + 4) yield* TestClock.adjust("10 millis")
+        yield* settle
+        assert.lengthOf(lines, 3)
+        while ((yield* pool.stats).closed < closed + 5) yield* TestClock.adjust("10 millis")
+        yield* settle
+        assert.match(lines[3]?.message ?? "", /^The server has ended 5 connections in a row /)
       })
     )
   )

@@ -3,10 +3,12 @@ import * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Schema from "#effect/Schema"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { steppingScheduler, withScheduler } from "#support/fibers"
 import { metricsOf, recordSpans } from "#support/telemetry"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
@@ -226,6 +228,40 @@ describe("J3 subscriptions", () => {
     )
   )
 
+  it.effect("one that is busy before its id is known takes no room from another", () =>
+    scenario({ bufferSize: 2 }, (sockets) =>
+      Effect.gen(function* () {
+        const runs = yield* Effect.forEach(["a", "b"], (name) =>
+          start(Stream.runCollect(Stream.take(Eth.heads([name]), 2)))
+        )
+        yield* say(sockets[0], head("0xb", 20), head("0xa", 10), head("0xa", 11), head("0xb", 21))
+        yield* say(sockets[0], json({ id: 1, result: "0xa" }), json({ id: 2, result: "0xb" }))
+        const numbers = yield* Effect.forEach(runs, (run) =>
+          Effect.map(now(run), (all) => Array.from(all).map(({ number }) => number))
+        )
+        assert.deepStrictEqual(numbers, [
+          [10, 11],
+          [20, 21]
+        ])
+      })
+    )
+  )
+
+  it.effect(
+    "of one not known yet the latest are kept that its buffer has room for, and not of any number at once",
+    () =>
+      scenario({ bufferSize: 2 }, (sockets) =>
+        Effect.gen(function* () {
+          const runs = yield* Effect.forEach(["a", "b"], (name) => start(Stream.runHead(Eth.heads([name]))))
+          const strangers = Array.from({ length: 1023 }, (_, n) => head(n, n))
+          yield* say(sockets[0], head("0xb", 1), ...strangers, head("0xa", 1), head("0xa", 2), head("0xa", 3))
+          yield* say(sockets[0], json({ id: 1, result: "0xa" }), json({ id: 2, result: "0xb" }))
+          assert.deepStrictEqual(yield* now(runs[0]!), Option.some({ number: 2 }))
+          notYet(runs[1]!)
+        })
+      )
+  )
+
   it.effect(
     "one that ends before its id is known is unsubscribed when it is; its connection is fit for reuse then",
     () =>
@@ -344,6 +380,26 @@ describe("J5 what is no JSON-RPC", () => {
 })
 
 describe("J6 spans and metrics", () => {
+  it.effect("count no call as under way that was interrupted at any step", () =>
+    scenario(
+      {},
+      () =>
+        Effect.gen(function* () {
+          for (let at = 1; at <= 80; at++) {
+            let step = 0
+            const scheduler = steppingScheduler((fiber) => {
+              step += 1
+              if (step === at) fiber.interruptNow()
+              return step === at
+            })
+            yield* Fiber.interrupt(yield* start(withScheduler(Eth.chain(), scheduler)))
+            assert.oneOf(metricsOf("swept")["rpc.client.in_flight{rpc.system=jsonrpc}"], [undefined, 0], `step ${at}`)
+          }
+        }),
+      { name: "swept" }
+    )
+  )
+
   it.effect("time calls by method and outcome, and count those under way, unmatched and lagged", () =>
     scenario(
       { bufferSize: 1, minConnections: 1 },
@@ -369,6 +425,26 @@ describe("J6 spans and metrics", () => {
           })
         }),
       { name: "measured" }
+    )
+  )
+
+  it.effect("count as unmatched what answers the end of no subscription, and not what answers one", () =>
+    scenario(
+      {},
+      (sockets) =>
+        Effect.gen(function* () {
+          const run = yield* start(Stream.runDrain(Eth.heads(["a"])))
+          yield* say(sockets[0], json({ id: 1, result: "0xa" }))
+          yield* Fiber.interrupt(run)
+          yield* settle
+          const [, farewell] = sent(sockets[0]) as ReadonlyArray<{ readonly id: number }>
+          const unmatched = () => metricsOf("farewells")["rpc.client.unmatched{rpc.system=jsonrpc}"]
+          yield* say(sockets[0], json({ id: farewell!.id, result: true }))
+          assert.oneOf(unmatched(), [undefined, 0])
+          yield* say(sockets[0], json({ id: farewell!.id, result: true }), json({ id: farewell!.id + 1, result: true }))
+          assert.strictEqual(unmatched(), 2)
+        }),
+      { name: "farewells" }
     )
   )
 

@@ -308,6 +308,28 @@ describe("A7 Refused", () => {
     )
   )
 
+  it.effect("may be of one that was cancelled, which is unanswered, too", () =>
+    scenario({}, {}, (lines, sockets) =>
+      Effect.gen(function* () {
+        const [cancelled, first, second] = yield* Effect.forEach(["a", "b", "c"], (text) => start(lines.request(text)))
+        yield* Fiber.interrupt(cancelled!)
+        yield* say(sockets[0], "2 = B", "refused broken")
+        notYet(second!)
+        assert.strictEqual(yield* now(first!), "B")
+        // It was not that one.
+        yield* say(sockets[0], "1 = A")
+        assert.strictEqual(yield* Effect.flip(now(second!)), "broken")
+        assert.deepStrictEqual(sockets[0]!.closes, [1000])
+
+        const others = yield* Effect.forEach(["a", "b"], (text) => start(lines.request(text)))
+        yield* Fiber.interrupt(others[0]!)
+        yield* say(sockets[1], "refused broken", "2 = B")
+        assert.strictEqual(yield* now(others[1]!), "B")
+        assert.deepStrictEqual(sockets[1]!.closes, [1000])
+      })
+    )
+  )
+
   it.effect("at the latest after retireTimeout", () =>
     scenario({ retireTimeout: "5 seconds" }, {}, (lines, sockets) =>
       Effect.gen(function* () {

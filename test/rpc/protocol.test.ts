@@ -6,8 +6,9 @@ import * as Fiber from "#effect/Fiber"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
 import { defectsOf } from "#support/fibers"
-import { causeOf, serializations } from "#support/rpc"
+import { causeOf, parserOf, serializations } from "#support/rpc"
 import { assert, describe, it } from "#support/vitest"
+import { RpcCodec } from "../../src/rpc/codec.js"
 import { notYet, now, settle } from "../support/memoryPool.js"
 import { oneConnection, scenario, start } from "./support.js"
 
@@ -376,6 +377,48 @@ describe("R7 a serialization", () => {
       )
     )
   }
+
+  for (const [name, serialization] of serializations) {
+    it.effect(`writes nothing that builds on a message which may yet be taken back: ${name}`, () =>
+      scenario({ serialization, options: oneConnection() }, ({ client, server }) =>
+        Effect.gen(function* () {
+          yield* start(client.Double({ value: 1 }))
+          const { socket } = server(0)
+          yield* server(0).exit(1, Exit.succeed(2))
+          socket.bufferedAmount = 1e9
+          // Both wait, and what the first one would name for the first time is taken back.
+          const given = yield* start(Stream.runDrain(client.Count({ to: 1 })))
+          const counted = yield* start(Stream.runCollect(client.Count({ to: 1 })))
+          yield* Fiber.interrupt(given)
+          socket.bufferedAmount = 0
+          socket.events.onFlush()
+          yield* settle
+          assert.deepStrictEqual(server(0).log, ["Double 1", "Count 3"])
+          yield* server(0).chunk(3, 1)
+          yield* server(0).end(3, Exit.void)
+          assert.deepStrictEqual(Array.from(yield* now(counted)), [1])
+        })
+      )
+    )
+  }
+
+  it("has said nothing with a message that could not be written to its end", () => {
+    const [, naming] = serializations.at(-1)!
+    const codec = new RpcCodec(() => parserOf(naming), parserOf(naming))
+    const server = parserOf(naming)
+    const request = (payload: unknown): Parameters<typeof codec.encode>[1] => ({
+      _tag: "Request",
+      id: "0",
+      tag: "Double",
+      payload,
+      headers: []
+    })
+    const payloadIn = (message: ReturnType<typeof codec.encode>) =>
+      (server.decode(message)[0] as { readonly payload: unknown }).payload
+    assert.deepStrictEqual(payloadIn(codec.encode(1, request({ value: 1 }))), { value: 1 })
+    assert.throws(() => codec.encode(2, request({ name: "a", self: { big: 2n ** 100n } })))
+    assert.deepStrictEqual(payloadIn(codec.encode(3, request({ name: "b", self: 1 }))), { name: "b", self: 1 })
+  })
 
   it.effect("that cannot read what comes ends the connection, and its calls fail", () =>
     scenario({}, ({ client, server }) =>

@@ -528,7 +528,7 @@ const mutations: ReadonlyArray<Mutation> = [
     [
       "fail all requests where one was refused",
       "session",
-      "this.calls.size > this.refusals.length",
+      "this.calls.size + this.ghosts.unanswered > this.refusals.length",
       "this.calls.size < 0"
     ],
     [
