@@ -6,6 +6,7 @@ import { lease } from "./cases/lease.js"
 import { observed, telemetry } from "./cases/observed.js"
 import { receiving } from "./cases/receive.js"
 import { requests } from "./cases/requests.js"
+import { rpc } from "./cases/rpc.js"
 import { scaling } from "./cases/scaling.js"
 import { size } from "./cases/size.js"
 import { sizing } from "./cases/sizing.js"
@@ -20,6 +21,7 @@ export const cases: ReadonlyArray<Case> = [
   largeMessages,
   frames,
   requests,
+  rpc,
   opening,
   heap,
   idleCpu,
