@@ -5,6 +5,8 @@ import { heap, idleCpu, opening } from "./cases/idle.js"
 import { lease } from "./cases/lease.js"
 import { observed, telemetry } from "./cases/observed.js"
 import { receiving } from "./cases/receive.js"
+import { requests } from "./cases/requests.js"
+import { rpc } from "./cases/rpc.js"
 import { scaling } from "./cases/scaling.js"
 import { size } from "./cases/size.js"
 import { sizing } from "./cases/sizing.js"
@@ -18,6 +20,8 @@ export const cases: ReadonlyArray<Case> = [
   receiving,
   largeMessages,
   frames,
+  requests,
+  rpc,
   opening,
   heap,
   idleCpu,

@@ -17,7 +17,8 @@ import { Effect, Logger, LogLevel } from "effect"
 import { WebSocketPool } from "../src/index.js"
 import { fibers, number, server } from "./harness.js"
 import { instant } from "./instant.js"
-import { exchange, makePool, type Peer, type PeerName, peers } from "./peers.js"
+import { byHand, depth, jsonRpc, multiplexer } from "./numbered.js"
+import { exchange, makePool, type Peer, type PeerName, peers, type Setting } from "./peers.js"
 import { fill, inRoot, table } from "./report.js"
 
 const connections = 16
@@ -63,6 +64,12 @@ const receive =
         }).pipe(Effect.runPromise)
     })
 
+/** Requests that have numbers, to the server that answers them. */
+const numbered = (peer: Peer) => ({
+  peer: (setting: Setting) => peer({ ...setting, url: setting.url.replace("/echo", "/answer") }),
+  workers: connections * depth
+})
+
 const subjects: Readonly<Record<string, { readonly peer: Peer; readonly workers: number }>> = {
   ...Object.fromEntries(
     (Object.keys(peers) as Array<PeerName>).map((name) => [name, { peer: peers[name].peer, workers: connections }])
@@ -77,7 +84,10 @@ const subjects: Readonly<Record<string, { readonly peer: Peer; readonly workers:
   lease: { peer: lease(false), workers: 1 },
   "lease-get": { peer: lease(true), workers: 1 },
   receive: { peer: receive("receive"), workers: 1 },
-  receiveChunk: { peer: receive("receiveChunk"), workers: 1 }
+  receiveChunk: { peer: receive("receiveChunk"), workers: 1 },
+  "requests-by-hand": numbered(byHand),
+  requests: numbered(multiplexer),
+  "json-rpc": numbered(jsonRpc)
 }
 
 const { values } = parseArgs({
@@ -167,7 +177,7 @@ const work = (name: string): Promise<Work> => {
   return Effect.gen(function* () {
     const url = yield* server
     const ask = yield* peer({ url: `${url}/echo`, connections, message })
-    const some = name.startsWith("connection") ? 500 : 10_000
+    const some = name.startsWith("connection") ? 500 : Math.max(10_000, 16 * workers)
     const run = async (millis: number): Promise<Work> => {
       const from = micros()
       const before = process.cpuUsage()

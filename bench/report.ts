@@ -112,10 +112,9 @@ export const fill = (part: (name: string) => string | undefined): ReadonlyArray<
     return filled !== text
   })
 
-/** The targets, the surroundings, and all tables of a case. */
+/** The surroundings, and all tables of a case. */
 export const writeDocuments = (results: Results): ReadonlyArray<string> =>
   fill((name) => {
-    if (name === "targets") return targets(allTargets(results))
     if (name === "surroundings") return described(results)
     const report = results.reports.find((report) => report.name === name)
     return report?.tables.map((one) => `**${one.title}**\n\n${table(one)}`).join("\n\n")

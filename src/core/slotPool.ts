@@ -108,11 +108,11 @@ export class SlotPool<A, E> {
   // Leases
 
   /** Leases what is free, unless somebody is in line before. */
-  tryLease(now: number = this.timers.now()): Slot<A, E> | undefined {
+  tryLease(now?: number): Slot<A, E> | undefined {
     const { rounds, stock } = this
     if (this.waiters.line.length > 0 || stock.state !== "open") return undefined
     const slot = stock.pick()
-    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot, now))) {
+    if (slot === undefined || (slot.state === "idle" && this.driver.needsCheck(slot, now ?? this.timers.now()))) {
       rounds.work()
       return undefined
     }
@@ -123,7 +123,7 @@ export class SlotPool<A, E> {
   }
 
   /** Ends a lease. `refused` says that it never began. */
-  release(slot: Slot<A, E>, refused = false, now: number = this.timers.now()): void {
+  release(slot: Slot<A, E>, refused = false, now?: number): void {
     const { rounds, stock } = this
     if (slot.state !== "leased") {
       // It was lost under the lease: nobody else will look at what it has left.
@@ -139,7 +139,7 @@ export class SlotPool<A, E> {
       return
     }
     const verdict = this.verdict(slot, refused)
-    if (verdict === "Reuse") stock.offer(slot, "release", now)
+    if (verdict === "Reuse") stock.offer(slot, "release", now ?? this.timers.now())
     else if (verdict === "Settle") stock.settle(slot)
     else stock.close(slot, verdict)
     if (stock.state !== "open" && stock.count.leased === 0) rounds.put({ _tag: "Vacate" })

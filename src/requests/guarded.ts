@@ -9,11 +9,12 @@ import type { Aside, Incoming } from "./incoming.js"
 export class GuardedCodec<Request, Item, E> {
   constructor(private readonly codec: WideCodec<Request, Item, E>) {}
 
-  encode(id: number, request: Request): Exit.Exit<Message, Schema.SchemaError> {
+  /** A message, or why there is none. */
+  encode(id: number, request: Request): Message | Exit.Exit<never, Schema.SchemaError> {
     try {
       const message = this.codec.encode(id, request)
       if (!isMessage(message)) throw new TypeError("encode has to give a string or a Uint8Array")
-      return Exit.succeed(message)
+      return message
     } catch (error) {
       return Exit.fail(thrown("encode, given", request, error))
     }

@@ -48,13 +48,10 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
     return Effect.uninterruptibleMask((restore) => {
       const call = make()
       this.begin(call)
-      return Effect.matchCauseEffect(restore(call.wait), {
-        onFailure: (cause) => {
-          // If it has failed by itself there is nothing to give up.
-          call.abandon()
-          return Effect.failCause(cause)
-        },
-        onSuccess: Effect.succeed
+      return Effect.catchCause(restore(call.wait), (cause) => {
+        // If it has failed by itself there is nothing to give up.
+        call.abandon()
+        return Effect.failCause(cause)
       })
     })
   }

@@ -4,7 +4,7 @@ import type { Slot } from "../core/slot.js"
 import type { Timer, Timers } from "../core/timers.js"
 import { ConnectionClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
-import type { Message } from "../values/message.js"
+import { isMessage, type Message } from "../values/message.js"
 import type { RequestError, WideCodec } from "./api.js"
 import type { Call, Keeper, StreamCall } from "./call.js"
 import { Duties, type DutyHost } from "./duties.js"
@@ -92,8 +92,8 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     this.lastId += 1
     const id = this.lastId
     const encoded = this.codec.encode(id, call.request)
-    if (Exit.isFailure(encoded)) {
-      call.end(Exit.failCause(encoded.cause))
+    if (!isMessage(encoded)) {
+      call.end(encoded)
       this.host.freed(this)
       return
     }
@@ -102,7 +102,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
     // Before it is sent: a server may be fast.
     this.calls.set(id, call)
     call.state = "queued"
-    call.sender = this.tenancy.offer(encoded.value, (isTaken) => {
+    call.sender = this.tenancy.offer(encoded, (isTaken) => {
       call.sender = undefined
       if (call.state !== "queued") return
       if (isTaken) this.sent(call)
