@@ -5,7 +5,7 @@
  * have together, and how many it may open in a while. `layerMemory` is for one process; `RedisConnectionQuota` is for
  * many.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 import type * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
@@ -34,7 +34,7 @@ export type { QuotaFailureReason } from "./values/reasons.js"
  * A limit that several pools share.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface ConnectionQuota extends Quota {}
 
@@ -42,7 +42,7 @@ export interface ConnectionQuota extends Quota {}
  * The tag of the quota, for programs that have one.
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const ConnectionQuota: Context.Service<ConnectionQuota, ConnectionQuota> = tag.ConnectionQuota
 
@@ -82,7 +82,7 @@ export const ConnectionQuota: Context.Service<ConnectionQuota, ConnectionQuota> 
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layerMemory: (options: QuotaOptions) => Layer.Layer<ConnectionQuota, Config.ConfigError> = memory.layer(
   tag.ConnectionQuota
@@ -104,6 +104,6 @@ export const layerMemory: (options: QuotaOptions) => Layer.Layer<ConnectionQuota
  * ```
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const Tag: <const Id extends string>(id: Id) => <Self>() => tag.TagClass<Self, Id> = tag.Tag

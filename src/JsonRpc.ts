@@ -1,7 +1,7 @@
 /**
  * JSON-RPC 2.0 over the connections of a pool: calls, notifications and subscriptions, typed by schemas.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 import type { Decoder, Encoder } from "#edition/messages/schema"
 import type * as Config from "#effect/Config"
@@ -53,7 +53,7 @@ export {
  * `Multiplexer.request`.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const method: <
   P = void,
@@ -82,7 +82,7 @@ export const method: <
  * it.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const notification: <P = void, IP = unknown, RP = never>(
   name: string,
@@ -101,7 +101,7 @@ export const notification: <P = void, IP = unknown, RP = never>(
  * **Gotchas** A lost connection ends it with `ConnectionClosedError`: `Stream.retry` subscribes anew.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA = unknown, RA = never>(options: {
   /** The method that begins it, and gives its id. */
@@ -127,7 +127,7 @@ export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA 
  * the server tells; `minConnections` keeps one leased.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const incoming: <A = unknown, IA = unknown, RA = never>(
   name: string,
@@ -143,7 +143,7 @@ export const incoming: <A = unknown, IA = unknown, RA = never>(
  * **Errors** `ConfigError` names every bad option.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const make: <G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
   group: G,
@@ -157,7 +157,7 @@ export const make: <G extends Group, R = never, RHandlers = never, Pool = WebSoc
  * Makes the client behind a tag of one's own. A tag made by `Tag` has its own `layer`.
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layer: <Self, G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
   tag: Context.Key<Self, Client<G>>,
@@ -169,7 +169,7 @@ export const layer: <Self, G extends Group, R = never, RHandlers = never, Pool =
  * The same with options from `Config`; undefined keys are ignored.
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layerConfig: <Self, G extends Group, R = never, RHandlers = never, Pool = WebSocketPool>(
   tag: Context.Key<Self, Client<G>>,
@@ -212,7 +212,7 @@ export const layerConfig: <Self, G extends Group, R = never, RHandlers = never, 
  * ```
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const Tag: <const Id extends string>(
   id: Id

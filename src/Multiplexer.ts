@@ -1,7 +1,7 @@
 /**
  * Many requests at once over few connections, for protocols that number their requests.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 import type * as Config from "#effect/Config"
 import type * as Effect from "#effect/Effect"
@@ -65,7 +65,7 @@ export { Incoming } from "./requests/incoming.js"
  * ```
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const make: <Request, Item, E = never, R = never, Pool = WebSocketPool>(
   options: Options<Request, Item, E, R, Pool>

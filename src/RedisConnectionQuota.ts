@@ -4,7 +4,7 @@
  * The engine needs to run Lua scripts. The client is `ioredis` or `redis`, whichever the program has installed, or anything
  * that can send a command and subscribe to a channel.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 import type * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
@@ -24,7 +24,7 @@ export type { RedisQuotaOptions } from "./quota/redis/options.js"
  * What a quota needs of a Redis client.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Client extends clients.Client {}
 
@@ -32,7 +32,7 @@ export interface Client extends clients.Client {}
  * The tag of a client, for `layer`.
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const Client: Context.Service<Client, Client> = clients.Client
 
@@ -59,7 +59,7 @@ export const Client: Context.Service<Client, Client> = clients.Client
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layerIoredis: <Self = ConnectionQuota>(
   options: RedisQuotaOptions & { readonly client?: Ioredis | IoredisOptions | undefined },
@@ -72,7 +72,7 @@ export const layerIoredis: <Self = ConnectionQuota>(
  * **Errors** `ConfigError` names every bad option, or says that `redis` is not installed.
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layerNodeRedis: <Self = ConnectionQuota>(
   options: RedisQuotaOptions & { readonly client?: NodeRedis | NodeRedisOptions | undefined },
@@ -85,7 +85,7 @@ export const layerNodeRedis: <Self = ConnectionQuota>(
  * **Errors** `ConfigError` names every bad option.
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layer: {
   <Self = ConnectionQuota>(

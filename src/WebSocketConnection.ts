@@ -22,7 +22,7 @@ export type { Exchange, RequestOptions, Schemas, TypedConnection } from "./messa
 export type {
   /**
    * @category models
-   * @since 0.2.0
+   * @since 3.0.0
    */
   Message
 } from "./WebSocketTransport.js"

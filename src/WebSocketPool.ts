@@ -294,7 +294,7 @@ export const useNew: <A, E, R>(
  * ```
  *
  * @category accessors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const ask: (message: Message) => Effect.Effect<Message, AcquireError | ConnectionError, WebSocketPool> =
   accessors.ask(WebSocketPool)
@@ -333,7 +333,7 @@ export const events: Stream.Stream<PoolEvent, never, WebSocketPool> = accessors.
  * ```
  *
  * @category accessors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedError, WebSocketPool> =
   accessors.ready(WebSocketPool)
@@ -347,7 +347,7 @@ export const ready: Effect.Effect<void, ConnectionUnavailableError | PoolClosedE
  * **Errors** `ConfigError`: a limit is bad, or does not exist.
  *
  * @category accessors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const resize: (limits: {
   readonly minConnections?: number | undefined
@@ -359,7 +359,7 @@ export const resize: (limits: {
  * connecting ones when they are ready.
  *
  * @category accessors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refresh(WebSocketPool)
 
@@ -370,6 +370,6 @@ export const refresh: Effect.Effect<void, never, WebSocketPool> = accessors.refr
  * more. Interrupting it does not stop it.
  *
  * @category accessors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const close: Effect.Effect<void, never, WebSocketPool> = accessors.close(WebSocketPool)

@@ -3,7 +3,7 @@
  *
  * It is an entry of its own, so that nobody loads or bundles it who does not mount it.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 
 import type * as Effect from "#effect/Effect"
@@ -60,7 +60,7 @@ export { type Recording, TypeId } from "./monitor/api.js"
  * ```
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const record: (
   pools: WebSocketPool | ReadonlyArray<WebSocketPool>

@@ -4,7 +4,7 @@
  * It stands on `@effect/rpc` with Effect 3, which has to be installed, and on `effect/rpc` with Effect 4. The main entry
  * loads neither, so this module has an entry of its own.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 import type { Service } from "#edition/rpc/protocol"
 import type * as Config from "#effect/Config"
@@ -28,7 +28,7 @@ export type { Options } from "./rpc/api.js"
  * **Errors** `ConfigError` names every bad option.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const makeProtocol: <Pool = WebSocketPool>(
   options?: Options<Pool>
@@ -53,7 +53,7 @@ export const makeProtocol: <Pool = WebSocketPool>(
  * those that are not. With Effect 3 a call with `discard: true` returns when its handler has ended.
  *
  * @category layers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const layerProtocol: <Pool = WebSocketPool>(
   options?: Options<Pool>

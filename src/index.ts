@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 
-/** @since 0.2.0 */
+/** @since 3.0.0 */
 export * as ConnectionQuota from "./ConnectionQuota.js"
-/** @since 0.2.0 */
+/** @since 3.0.0 */
 export * as JsonRpc from "./JsonRpc.js"
-/** @since 0.2.0 */
+/** @since 3.0.0 */
 export * as Multiplexer from "./Multiplexer.js"
 /** @since 0.1.0 */
 export * as PoolError from "./PoolError.js"

@@ -1,8 +1,8 @@
 /**
  * A quota that many processes share, on Redis or Valkey.
  *
- * @since 0.2.0
+ * @since 3.0.0
  */
 
-/** @since 0.2.0 */
+/** @since 3.0.0 */
 export * as RedisConnectionQuota from "./RedisConnectionQuota.js"

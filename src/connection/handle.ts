@@ -139,7 +139,7 @@ export interface WebSocketConnection {
    * ).pipe(Effect.forever)
    * ```
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly retiring: Effect.Effect<CloseReason>
 

@@ -15,7 +15,7 @@ import type { LaggedError } from "../values/errors.js"
  * The server has answered with an error.
  *
  * @category errors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export class JsonRpcError<out D = unknown> extends Data.TaggedError("JsonRpcError")<{
   /** The method that was called. */
@@ -37,7 +37,7 @@ type Read<A, R> = (value: unknown) => Effect.Effect<A, Schema.SchemaError, R>
  * A method that the server has: see `method`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Method<in P, out A, out D, out R> {
   /** What kind of member it is. */
@@ -56,7 +56,7 @@ export interface Method<in P, out A, out D, out R> {
  * A notification to the server: see `notification`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Notification<in P, out R> {
   /** What kind of member it is. */
@@ -71,7 +71,7 @@ export interface Notification<in P, out R> {
  * A subscription: see `subscription`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Subscription<in P, out A, out R> {
   /** What kind of member it is. */
@@ -96,7 +96,7 @@ export interface Subscription<in P, out A, out R> {
  * Notifications that the server sends by itself: see `incoming`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface IncomingNotification<out A, out R> {
   /** What kind of member it is. */
@@ -111,7 +111,7 @@ export interface IncomingNotification<out A, out R> {
  * What a group consists of.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Member =
   | Method<never, unknown, unknown, unknown>
@@ -124,7 +124,7 @@ export type Member =
  * constructor inside of a group leaves open.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface AnyMember {
   /** Which kind it is. */
@@ -135,7 +135,7 @@ export interface AnyMember {
  * What a server can do, by the names that it has on the client.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Group = Readonly<Record<string, AnyMember>>
 
@@ -155,7 +155,7 @@ type Of<M extends AnyMember, Self> =
  * The client of a group: a function for each method, notification and subscription, a stream for what comes by itself.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Client<G extends Group> = { readonly [K in keyof G]: Of<G[K], never> }
 
@@ -163,7 +163,7 @@ export type Client<G extends Group> = { readonly [K in keyof G]: Of<G[K], never>
  * The same for a client that is in the context.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Accessors<G extends Group, Self> = { readonly [K in keyof G]: Of<G[K], Self> }
 
@@ -179,7 +179,7 @@ export type Accessors<G extends Group, Self> = { readonly [K in keyof G]: Of<G[K
  * **Gotchas** A handler is interrupted when its connection is lost.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Handlers<R> = Readonly<Record<string, (params: unknown) => Effect.Effect<unknown, unknown, R>>>
 
@@ -187,7 +187,7 @@ export type Handlers<R> = Readonly<Record<string, (params: unknown) => Effect.Ef
  * The options of a client: those of a multiplexer, and two.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Options<R = never, RHandlers = never, Pool = WebSocketPool>
   extends Omit<MultiplexerOptions<never, unknown, unknown, R, Pool>, "codec"> {
@@ -201,7 +201,7 @@ export interface Options<R = never, RHandlers = never, Pool = WebSocketPool>
  * `Options` with a `Config` in place of each value.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type OptionsConfig<R = never, RHandlers = never, Pool = WebSocketPool> = {
   readonly [K in keyof Options<R, RHandlers, Pool>]: Config.Config<Options<R, RHandlers, Pool>[K]> | undefined
@@ -222,7 +222,7 @@ type Reserved =
  * No member may be called as something that the tag has itself.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type WithoutReserved = { readonly [K in Exclude<Extract<Reserved, string>, "toString">]?: never }
 
@@ -230,7 +230,7 @@ export type WithoutReserved = { readonly [K in Exclude<Extract<Reserved, string>
  * A tag with accessors of its own: see `Tag`.
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type TagClass<Self, Id extends string, G extends Group> = PlainTagClass<Self, Client<G>, Id> &
   Accessors<G, Self> & {

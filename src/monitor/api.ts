@@ -4,7 +4,7 @@
  * Marks a recording.
  *
  * @category type ids
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const TypeId: unique symbol = Symbol.for("effect-websocket-pool/WebSocketPoolMonitor")
 
@@ -12,7 +12,7 @@ export const TypeId: unique symbol = Symbol.for("effect-websocket-pool/WebSocket
  * The type of that mark.
  *
  * @category type ids
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type TypeId = typeof TypeId
 
@@ -20,7 +20,7 @@ export type TypeId = typeof TypeId
  * The last ten minutes of one pool or several: see `record`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Recording {
   readonly [TypeId]: TypeId

@@ -33,7 +33,7 @@ import { handlers } from "./router.js"
  * ```
  *
  * @category routers
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const router = (pools: WebSocketPool | ReadonlyArray<WebSocketPool> | Recording): HttpRouter.HttpRouter => {
   let router: HttpRouter.HttpRouter = HttpRouter.empty

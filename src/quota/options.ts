@@ -11,7 +11,7 @@ import { kindOf, show } from "../values/show.js"
  * The options that every quota has.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaOptions extends QuotaLimits {
   /** What is limited: an account, a key, an address. Never the key itself: the name is shown. Required. */

@@ -13,7 +13,7 @@ export const ConnectionQuota: Context.Service<quota.ConnectionQuota, quota.Conne
  * A tag with a layer of its own: see `Tag`.
  *
  * @category tags
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface TagClass<Self, Id extends string> extends PlainTagClass<Self, quota.ConnectionQuota, Id> {
   /** A quota of this process: see `layerMemory`. */

@@ -15,7 +15,7 @@ import type { Aside, Incoming } from "./incoming.js"
  * so it may keep state.
  *
  * @category codecs
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Codec<in Request, out Item, out E = never> {
   /** Writes a request. What it throws becomes the `ParseError` of that request, and nothing is sent. */
@@ -44,7 +44,7 @@ export interface WideCodec<in Request, out Item, out E> extends Omit<Codec<Reque
  * What requests fail with, besides what the server answers.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type RequestError = AcquireError | ConnectionClosedError | Schema.SchemaError
 
@@ -52,7 +52,7 @@ export type RequestError = AcquireError | ConnectionClosedError | Schema.SchemaE
  * What happens when a stream leaves more items unread than `bufferSize`: it fails, or it drops its oldest.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Overflow = "fail" | "slide"
 
@@ -60,7 +60,7 @@ export type Overflow = "fail" | "slide"
  * The options of a multiplexer.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Options<in Request, Item, E = never, R = never, Pool = WebSocketPool> {
   /** Makes the codec of one lease. Required. */
@@ -97,7 +97,7 @@ export interface Options<in Request, Item, E = never, R = never, Pool = WebSocke
  * The options of one stream.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface StreamOptions {
   /** Items that it may leave unread. Default: the multiplexer's. */
@@ -112,7 +112,7 @@ export interface StreamOptions {
  * How a multiplexer is doing.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface MultiplexerStats {
   /** Connections leased now. */
@@ -148,7 +148,7 @@ export interface MultiplexerStats {
  * Sends many requests at once over few connections of a pool, and finds the request for each answer.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Multiplexer<in Request, out Item, out E = never> {
   /**

@@ -13,7 +13,7 @@ import type { Task } from "./duties.js"
  * is given back.
  *
  * @category codecs
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type Incoming<Item, E = never> =
   | { readonly _tag: "Item"; readonly id: number; readonly value: Item }
@@ -63,7 +63,7 @@ const retire: Of<"Retire", never, never> = { _tag: "Retire" }
  * ```
  *
  * @category codecs
- * @since 0.2.0
+ * @since 3.0.0
  */
 export const Incoming: {
   readonly Item: <Item>(fields: Fields<"Item", Item, never>) => Of<"Item", Item, never>

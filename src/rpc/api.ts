@@ -7,7 +7,7 @@ import type { WebSocketPool } from "../pool/api.js"
  * The options of the protocol: those of a multiplexer that mean something to it.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Options<Pool = WebSocketPool> {
   /** Calls and streams without an end on one connection. Default: 100. */

@@ -101,7 +101,7 @@ export class ConnectionBusyError extends Data.TaggedError("ConnectionBusyError")
  * A stream of a `Multiplexer` has left more items unread than it may. It comes after those that were kept.
  *
  * @category errors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export class LaggedError extends Data.TaggedError("LaggedError")<{
   /** The socket's identity. */
@@ -123,7 +123,7 @@ export class LaggedError extends Data.TaggedError("LaggedError")<{
  * **Details** Its cause shows neither a password nor the user info of a URL.
  *
  * @category errors
- * @since 0.2.0
+ * @since 3.0.0
  */
 export class QuotaUnavailableError extends Data.TaggedError("QuotaUnavailableError")<{
   /** The quota's name. */

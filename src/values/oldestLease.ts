@@ -5,7 +5,7 @@ import type * as Duration from "#effect/Duration"
  * The lease that is held for longest.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface OldestLease {
   /** The identity of its socket. */

@@ -14,7 +14,7 @@ import type { QuotaLocalStats, QuotaStats } from "./quotaStats.js"
  * **Details** An attempt counts from the grant of its permit until `window` after it has ended.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface ConnectsLimit {
   /** How many attempts. */
@@ -27,7 +27,7 @@ export interface ConnectsLimit {
  * What `resize` can change.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaLimits {
   /** Sockets of the fleet at once; infinity for no limit. */
@@ -40,7 +40,7 @@ export interface QuotaLimits {
  * How soon a permit is needed: by a `get` that waits, or to keep `minConnections`.
  *
  * @category engines
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type QuotaUrgency = "waiter" | "background"
 
@@ -48,7 +48,7 @@ export type QuotaUrgency = "waiter" | "background"
  * A pool, as its quota sees it. All of it is synchronous.
  *
  * @category engines
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaMember {
   /** The pool's name. */
@@ -69,7 +69,7 @@ export interface QuotaMember {
  * something once; further calls do nothing.
  *
  * @category engines
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaPermit {
   /** The attempt is over, whether it went well or not. */
@@ -84,7 +84,7 @@ export interface QuotaPermit {
  * What a pool has of a quota that it has joined. All of it is synchronous, so that no interruption can lose a permit.
  *
  * @category engines
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaShare {
   /**
@@ -109,7 +109,7 @@ export interface QuotaShare {
  * gone. `maxConnections` remains the limit of one pool.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface ConnectionQuota {
   /**

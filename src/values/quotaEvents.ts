@@ -7,7 +7,7 @@ import type { QuotaUnavailableError } from "./errors.js"
  * An event of a quota, in this process. `quota` is its name.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type QuotaEvent = Data.TaggedEnum<{
   /** A creation waits for a permit. */

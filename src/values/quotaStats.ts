@@ -9,7 +9,7 @@
  * - `"lapsed"`: it has not answered for `ttl`, so that others may have been granted what this process holds
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type QuotaState = "connected" | "recovering" | "unreachable" | "lapsed"
 
@@ -17,7 +17,7 @@ export type QuotaState = "connected" | "recovering" | "unreachable" | "lapsed"
  * A fleet, as its engine sees it.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaStats {
   /** Connections that the fleet may have at once; infinity if there is no limit. */
@@ -40,7 +40,7 @@ export interface QuotaStats {
  * What one process knows without asking the engine.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface QuotaLocalStats {
   /** Permits that this process holds. */

@@ -21,7 +21,7 @@ export type ConnectFailureReason = "Timeout" | "Network" | "Tls" | "Handshake" |
  * - `"Refused"`: it answered with an error: a wrong password, say, or scripts that it does not run
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type QuotaFailureReason = "Network" | "Timeout" | "Refused"
 
@@ -29,7 +29,7 @@ export type QuotaFailureReason = "Network" | "Timeout" | "Refused"
  * The parts of the setup of a connection that are not the pool's own.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export type SetupStep = "url" | "headers" | "onConnect"
 

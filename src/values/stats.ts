@@ -13,7 +13,7 @@ export type { OldestLease } from "./oldestLease.js"
  * begins within 10 seconds of the end of the last one continues it.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Outage {
   /** When it began, in milliseconds since the epoch, by the `Clock`. */
@@ -60,19 +60,19 @@ export interface PoolStats {
   /**
    * The lease that is held for longest, if one is out. Leases whose socket is gone are not counted, as in `busy`.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly oldestLease?: OldestLease | undefined
   /**
    * How long the `get` that has waited longest has waited so far, if one waits: the time to connect is part of it.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly longestWait?: Duration.Duration | undefined
   /**
    * The outage that goes on now, if the latest attempt to connect has failed.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly outage?: Outage | undefined
 
@@ -83,7 +83,7 @@ export interface PoolStats {
   /**
    * The same, for each reason. They add up to `closed`.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly closedBy: { readonly [R in CloseReason]: number }
   /** Attempts to connect that failed since the start. */

@@ -6,7 +6,7 @@ import type * as Scope from "#effect/Scope"
  * What a quota needs of a Redis client.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Client {
   /** Sends a command, and gives the reply: integers as numbers, bulk strings as strings. It fails with an error reply. */

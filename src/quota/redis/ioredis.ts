@@ -9,7 +9,7 @@ import { MissingClient } from "./missing.js"
  * A client of `ioredis`, as far as a quota uses it: a `Redis`, or a `Cluster`.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface Ioredis {
   /** Where the connection is: `"ready"`, for one. */
@@ -34,7 +34,7 @@ export interface Ioredis {
  * The options of a client of `ioredis`. Those that a quota relies on are set over them.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface IoredisOptions {
   /** The host of the engine. Default: localhost. */

@@ -9,7 +9,7 @@ import { MissingClient } from "./missing.js"
  * A client of `redis`, as far as a quota uses it.
  *
  * @category models
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface NodeRedis {
   /** Whether it is connected, or tries to be. */
@@ -36,7 +36,7 @@ export interface NodeRedis {
  * The options of a client of `redis`. Those that a quota relies on are set over them.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface NodeRedisOptions {
   /** The engine, as a URL. Default: localhost, port 6379. */

@@ -8,7 +8,7 @@ import { decodeWith, type QuotaOptions, type QuotaSettings, quotaOptionNames, re
  * The options of a quota whose engine is Redis or Valkey.
  *
  * @category options
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface RedisQuotaOptions extends QuotaOptions {
   /** What every key of the engine begins with. Default: `"ewp:"`. */

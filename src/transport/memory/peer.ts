@@ -48,7 +48,7 @@ export interface MemoryHandshake {
  * How an in-memory server refuses an upgrade.
  *
  * @category memory
- * @since 0.2.0
+ * @since 3.0.0
  */
 export interface MemoryRefusal {
   /** The HTTP status. */

@@ -64,7 +64,7 @@ export interface Options {
    *
    * **Gotchas** SOCKS proxies are not supported, and `ALL_PROXY` is not read: use an `agent`.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
   /**
@@ -133,7 +133,7 @@ export interface Options {
    *
    * **Gotchas** It shows in nothing but speed. `false` is for finding out whether a fault lies here.
    *
-   * @since 0.2.0
+   * @since 3.0.0
    */
   readonly ownFrames?: boolean | undefined
 }
