@@ -4,11 +4,15 @@ import { ConnectionQuota, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketPool } from "effect-websocket-pool/node"
 import { RedisConnectionQuota } from "effect-websocket-pool/redis"
 
-const { QUOTA_HOST = "127.0.0.1", SERVER_URL = "ws://127.0.0.1:8080" } = process.env
+const { QUOTA_HOST = "127.0.0.1", QUOTA_PORT = "6379", SERVER_URL = "ws://127.0.0.1:8080" } = process.env
 
 const Live = NodeWebSocketPool.layer({ url: SERVER_URL, quota: ConnectionQuota.ConnectionQuota }).pipe(
   Layer.provideMerge(
-    RedisConnectionQuota.layerIoredis({ name: "example", connections: 10, client: { host: QUOTA_HOST } })
+    RedisConnectionQuota.layerIoredis({
+      name: "example",
+      connections: 10,
+      client: { host: QUOTA_HOST, port: Number(QUOTA_PORT) }
+    })
   )
 )
 

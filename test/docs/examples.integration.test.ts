@@ -34,6 +34,7 @@ import * as typedMessages from "../../examples/typed-messages.js"
 import * as use from "../../examples/use.js"
 import { watch } from "../../examples/watching.js"
 import { type OnConnection, tcpServer, tls, wsServer, wssServer } from "../fixtures/servers.js"
+import { hasRedis, RedisServer } from "../support/redisServer.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -122,6 +123,45 @@ describe("the examples", () => {
         return undefined
       })
       assert.deepStrictEqual(answer, { status: 200, text: "re: /hello\n" })
+      assert.deepStrictEqual(yield* Effect.promise(() => ended), { code: 0, signal: null })
+    })
+  )
+
+  it.live.skipIf(!hasRedis)("worker of a fleet: uses its share of the quota, and stops when it is told to", () =>
+    Effect.gen(function* () {
+      const url = yield* echoing()
+      const engine = yield* Effect.acquireRelease(
+        Effect.promise(() => RedisServer.start()),
+        (engine) => Effect.promise(() => engine.end())
+      )
+      const worker = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn(process.execPath, ["--import", "tsx", "examples/worker.ts"], {
+            cwd: root,
+            env: {
+              ...process.env,
+              NO_COLOR: "1",
+              TSX_TSCONFIG_PATH: tsxConfig,
+              QUOTA_PORT: String(engine.port),
+              SERVER_URL: url
+            },
+            stdio: ["ignore", "pipe", "inherit"]
+          })
+        ),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const ended = new Promise((resolve) => worker.once("exit", (code, signal) => resolve({ code, signal })))
+      const told = yield* Effect.promise(async () => {
+        let printed = ""
+        for await (const text of worker.stdout) {
+          printed += text
+          const line = /[1-8] of 10 used by 1 workers, [1-8] here/.exec(printed)
+          if (line !== null) return true
+        }
+        return printed
+      })
+      assert.strictEqual(told, true)
+      worker.kill("SIGTERM")
       assert.deepStrictEqual(yield* Effect.promise(() => ended), { code: 0, signal: null })
     })
   )

@@ -108,7 +108,7 @@ const optionsOfProject = (): ts.CompilerOptions => {
 }
 
 /** Compiles all of them in one program, and says what is wrong with them, in terms of the files they are from. */
-export const problemsOf = (snippets: ReadonlyArray<Snippet>): ReadonlyArray<string> => {
+export const problemsOf = async (snippets: ReadonlyArray<Snippet>): Promise<ReadonlyArray<string>> => {
   const sources = new Map(
     snippets.map((snippet): [string, Snippet] => [`${resolve(root, snippet.file)}.${snippet.line}.ts`, snippet])
   )
@@ -128,16 +128,22 @@ export const problemsOf = (snippets: ReadonlyArray<Snippet>): ReadonlyArray<stri
       : ts.createSourceFile(name, text, languageVersion, true)
   }
   const program = ts.createProgram([...sources.keys()], options, host)
-  return Array.from(sources).flatMap(([name, snippet]) => {
+  const problems: Array<string> = []
+  for (const [name, snippet] of sources) {
+    // All at once takes so long on a busy machine that the test runner gives this process up.
+    await new Promise(setImmediate)
     const file = program.getSourceFile(name)
-    const diagnostics = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
     const hidden = snippet.preamble.split("\n").length - 1
-    return diagnostics.map(({ messageText, start = 0 }) => {
+    for (const { messageText, start = 0 } of [
+      ...program.getSyntacticDiagnostics(file),
+      ...program.getSemanticDiagnostics(file)
+    ]) {
       const line = (file?.getLineAndCharacterOfPosition(start).line ?? 0) - hidden
       const where = line < 0 ? `${nameOf(snippet)}, hidden` : `${snippet.file}:${snippet.line + line}`
-      return `${where}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`
-    })
-  })
+      problems.push(`${where}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`)
+    }
+  }
+  return problems
 }
 
 // Running
