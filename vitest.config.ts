@@ -30,6 +30,7 @@ export default defineConfig({
   },
   test: {
     projects: projects("test/**/*.4.test.ts"),
+    setupFiles: [src("../test/setup.ts")],
     testTimeout: 60_000,
     // What a pool logs matters where something fails.
     silent: "passed-only",

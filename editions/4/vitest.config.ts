@@ -42,6 +42,7 @@ export default defineConfig({
   },
   test: {
     projects: projects("test/**/*.3.test.ts"),
+    setupFiles: [root("test/setup.ts")],
     testTimeout: 60_000,
     // What a pool logs matters where something fails.
     silent: "passed-only",
