@@ -65,9 +65,9 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** JSON-RPC 2.0 over one connection. What is none throws, and ends it. */
 export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
-  /** Subscriptions by the id of their request, and by what the server calls them. */
+  /** Subscriptions by the id of their request, and by what the server calls them: several may be one to it, a channel say. */
   private readonly routes = new Map<number, Route>()
-  private readonly named = new Map<string, Route>()
+  private readonly named = new Map<string, Set<Route>>()
   /** How many of them are not answered yet. */
   private unanswered = 0
   /** Params of notifications for subscriptions that are not known yet, by what the server calls those. */
@@ -96,6 +96,14 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     if (this.routes.delete(id)) this.answeredOne()
   }
 
+  /** The last of those that are one to the server ends it. */
+  leaves(id: number): boolean {
+    const route = this.routes.get(id)
+    if (route?.name === undefined || this.named.get(route.name)?.size === 1) return false
+    this.forget(route)
+    return true
+  }
+
   cancel(id: number): Message | undefined {
     const route = this.routes.get(id)
     if (route === undefined) {
@@ -116,7 +124,10 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
 
   private forget(route: Route): void {
     this.routes.delete(route.id)
-    if (route.name !== undefined) this.named.delete(route.name)
+    if (route.name === undefined) return
+    const those = this.named.get(route.name)
+    those?.delete(route)
+    if (those?.size === 0) this.named.delete(route.name)
   }
 
   decode(message: Message): ReadonlyArray<Said> {
@@ -152,8 +163,14 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
     const early = this.early.get(name) ?? []
     this.early.delete(name)
     this.answeredOne()
-    if (route.hasEnded) return [{ _tag: "Reply", message: this.farewell(route) }]
-    this.named.set(name, route)
+    const those = this.named.get(name)
+    if (route.hasEnded) {
+      if (those === undefined) return [{ _tag: "Reply", message: this.farewell(route) }]
+      this.forget(route)
+      return [{ _tag: "Settled", id }]
+    }
+    if (those === undefined) this.named.set(name, new Set([route]))
+    else those.add(route)
     route.subscription.onBegun()
     return early.map((params) => Incoming.Item({ id, value: valueIn(route.subscription, params) }))
   }
@@ -181,7 +198,9 @@ export class JsonRpcCodec implements WideCodec<Outgoing, unknown, Failure> {
       if (route.subscription.notification !== method) continue
       const name = nameOf(method, idIn(route.subscription, params))
       const known = this.named.get(name)
-      if (known !== undefined) return [Incoming.Item({ id: known.id, value: valueIn(known.subscription, params) })]
+      if (known !== undefined) {
+        return Array.from(known, ({ id, subscription }) => Incoming.Item({ id, value: valueIn(subscription, params) }))
+      }
       if (route.name !== undefined) continue
       isAwaited = true
       this.keep(name, params)

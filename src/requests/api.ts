@@ -34,6 +34,11 @@ export interface Codec<in Request, out Item, out E = never> {
 /** A codec of this library's own, which may say more. */
 export interface WideCodec<in Request, out Item, out E> extends Omit<Codec<Request, Item, E>, "decode"> {
   readonly decode: (message: Message) => ReadonlyArray<Incoming<Item, E> | Aside>
+  /**
+   * A request is given up. It says whether others live on what the server sends for it: then there is nothing to tell the
+   * server, nor anything to wait for.
+   */
+  readonly leaves?: ((id: number) => boolean) | undefined
   /** What was written for a request waits until the socket takes it, which may never be. */
   readonly waits?: (() => void) | undefined
   /** The socket has not taken what was written for a request, and never will. */

@@ -30,6 +30,10 @@ export class GuardedCodec<Request, Item, E> {
     }
   }
 
+  leaves(id: number): boolean {
+    return this.codec.leaves?.(id) === true
+  }
+
   /** `undefined`: the server cannot be told, and its answer is waited for. */
   cancel(id: number): Message | undefined {
     return attempt(() => this.codec.cancel?.(id))

@@ -132,19 +132,20 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   /** Nobody waits any more for what the socket has taken. */
   private giveUp(call: Call<Request, Item, E>): void {
-    const cancel = this.tenancy.isOpen ? this.codec.cancel(call.id) : undefined
+    call.state = "over"
+    const isShared = this.codec.leaves(call.id)
+    const cancel = this.tenancy.isOpen && !isShared ? this.codec.cancel(call.id) : undefined
     if (cancel !== undefined) {
       this.tenancy.offer(cancel, ignore)
       this.ghosts.add(call.id, call.isStream)
-      call.state = "over"
-      this.drop(call)
-      return
     }
-    call.state = "over"
-    call.isAbandoned = true
-    this.abandoned += 1
-    if (this.abandoned === this.host.concurrency) this.retire("Discarded")
-    this.endIfDeserted()
+    if (isShared || cancel !== undefined) this.drop(call)
+    else {
+      call.isAbandoned = true
+      this.abandoned += 1
+      if (this.abandoned === this.host.concurrency) this.retire("Discarded")
+      this.endIfDeserted()
+    }
   }
 
   /** Takes back what the socket has not taken, and says whether it could. */

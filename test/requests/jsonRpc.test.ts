@@ -228,6 +228,43 @@ describe("J3 subscriptions", () => {
     )
   )
 
+  // The first one starved, and its end was the end of the other, too.
+  it.effect("two that the server calls the same both get its items, and the last to end unsubscribes", () =>
+    scenario({ idleTimeout: "1 second" }, (sockets, pool) =>
+      Effect.gen(function* () {
+        const taken: Array<ReadonlyArray<number>> = [[], [], []]
+        const runs = yield* Effect.forEach([0, 1, 2], (index) =>
+          start(
+            Stream.runForEach(Eth.heads(["ticker"]), ({ number }) =>
+              Effect.sync(() => {
+                taken[index] = [...taken[index]!, number]
+              })
+            )
+          )
+        )
+        yield* say(sockets[0], json({ id: 1, result: "ticker" }), json({ id: 2, result: "ticker" }))
+        yield* say(sockets[0], head("ticker", 1))
+        assert.deepStrictEqual(taken, [[1], [1], []])
+        // One that has ended before its answer came leaves the others alone, too.
+        yield* Fiber.interrupt(runs[2]!)
+        yield* say(sockets[0], json({ id: 3, result: "ticker" }))
+        yield* Fiber.interrupt(runs[0]!)
+        yield* say(sockets[0], head("ticker", 2))
+        assert.deepStrictEqual(taken, [[1], [1, 2], []])
+        assert.strictEqual(sent(sockets[0]).length, 3)
+
+        yield* Fiber.interrupt(runs[1]!)
+        yield* settle
+        const farewell = sent(sockets[0])[3] as { readonly id: number }
+        assert.deepInclude(farewell as object, { method: "eth_unsubscribe", params: ["ticker"] })
+        yield* say(sockets[0], json({ id: farewell.id, result: true }))
+        yield* TestClock.adjust("1 second")
+        const { closed, idle } = yield* pool.stats
+        assert.deepStrictEqual({ closed, idle }, { closed: 0, idle: 1 })
+      })
+    )
+  )
+
   it.effect("one that is busy before its id is known takes no room from another", () =>
     scenario({ bufferSize: 2 }, (sockets) =>
       Effect.gen(function* () {

@@ -497,7 +497,7 @@ const mutations: ReadonlyArray<Mutation> = [
     [
       "free the place of an abandoned request at once",
       "session",
-      "call.isAbandoned = true\n    this.abandoned += 1",
+      "call.isAbandoned = true\n      this.abandoned += 1",
       "this.drop(call)"
     ],
     [
