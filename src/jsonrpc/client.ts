@@ -1,4 +1,5 @@
 import { environment, makeTag, streamOf } from "#dialect"
+import { isTraced } from "#edition/observe/spans"
 import { invalid } from "#edition/options/configError"
 import * as Cause from "#effect/Cause"
 import * as Config from "#effect/Config"
@@ -85,8 +86,13 @@ class Listeners {
 
 const spanOf = (method: string) => ({
   kind: "client" as const,
+  captureStackTrace: false,
   attributes: { "rpc.system": "jsonrpc", "rpc.method": method, "rpc.jsonrpc.version": "2.0" }
 })
+
+/** Within a span, if anybody sees it: one that nobody sees costs as much as the call. */
+const traced = <A, E, R>(method: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  isTraced() ? Effect.withSpan(self, `JsonRpc/${method}`, spanOf(method)) : self
 
 /** The server's error, with what the method's schema makes of its data. */
 const failWith = <D, R>(
@@ -95,7 +101,8 @@ const failWith = <D, R>(
   { code, data, message }: Failure
 ): Effect.Effect<never, JsonRpcError<D> | Schema.SchemaError, R> =>
   Effect.andThen(
-    Effect.annotateCurrentSpan("rpc.jsonrpc.error_code", code),
+    // The current span is somebody else's if there is none of the call's.
+    Effect.suspend(() => (isTraced() ? Effect.annotateCurrentSpan("rpc.jsonrpc.error_code", code) : Effect.void)),
     Effect.flatMap(decode(data), (decoded) =>
       Effect.fail(new JsonRpcError({ method, code, message, data: decoded }) as JsonRpcError<D>)
     )
@@ -106,34 +113,36 @@ const isFailure = (error: Failure | RequestError | LaggedError): error is Failur
 const callOf =
   <P, A, D, R>(calls: Calls, metrics: Metrics, { decode, decodeError, encode, name }: Method<P, A, D, R>) =>
   (params: P): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
-    Effect.withSpan(
-      metrics.timed(
-        calls.estate.pool.timers,
+    Effect.suspend(() =>
+      traced(
         name,
-        Effect.flatMap(encode(params), (params) =>
-          Effect.matchEffect(calls.request({ _tag: "Call", method: name, params }), {
-            onFailure: (error): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
-              isFailure(error) ? failWith(name, decodeError, error) : Effect.fail(error),
-            onSuccess: decode
-          })
+        metrics.timed(
+          calls.estate.pool.timers,
+          name,
+          Effect.flatMap(encode(params), (params) =>
+            Effect.matchEffect(calls.request({ _tag: "Call", method: name, params }), {
+              onFailure: (error): Effect.Effect<A, JsonRpcError<D> | RequestError, R> =>
+                isFailure(error) ? failWith(name, decodeError, error) : Effect.fail(error),
+              onSuccess: decode
+            })
+          )
         )
-      ),
-      `JsonRpc/${name}`,
-      spanOf(name)
+      )
     )
 
 const tellOf =
   <P, R>(calls: Calls, { encode, name }: Notification<P, R>) =>
   (params: P): Effect.Effect<void, RequestError, R> =>
-    Effect.withSpan(
-      Effect.flatMap(
-        encode(params),
-        (params) =>
-          // No answer, no failure of the server's.
-          calls.tell({ _tag: "Tell", method: name, params }) as Effect.Effect<void, RequestError>
-      ),
-      `JsonRpc/${name}`,
-      spanOf(name)
+    Effect.suspend(() =>
+      traced(
+        name,
+        Effect.flatMap(
+          encode(params),
+          (params) =>
+            // No answer, no failure of the server's.
+            calls.tell({ _tag: "Tell", method: name, params }) as Effect.Effect<void, RequestError>
+        )
+      )
     )
 
 const asIs = (data: unknown): Effect.Effect<unknown> => Effect.succeed(data)

@@ -1,7 +1,6 @@
 import { type Counter, type Histogram, type Registry, registry } from "#edition/observe/registry"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Option from "#effect/Option"
 import type { Timers } from "../core/timers.js"
 
@@ -38,7 +37,16 @@ export class Metrics {
     // An interruption between the two would leave it under way for ever.
     return Effect.uninterruptibleMask((restore) => {
       const ended = this.begin(timers, method)
-      return Effect.onExit(restore(self), (exit) => Effect.sync(() => ended(outcomeOf(exit))))
+      return Effect.matchCauseEffect(restore(self), {
+        onFailure: (cause) => {
+          ended(outcomeOf(cause))
+          return Effect.failCause(cause)
+        },
+        onSuccess: (value) => {
+          ended("success")
+          return Effect.succeed(value)
+        }
+      })
     })
   }
 
@@ -66,10 +74,9 @@ export class Metrics {
   }
 }
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
-  if (Exit.isSuccess(exit)) return "success"
-  if (Cause.hasInterruptsOnly(exit.cause)) return "interrupted"
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause)) as { readonly _tag?: string } | undefined
+const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
+  if (Cause.hasInterruptsOnly(cause)) return "interrupted"
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause)) as { readonly _tag?: string } | undefined
   return error?._tag === "JsonRpcError" ? "error" : "failure"
 }
 

@@ -579,6 +579,18 @@ describe("J6 spans and metrics", () => {
       })
     ).pipe(Effect.withTracer(tracer))
   })
+
+  it.effect("where nobody sees a call's span, the span around it stays as it is", () =>
+    scenario({}, (sockets) =>
+      Effect.gen(function* () {
+        const span = yield* Effect.currentSpan
+        const call = yield* start(Eth.chain())
+        yield* say(sockets[0], json({ id: 1, error: { code: -32000, message: "busy" } }))
+        yield* failure(call)
+        assert.deepEqual(Array.from(span.attributes), [])
+      }).pipe(Effect.withSpan("mine"))
+    )
+  )
 })
 
 describe("options and types", () => {
