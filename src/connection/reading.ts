@@ -67,7 +67,8 @@ export class Reading extends Inbox {
   /** Whether the source was told to pause, since too much is unread. */
   isPaused = false
   private reader: Reader | undefined = undefined
-  private isWaking = false
+  /** Whether the reader will be woken at the end of this turn of the event loop. */
+  isWaking = false
   /** Who was told that there is a message, and has not taken it yet. */
   private claimant: Receiver | undefined = undefined
   /** What waits for the first lease while a hook has one. */
