@@ -10,6 +10,7 @@ import { rpc } from "./cases/rpc.js"
 import { scaling } from "./cases/scaling.js"
 import { size } from "./cases/size.js"
 import { sizing } from "./cases/sizing.js"
+import { tls } from "./cases/tls.js"
 import type { Case } from "./harness.js"
 
 /** What is measured on Effect 3. */
@@ -23,6 +24,7 @@ export const cases: ReadonlyArray<Case> = [
   requests,
   rpc,
   opening,
+  tls,
   heap,
   idleCpu,
   scaling,

@@ -3,11 +3,13 @@ import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { Deferred, Effect, FiberSet, Logger, LogLevel, Mailbox, Queue } from "effect"
 
-/** Where the results of a whole run go, from the folder of the edition. */
-export const results = "docs/charts/bench.json"
+/** Where the documents are, from the folder of the edition, and what tells its parts of them from those of the other. */
+export const house = "."
+export const suffix = ""
 
-/** Whether the documents show its results. */
-export const isDocumented = true
+/** What a scoped `get` and a lease by `use` may cost: the first as often as a request of bare `ws`, the second as Effect's `Pool`. */
+export const scopedBounds = { least: 2.6, aim: 2.3 }
+export const poolBounds = { least: 0.15, aim: 0.12 }
 
 export const packages = ["effect", "@effect/platform", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]
 

@@ -4,11 +4,13 @@ import { Effect, Queue, References } from "effect"
 import * as Socket from "effect/socket/Socket"
 import { turns } from "./harness.js"
 
-/** Where the results of a whole run go, from the folder of the edition. */
-export const results = "../../docs/charts/bench-4.json"
+/** Where the documents are, from the folder of the edition, and what tells its parts of them from those of the other. */
+export const house = "../.."
+export const suffix = "-4"
 
-/** Whether the documents show its results. */
-export const isDocumented = false
+/** What a scoped `get` and a lease by `use` may cost: the first as often as a request of bare `ws`, the second as Effect's `Pool`. */
+export const scopedBounds = { least: 1.4, aim: 1.2 }
+export const poolBounds = { least: 1.2, aim: 1 }
 
 export const packages = ["effect", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]
 

@@ -229,7 +229,10 @@ export const measure = (
 /** Few enough turns that nothing is collected meanwhile. */
 const heapTurns = 128
 
-/** Bytes that one turn of each leaves on the heap: the median over the rounds in which nothing was collected. */
+/**
+ * Bytes that one turn of each leaves on the heap: the median over the rounds in which nothing was collected. Twice as many turns
+ * leave more by what the turns leave, and not by what it takes to start the fibers.
+ */
 export const measureHeap = (
   contenders: ReadonlyArray<AnyContender & Runner>,
   { progress, rounds }: Settings
@@ -242,7 +245,9 @@ export const measureHeap = (
         collectYoung()
         const before = process.memoryUsage().heapUsed
         await contender.run(heapTurns)
-        const grown = process.memoryUsage().heapUsed - before
+        const between = process.memoryUsage().heapUsed
+        await contender.run(2 * heapTurns)
+        const grown = process.memoryUsage().heapUsed - between - (between - before)
         await contender.after?.()
         if (grown > 0) bytes.get(contender.name)?.push(grown / heapTurns)
       }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { resolve } from "node:path"
-import { packages } from "#bench/dialect"
+import { house, packages, suffix } from "#bench/dialect"
 import * as bars from "./bars.js"
 import * as chart from "./chart.js"
 import { number, type Report, type Table, type Target } from "./harness.js"
@@ -18,10 +18,14 @@ export interface Results {
   readonly reports: ReadonlyArray<Report>
 }
 
-/** The root of the edition, in which npm runs its scripts. */
-const root = process.cwd()
+/** npm runs its scripts in the root of the edition. */
+const inEdition = (file: string): string => resolve(process.cwd(), file)
 
-export const inRoot = (file: string): string => resolve(root, file)
+/** A file of the repository's. */
+export const inRoot = (file: string): string => resolve(process.cwd(), house, file)
+
+/** Where the results of a whole run go. */
+export const resultsFile = `docs/charts/bench${suffix}.json`
 
 export const surroundings = () => ({
   date: new Date().toISOString().slice(0, 10),
@@ -30,7 +34,7 @@ export const surroundings = () => ({
   versions: Object.fromEntries(
     packages.map((name) => [
       name,
-      JSON.parse(readFileSync(inRoot(`node_modules/${name}/package.json`), "utf8")).version
+      JSON.parse(readFileSync(inEdition(`node_modules/${name}/package.json`), "utf8")).version
     ])
   )
 })
@@ -76,7 +80,7 @@ export const allTargets = ({ reports }: Results): ReadonlyArray<Target> => repor
 
 // Charts and documents
 
-const charts = (name: string): string => `docs/charts/bench-${name}.svg`
+const charts = (name: string): string => `docs/charts/bench-${name}${suffix}.svg`
 
 export const drawCharts = ({ reports }: Results): ReadonlyArray<string> =>
   reports
@@ -115,7 +119,7 @@ export const fill = (part: (name: string) => string | undefined): ReadonlyArray<
 /** The surroundings, and all tables of a case. */
 export const writeDocuments = (results: Results): ReadonlyArray<string> =>
   fill((name) => {
-    if (name === "surroundings") return described(results)
-    const report = results.reports.find((report) => report.name === name)
+    if (name === `surroundings${suffix}`) return described(results)
+    const report = results.reports.find((report) => `${report.name}${suffix}` === name)
     return report?.tables.map((one) => `**${one.title}**\n\n${table(one)}`).join("\n\n")
   })

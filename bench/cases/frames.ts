@@ -103,13 +103,17 @@ const burstBy = (name: string, label: string, ownFrames: boolean, url: string) =
       return (count: number) =>
         Effect.runPromise(
           pool.use((connection) =>
-            Effect.zipRight(
-              connection.send(String(count)),
-              Effect.iterate(count, {
-                while: (left) => left > 0,
-                body: (left) => Effect.map(all(connection), (n) => left - n)
+            Effect.suspend(() => {
+              let left = count
+              const takeAll = Effect.whileLoop({
+                while: () => left > 0,
+                body: () => all(connection),
+                step: (n) => {
+                  left -= n
+                }
               })
-            )
+              return Effect.zipRight(connection.send(String(count)), takeAll)
+            })
           )
         )
     }

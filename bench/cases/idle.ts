@@ -68,8 +68,8 @@ export const opening: Case = {
             against: `bare \`ws\`: ${millis(bare.nanos)}`,
             ratio: ratio(pool.nanos, bare.nanos),
             better: "less",
-            least: 1.15,
-            aim: 1.05
+            least: 1.1,
+            aim: 1
           }
         ],
         drawings: [],

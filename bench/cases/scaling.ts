@@ -10,15 +10,16 @@ import {
   of,
   type Report,
   ratio,
+  type Target,
   turns
 } from "../harness.js"
-import { instant } from "../instant.js"
+import { answering, instant } from "../instant.js"
 import { Line } from "../line.js"
 
 const connections = [1, 100, 10_000]
 const waiters = [0, 1000, 100_000]
 
-const poolOf = (count: number) =>
+const poolOf = (count: number, transport = instant) =>
   Effect.tap(
     WebSocketPool.make({
       url: "ws://instant",
@@ -28,7 +29,7 @@ const poolOf = (count: number) =>
       acquireTimeout: "1 hour"
     }),
     (pool) => pool.ready
-  ).pipe(Effect.provide(instant))
+  ).pipe(Effect.provide(transport))
 
 const doNothing = () => Effect.void
 
@@ -52,11 +53,20 @@ class Baton {
   readonly hold = Effect.suspend(() => {
     this.left -= 1
     if (this.left >= 0) return Effect.void
-    return Effect.async<void>((resume) => {
-      this.resume = () => resume(Effect.void)
-      this.done()
-    })
+    return Effect.async<void>((resume) => this.keep(() => resume(Effect.void)))
   })
+
+  /** The same for who calls back. */
+  readonly pass = (goOn: () => void): void => {
+    this.left -= 1
+    if (this.left >= 0) goOn()
+    else this.keep(goOn)
+  }
+
+  private keep(resume: () => void): void {
+    this.resume = resume
+    this.done()
+  }
 
   readonly run = (count: number): Promise<void> =>
     new Promise((resolve) => {
@@ -67,14 +77,8 @@ class Baton {
 }
 
 /** Two fibers hand something to each other; the others stand in line between them. */
-const parked = (
-  count: number,
-  use: (hold: Effect.Effect<void>) => Effect.Effect<void, unknown>,
-  waiting: Effect.Effect<number>
-) =>
+const parked = (count: number, baton: Baton, turn: Effect.Effect<unknown, unknown>, waiting: Effect.Effect<number>) =>
   Effect.gen(function* () {
-    const baton = new Baton()
-    const turn = use(baton.hold)
     for (let n = 0; n < count + 2; n++) yield* Effect.forkScoped(turns(Number.POSITIVE_INFINITY, turn))
     while ((yield* waiting) < count + 1) yield* Effect.yieldNow()
     return baton.run
@@ -84,9 +88,26 @@ const waitingForPool = (count: number) =>
   Effect.gen(function* () {
     const pool = yield* poolOf(1)
     const waiting = Effect.map(pool.stats, (stats) => stats.waiting)
-    const run = yield* parked(count, (hold) => pool.use(() => hold), waiting)
+    const baton = new Baton()
+    const run = yield* parked(
+      count,
+      baton,
+      pool.use(() => baton.hold),
+      waiting
+    )
     const label = `\`use\` by hand-off, ${number(count)} other waiters`
     const contender: Contender = { name: `waiters ${count}`, label, isOurs: true, run }
+    return contender
+  })
+
+const asking = (count: number) =>
+  Effect.gen(function* () {
+    const baton = new Baton()
+    const pool = yield* poolOf(1, answering(baton.pass))
+    const waiting = Effect.map(pool.stats, (stats) => stats.waiting)
+    const run = yield* parked(count, baton, pool.ask("x"), waiting)
+    const label = `\`ask\` by hand-off, ${number(count)} other waiters`
+    const contender: Contender = { name: `asks ${count}`, label, isOurs: true, run }
     return contender
   })
 
@@ -95,7 +116,13 @@ const waitingInLine = (count: number) =>
   Effect.gen(function* () {
     const line = new Line([undefined])
     const waiting = Effect.sync(() => line.length)
-    const run = yield* parked(count, (hold) => line.use(() => hold), waiting)
+    const baton = new Baton()
+    const run = yield* parked(
+      count,
+      baton,
+      line.use(() => baton.hold),
+      waiting
+    )
     const label = `fibers in line, no pool, ${number(count)} others`
     const contender: Contender = { name: `line ${count}`, label, run }
     return contender
@@ -128,6 +155,7 @@ export const scaling: Case = {
       for (const kind of [
         Effect.forEach(connections, idle),
         Effect.forEach(waiters, waitingForPool),
+        Effect.forEach(waiters, asking),
         Effect.forEach(waiters, waitingInLine),
         Effect.forEach(waiters, givenUp)
       ]) {
@@ -149,6 +177,15 @@ export const scaling: Case = {
           aim: 1.1
         }
       }
+      const most = waiters.at(-1)!
+      const handOff = (name: string, how: string, bounds: Pick<Target, "least" | "aim">): Target => ({
+        what: `${how} by hand-off, ${number(most)} other waiters`,
+        measured: `${number(median(cpu(`${name} ${most}`)) * 1000)} ns`,
+        against: `fibers in line: ${number(median(cpu(`line ${most}`)) * 1000)} ns`,
+        ratio: ratio(cpu(`${name} ${most}`), cpu(`line ${most}`)),
+        better: "less",
+        ...bounds
+      })
       const report: Report = {
         name: "scaling",
         tables: [
@@ -165,7 +202,8 @@ export const scaling: Case = {
         ],
         targets: [
           target(`lease, ${number(connections.at(-1)!)} connections`, "connections", connections),
-          target(`lease by hand-off, ${number(waiters.at(-1)!)} other waiters`, "waiters", waiters)
+          handOff("asks", "`ask`", { least: 1.1, aim: 1 }),
+          handOff("waiters", "`use`", { least: 2, aim: 1.5 })
         ],
         drawings: [],
         samples: measured
