@@ -121,7 +121,7 @@ export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA 
 }) => Subscription<Types.NoInfer<P>, Types.NoInfer<A>, Types.NoInfer<RP | RA>> = members.subscription
 
 /**
- * Notifications that the server sends by itself: on the client a stream of their params.
+ * Notifications that the server sends by itself: on the client a stream of their params, which ends when the client does.
  *
  * **Gotchas** It hears what comes over the connections that are leased. With several, each comes once for each connection that
  * the server tells; `minConnections` keeps one leased.

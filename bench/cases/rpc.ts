@@ -49,17 +49,15 @@ const pooled = (url: string, connections: number) => {
 const clientOver = <E>(protocol: Layer.Layer<RpcClient.Protocol, E>) =>
   Effect.flatMap(Layer.build(protocol), (context) => Effect.provide(RpcClient.make(Api), context))
 
+type Client = ReturnType<typeof clientOver> extends Effect.Effect<infer Client, unknown, unknown> ? Client : never
+
 const own = "Effect's protocol, one socket"
 const ours = `\`WebSocketPoolRpc\`, ${workers} connections`
 
 const measureCalls = (settings: Settings) =>
   Effect.gen(function* () {
     const url = yield* servers(workers, 1)
-    const contender = (
-      name: string,
-      label: string,
-      { Wait }: Effect.Effect.Success<ReturnType<typeof clientOver>>
-    ) => ({
+    const contender = (name: string, label: string, { Wait }: Client) => ({
       name,
       label,
       isOurs: name === "pool",
@@ -97,7 +95,7 @@ const latency = (name: string, label: string, call: Effect.Effect<unknown, unkno
 })
 
 /** Reads an item, rests for 5 ms, reads the next. */
-const slowStream = ({ Count }: Effect.Effect.Success<ReturnType<typeof clientOver>>) =>
+const slowStream = ({ Count }: Client) =>
   Effect.forkScoped(Stream.runForEach(Count({ to: 1_000_000_000 }), () => Effect.sleep(5)))
 
 const measureBeside = (settings: Settings) =>

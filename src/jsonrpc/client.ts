@@ -5,6 +5,7 @@ import * as Cause from "#effect/Cause"
 import * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import type * as Schema from "#effect/Schema"
@@ -43,6 +44,7 @@ type AnyOptions = Options<unknown, unknown, unknown>
 /** Those who listen to what servers tell by themselves, by its name. */
 class Listeners {
   private readonly byName = new Map<string, Set<StreamCall<unknown, unknown, never>>>()
+  private isClosed = false
 
   constructor(
     private readonly options: AnyOptions,
@@ -62,10 +64,17 @@ class Listeners {
     }
   }
 
+  /** Nothing comes any more: what they have unread is their last. */
+  close(): void {
+    this.isClosed = true
+    for (const listeners of this.byName.values()) for (const listener of listeners) listener.end(Exit.void)
+  }
+
   listen(name: string): Stream.Stream<unknown, LaggedError> {
     const { bufferSize = settings.bufferSize, overflow = settings.overflow } = this.options
     const open = Effect.sync(() => {
       const listener = new StreamCall<unknown, unknown, never>(undefined, 0, bufferSize, overflow)
+      if (this.isClosed) listener.end(Exit.void)
       const all = this.byName.get(name) ?? new Set()
       this.byName.set(name, all.add(listener))
       return listener
@@ -242,6 +251,8 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
     const { context } = yield* environment<RHandlers>()
     let onLagged = (): void => {}
     const listeners = new Listeners(options as AnyOptions, () => onLagged())
+    // Finalisers run last to first: what comes while the requests under way end is theirs, too.
+    yield* Effect.addFinalizer(() => Effect.sync(() => listeners.close()))
     const answer = (method: string, params: unknown): Effect.Effect<object> | undefined => {
       const handler = handlerOf(handlers, method)
       return (

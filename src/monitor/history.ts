@@ -65,7 +65,7 @@ export class History implements Watcher {
   }
 
   /** Records a moment. */
-  record(stats: PoolStats): void {
+  record(stats: PoolStats, requests: wire.RequestCounts | undefined): void {
     const now = this.now()
     // The clock was set back: what was recorded lies in the future, and nothing could be drawn.
     if (now < (this.moments.latest ?? now)) this.clear()
@@ -85,7 +85,8 @@ export class History implements Watcher {
       ongoing: {
         oldestLease: stats.oldestLease === undefined ? null : Duration.toMillis(stats.oldestLease.held),
         longestWait: stats.longestWait === undefined ? null : Duration.toMillis(stats.longestWait)
-      }
+      },
+      requests: requests ?? null
     })
     this.failures = 0
     this.flush()

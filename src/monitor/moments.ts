@@ -1,9 +1,21 @@
-import { type Counts, counts, type Moment, type Ongoing, ongoing, type Percentiles, type Time, times } from "./wire.js"
+import {
+  type Counts,
+  counts,
+  type Moment,
+  type Ongoing,
+  ongoing,
+  type Percentiles,
+  type RequestCounts,
+  requestCounts,
+  type Time,
+  times
+} from "./wire.js"
 
-/** When, the counts, the failures, the losses, two percentiles of each time, and what was not over. */
-const width = 1 + counts.length + 2 + 2 * times.length + ongoing.length
+/** When, the counts, the failures, the losses, two percentiles of each time, what was not over, and requests. */
 const firstTime = 1 + counts.length + 2
 const firstOngoing = firstTime + 2 * times.length
+const firstRequest = firstOngoing + ongoing.length
+const width = firstRequest + requestCounts.length
 
 /** The latest moments as plain numbers: what they take is fixed, and nothing of it is for the garbage collector. */
 export class Moments {
@@ -28,7 +40,8 @@ export class Moments {
       moment.failures,
       moment.lost,
       ...times.flatMap((time) => [moment.times[time]?.p50 ?? Number.NaN, moment.times[time]?.p99 ?? Number.NaN]),
-      ...ongoing.map((what) => moment.ongoing[what] ?? Number.NaN)
+      ...ongoing.map((what) => moment.ongoing[what] ?? Number.NaN),
+      ...requestCounts.map((count) => moment.requests?.[count] ?? Number.NaN)
     ]
     this.numbers.set(row, this.next * width)
     this.next = (this.next + 1) % this.capacity
@@ -67,7 +80,10 @@ export class Moments {
         held: percentiles("held"),
         connecting: percentiles("connecting")
       },
-      ongoing: { oldestLease: age("oldestLease"), longestWait: age("longestWait") }
+      ongoing: { oldestLease: age("oldestLease"), longestWait: age("longestWait") },
+      requests: Number.isNaN(row[firstRequest])
+        ? null
+        : (Object.fromEntries(requestCounts.map((count, nth) => [count, row[firstRequest + nth]!])) as RequestCounts)
     }
   }
 }

@@ -8,6 +8,7 @@ import * as Stream from "#effect/Stream"
 import type { WebSocketPool } from "../pool/api.js"
 import { inspect } from "../pool/service.js"
 import { History, interval } from "./history.js"
+import { sharedOf } from "./requests.js"
 import { namesOf } from "./snapshot.js"
 
 /** One of the pools of a recorder. */
@@ -79,7 +80,7 @@ export class Recorder {
       ({ history, pool }) =>
         // A pool of somebody else's making that cannot tell leaves a gap, for itself alone.
         Effect.catchCause(
-          Effect.map(pool.stats, (stats) => history.record(stats)),
+          Effect.map(pool.stats, (stats) => history.record(stats, sharedOf(inspect(pool)?.sharers)?.requests)),
           () => Effect.void
         ),
       { discard: true }

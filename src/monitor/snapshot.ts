@@ -7,7 +7,8 @@ import { isPoolError } from "../values/errors.js"
 import type { QuotaLocalStats, QuotaStats } from "../values/quotaStats.js"
 import type { OldestLease, PoolStats } from "../values/stats.js"
 import { describeError, shortened } from "./events.js"
-import type { ByReason, Holder, Lease, Quota, Snapshot } from "./wire.js"
+import { type Shared, sharedOf } from "./requests.js"
+import type { ByReason, Connection, Holder, Lease, Quota, Snapshot } from "./wire.js"
 
 /** Connections that are listed; of a pool that has more, the others are only counted. So it is with leases and their spans. */
 const connectionsListed = 500
@@ -55,13 +56,14 @@ const quotaOf = ({ held, state }: QuotaLocalStats, known: QuotaStats | undefined
 const pictureOf = (pool: WebSocketPool, name: string | null, now: number, stats: PoolStats): Snapshot<PoolStats> => {
   const inspection = inspect(pool)
   const connections = inspection?.connections()
+  const shared = sharedOf(inspection?.sharers)
   const leases = inspection?.leases()
   const leakThreshold = inspection?.settings.leakThreshold
   return {
     now,
     pool: name,
     stats,
-    connections: connections?.slice(0, connectionsListed) ?? null,
+    connections: connections?.slice(0, connectionsListed).map((one) => withRequests(one, shared)) ?? null,
     connectionsLeftOut: Math.max(0, (connections?.length ?? 0) - connectionsListed),
     leases: leases?.slice(0, leasesListed).map(wireLease) ?? null,
     leasesLeftOut: Math.max(0, (leases?.length ?? 0) - leasesListed),
@@ -69,8 +71,14 @@ const pictureOf = (pool: WebSocketPool, name: string | null, now: number, stats:
     failedBy: { ...inspection?.failures.failedBy },
     lostGetsBy: inspection === undefined ? {} : lostGetsOf(inspection.failures),
     leakThreshold: leakThreshold === undefined || leakThreshold === Number.POSITIVE_INFINITY ? null : leakThreshold,
-    options: inspection === undefined ? {} : optionsOf(inspection.settings)
+    options: inspection === undefined ? {} : optionsOf(inspection.settings),
+    ...(shared && { requests: shared.requests })
   }
+}
+
+const withRequests = (connection: Connection, shared: Shared | undefined): Connection => {
+  const requests = shared?.byConnection.get(connection.id)
+  return requests === undefined ? connection : { ...connection, requests }
 }
 
 const wireLease = ({ connectionId, held, quietFor, span }: OldestLease): Lease => ({

@@ -54,6 +54,11 @@ export const counts = [...states, "waiting", "total", "maxConnections", "acquire
 
 export type Counts = { readonly [C in (typeof counts)[number]]: number }
 
+/** What a moment tells of requests that share connections. */
+export const requestCounts = ["inFlight", "abandoned", "streams", "lagged"] as const
+
+export type RequestCounts = { readonly [C in (typeof requestCounts)[number]]: number }
+
 /** A moment that a page draws. */
 export interface Moment {
   /** Milliseconds since the epoch. */
@@ -67,6 +72,8 @@ export interface Moment {
   readonly times: { readonly [T in Time]: Percentiles | null }
   /** What was not over at that moment, in milliseconds: the oldest lease, and the longest wait. */
   readonly ongoing: { readonly [O in Ongoing]: number | null }
+  /** `null` if nobody shared connections out at that moment. */
+  readonly requests: RequestCounts | null
 }
 
 /** What happened before a page was opened, as far as it was recorded. */
@@ -123,6 +130,16 @@ export interface Holder {
   readonly leases: number
 }
 
+/** What a connection carries that requests share. */
+export interface ConnectionRequests {
+  /** Those that somebody waits for, streams included. */
+  readonly inFlight: number
+  /** How many it carries at most, abandoned ones included. */
+  readonly concurrency: number
+  readonly abandoned: number
+  readonly streams: number
+}
+
 /** `ConnectionInfo`, as far as the page reads it. */
 export interface Connection {
   readonly id: string
@@ -135,6 +152,19 @@ export interface Connection {
   readonly messagesReceived: number
   readonly bytesSent: number
   readonly bytesReceived: number
+  /** Only of one that requests share now. */
+  readonly requests?: ConnectionRequests
+}
+
+/** Requests that share the connections of a pool. */
+export interface Requests extends RequestCounts {
+  /** Requests without a connection. */
+  readonly waiting: number
+  // Since those began who share the connections out; `lagged` is one of them, too.
+  /** Requests given up after the socket had taken them. */
+  readonly cancelled: number
+  /** Answers that nobody waited for. */
+  readonly unmatched: number
 }
 
 /** The quota of a pool, as far as its process knows: nobody is asked for a page. */
@@ -190,6 +220,8 @@ export interface Snapshot<S = Stats> {
   readonly options: Readonly<Record<string, string>>
   /** Only of a pool that has one. */
   readonly quota?: Quota
+  /** Only of one whose connections requests share. */
+  readonly requests?: Requests
 }
 
 /** What a page gets every half second. */

@@ -36,6 +36,7 @@ import { isMessage, type Message, notAMessage } from "../values/message.js"
 import type { ConnectionQuota } from "../values/quota.js"
 import type { OldestLease, PoolStats } from "../values/stats.js"
 import type { WebSocketPool } from "./api.js"
+import type { Backstage, Sharer } from "./backstage.js"
 import { Connections, type Owner } from "./connections.js"
 import { Exchange, Exchanges } from "./exchange.js"
 import { Fibers } from "./fibers.js"
@@ -56,20 +57,10 @@ export interface Inspection {
   /** What has gone wrong since the start, by reason. */
   readonly failures: Pick<Journal, "exhaustedBy" | "failedBy" | "lostWaits">
   readonly quota: Connections["quota"]
+  /** Those who share its connections out among requests. */
+  readonly sharers: ReadonlySet<Sharer>
   /** Adds a watcher, and gives what removes it. */
   readonly watch: (watcher: Watcher) => () => void
-}
-
-/** What those need of a pool who share connections of it out. */
-export interface Backstage {
-  readonly settings: Settings
-  readonly timers: Timers
-  readonly core: SlotPool<Link, AcquireError>
-  /** Leases for long: no suspect of leaking, and let into the line whatever `maxWaiters` says. In an uninterruptible region. */
-  readonly rent: (restore: Restore, deadline: number) => Effect.Effect<Tenancy, AcquireError>
-  /** What to fail with after so many milliseconds, or since too many wait. */
-  readonly overdue: (waited: number, isExhausted: boolean) => AcquireError
-  readonly tooManyWaiters: () => AcquireError
 }
 
 /** The service: it leases what the connections' driver keeps, and shuts it down. */
@@ -84,6 +75,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   private readonly statistics: Statistics
   private readonly leases: Leases
   private readonly exchanges: Exchanges
+  private readonly sharers = new Set<Sharer>()
 
   constructor(
     private readonly settings: Settings,
@@ -138,16 +130,18 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
       leases: () => leasesOf(this.pool.slots, this.timers.now()),
       failures: this.journal,
       quota: this.connections.quota,
+      sharers: this.sharers,
       watch: (watcher) => this.journal.hub.watch(watcher)
     }
   }
 
   backstage(): Backstage {
-    const { connections, pool, settings, timers } = this
+    const { connections, pool, settings, sharers, timers } = this
     return {
       settings,
       timers,
       core: pool,
+      sharers,
       rent: (restore, deadline) => this.rent(restore, deadline),
       overdue: (waited, isExhausted) => connections.refusals.overdue(waited, isExhausted),
       tooManyWaiters: () => connections.refusals.exhausted("TooManyWaiters", 0, settings.maxWaiters)

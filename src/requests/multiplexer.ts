@@ -13,6 +13,7 @@ import { backstage } from "../pool/service.js"
 import type { AcquireError, LaggedError } from "../values/errors.js"
 import type { Multiplexer, MultiplexerStats, Options, RequestError, StreamOptions, WideCodec } from "./api.js"
 import { type Call, RequestCall, StreamCall, streamEnd, TellCall } from "./call.js"
+import { sharerOf, statsOf } from "./figures.js"
 import { type Estate, Home } from "./home.js"
 import type { OnNotice } from "./notices.js"
 import { decode, decodeStream } from "./settings.js"
@@ -115,21 +116,7 @@ export class MultiplexerImpl<Request, Item, E> implements Multiplexer<Request, I
       })
   )
 
-  readonly stats: Effect.Effect<MultiplexerStats> = Effect.sync(() => {
-    const now = { connections: 0, retiring: 0, inFlight: 0, abandoned: 0, streams: 0, waiting: 0 }
-    for (const home of this.estate.homes) {
-      now.waiting += home.core.waiting
-      for (const session of home.sessions) {
-        now.connections += 1
-        if (session.state === "retiring") now.retiring += 1
-        now.abandoned += session.abandoned
-        now.inFlight += session.calls.size - session.abandoned
-        for (const { isAbandoned, isStream } of session.calls.values()) if (isStream && !isAbandoned) now.streams += 1
-      }
-    }
-    const { answers, cancelled, lagged, notices, requests, resent, unmatched } = this.estate.tally
-    return { ...now, requests, answers, cancelled, unmatched, notices, lagged, resent }
-  })
+  readonly stats: Effect.Effect<MultiplexerStats> = Effect.sync(() => statsOf(this.estate))
 }
 
 /** Over the pool behind a tag. */
@@ -205,12 +192,16 @@ export const makeWide = <Request, Item, E, R, Pool>({
         onEmpty
       }
       const home = new Home(estate, { _tag: "Shared" })
+      const sharer = sharerOf(estate)
+      pool.sharers.add(sharer)
       yield* Effect.addFinalizer(() =>
         Effect.suspend(() => {
           isClosed = true
           for (const one of Array.from(homes)) one.close()
           onEmpty()
-          return Deferred.await(vacancy)
+          return Effect.map(Deferred.await(vacancy), () => {
+            pool.sharers.delete(sharer)
+          })
         })
       )
       home.start()

@@ -407,11 +407,11 @@ describe("History", () => {
     let now = 20_000
     const history = new History(() => now)
     history.event({ _tag: "PoolClosing", pool: "p" })
-    history.record(stats)
+    history.record(stats, undefined)
     now = 5000
-    history.record(stats)
+    history.record(stats, undefined)
     now = 6000
-    history.record(stats)
+    history.record(stats, undefined)
     const { events, latencies, moments } = history.read()
     assert.deepStrictEqual(
       moments.map(({ at }) => at),
@@ -425,12 +425,14 @@ describe("History", () => {
     const history = new History(() => 5)
     history.acquired(12)
     history.event({ _tag: "PoolClosing", pool: "p" })
-    history.record({
+    const busyStats: PoolStats.PoolStats = {
       ...stats,
       closedBy: { ...stats.closedBy, Remote: 3, Unhealthy: 2, Idle: 9 },
       oldestLease: { connectionId: "p-1", held: Duration.seconds(7), quietFor: Duration.seconds(1) },
       longestWait: Duration.seconds(2)
-    })
+    }
+    const requests = { inFlight: 40, abandoned: 3, streams: 2, lagged: 1 }
+    history.record(busyStats, requests)
     const { busy, draining, connecting, closing, idle, waiting, total, maxConnections, acquired, opened, exhausted } =
       stats
     assert.deepStrictEqual(history.read().moments, [
@@ -452,7 +454,8 @@ describe("History", () => {
         failures: 0,
         lost: 5,
         times: { waited: { p50: 12, p99: 12 }, held: null, connecting: null },
-        ongoing: { oldestLease: 7000, longestWait: 2000 }
+        ongoing: { oldestLease: 7000, longestWait: 2000 },
+        requests
       }
     ])
   })

@@ -1,11 +1,12 @@
 /** The page of the monitor in a real browser, and in the demo. */
 
 import { fileURLToPath } from "node:url"
-import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
+import { Multiplexer, WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as WebSocketPoolMonitor from "effect-websocket-pool/WebSocketPoolMonitor"
 import type { Page } from "playwright-core"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
@@ -31,6 +32,12 @@ const makePool = (options: Partial<WebSocketPool.Options> = {}) =>
   WebSocketPool.make({ url: "ws://server.test", name: "speech", maxConnections: 8, ...options }).pipe(
     Effect.provide(echo)
   )
+
+/** A protocol in which nothing is ever answered, and nothing can be cancelled. */
+const silence = (): Multiplexer.Codec<string, string> => ({
+  encode: (id, request) => `${id} ${request}`,
+  decode: () => []
+})
 
 /** Keeps some connections busy, and now and then one too many. */
 const work = (pool: WebSocketPool.WebSocketPool) =>
@@ -89,7 +96,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
           Effect.promise(() => rows.count()),
           (count) => count === 8
         )
-        const cells = yield* Effect.promise(() => rows.first().locator("td").allInnerTexts())
+        const cells = yield* Effect.promise(() => rows.first().locator("td:visible").allInnerTexts())
         assert.strictEqual(cells[0], "speech-1")
         assert.match(cells[1]!, /^(busy|idle)$/)
         assert.match(cells[2]!, /^\d+\.\d s$/)
@@ -130,6 +137,58 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
         yield* Effect.promise(() => page.getByRole("checkbox").focus())
         yield* press("Space")
         assert.includeMembers(yield* kinds, ["Acquired", "Released", "ConnectionOpened"])
+        assert.deepStrictEqual(tab.complaints, [])
+      })
+    )
+
+    it.effect("shows requests that share connections, and nothing of them for a pool without", () =>
+      Effect.gen(function* () {
+        const plain = yield* makePool()
+        yield* plain.use(() => Effect.void)
+        const pool = yield* makePool({ name: "shared", maxConnections: 2 })
+        const make = Multiplexer.make({ codec: silence, concurrency: 3, targetUtilization: 1 })
+        const requests = yield* Effect.provideService(make, WebSocketPool.WebSocketPool, pool)
+        yield* Effect.forkScoped(Stream.runDrain(requests.stream("stream")))
+        const given = yield* Effect.forkScoped(requests.request("given up"))
+        yield* until(requests.stats, ({ inFlight }) => inFlight === 2)
+        yield* Fiber.interrupt(given)
+        for (let asked = 0; asked < 3; asked += 1) yield* Effect.forkScoped(requests.request("question"))
+
+        const tab = yield* open(pageAt(yield* serve([plain, pool])))
+        const { page } = tab
+        const isVisible = (selector: string) => Effect.promise(() => page.locator(selector).first().isVisible())
+        const shown = Effect.forEach(["#requests", "#carried", '[data-sort="inFlight"]', "td.of-requests"], isVisible)
+        yield* says(tab, "Live")
+        yield* until(text(page, "#connections tbody"), (rows) => rows.includes("speech-1"))
+        assert.deepStrictEqual(yield* shown, [false, false, false, false])
+
+        yield* Effect.promise(() => page.locator("#pools button").nth(1).press("Enter"))
+        yield* until(text(page, "h1"), (name) => name === "shared")
+        yield* until(text(page, "#in-flight"), (inFlight) => inFlight === "4")
+        assert.deepStrictEqual(yield* shown, [true, true, true, true])
+        assert.strictEqual(yield* text(page, "#abandoned"), "1")
+        assert.strictEqual(yield* text(page, "#cancelled"), "1 cancelled")
+        assert.strictEqual(yield* text(page, "#streams"), "1")
+        assert.strictEqual(yield* text(page, "#lagged"), "0")
+        assert.strictEqual(yield* text(page, "#unmatched"), "0 unmatched")
+        yield* until(
+          Effect.promise(() => page.locator("#carried canvas").getAttribute("aria-label")),
+          (label) => label === "Requests: in flight 4, streams 1, abandoned 1"
+        )
+        const rows = Effect.promise(async () => {
+          const rows = await page.locator("#connections tbody tr").all()
+          return Promise.all(rows.map((row) => row.locator("td:first-child, .of-requests").allInnerTexts()))
+        })
+        assert.deepStrictEqual(yield* rows, [
+          ["shared-1", "2 of 3", "1", "1"],
+          ["shared-2", "2 of 3", "0", "0"]
+        ])
+        yield* Effect.promise(() => page.getByRole("button", { name: "Abandoned" }).press("Enter"))
+        yield* Effect.promise(() => page.getByRole("button", { name: "Abandoned" }).press("Enter"))
+        assert.deepStrictEqual(
+          (yield* rows).map(([id]) => id),
+          ["shared-2", "shared-1"]
+        )
         assert.deepStrictEqual(tab.complaints, [])
       })
     )
@@ -285,6 +344,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
         const name = `speech-of-${"somebody-".repeat(12)}else`
         const pool = yield* makePool({ name })
         yield* pool.use(() => Effect.void)
+        yield* Effect.provideService(Multiplexer.make({ codec: silence }), WebSocketPool.WebSocketPool, pool)
         const url = pageAt(yield* serve([pool, ...(yield* Effect.replicateEffect(makePool(), 20))]))
         for (const colorScheme of ["light", "dark"] as const) {
           const tab = yield* open(url, { viewport: { width: 320, height: 740 }, colorScheme })
@@ -293,6 +353,7 @@ describe.skipIf(program === undefined)(Process.title("the monitor in Chromium", 
             tab.page.locator("html").evaluate((html) => html.scrollWidth - html.clientWidth)
           )
           assert.strictEqual(overflow, 0)
+          assert.strictEqual(yield* text(tab.page, "#in-flight"), "0")
           assert.strictEqual(yield* text(tab.page, "#connections tbody td:first-child"), `${name}-1`)
           assert.deepStrictEqual(tab.complaints, [])
         }

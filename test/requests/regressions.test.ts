@@ -9,7 +9,7 @@ import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
 import { answerCloses, type HandSocket, makeTransport } from "../support/handTransport.js"
-import { expectTag, now, settle, url } from "../support/memoryPool.js"
+import { expectTag, notYet, now, settle, url } from "../support/memoryPool.js"
 import { cancelling, expectSent, mute, say, scenario, start } from "./support.js"
 
 describe("a pinned connection", () => {
@@ -153,6 +153,25 @@ const rpc = <A, E>(
   )
 }
 
+/** A client, and what ends its scope before that of its pool. */
+const rpcUntil = <A, E>(
+  f: (
+    api: JsonRpc.Client<typeof members>,
+    sockets: ReadonlyArray<HandSocket>,
+    close: Effect.Effect<void>
+  ) => Effect.Effect<A, E, Scope.Scope>
+): Effect.Effect<A, unknown> => {
+  const { layer, sockets } = makeTransport({ onClose: answerCloses })
+  return Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const api = yield* Scope.provide(JsonRpc.make(members), scope)
+    return yield* f(api, sockets, Scope.close(scope, Exit.void))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(WebSocketPool.layer({ url, name: "main", pingInterval: "1 hour" }).pipe(Layer.provide(layer)))
+  )
+}
+
 describe("incoming notifications", () => {
   it.effect("went on behind a gap, without LaggedError, while their reader was slow", () =>
     rpc({ bufferSize: 2 }, (api, sockets) =>
@@ -175,6 +194,29 @@ describe("incoming notifications", () => {
         }
         assert.deepStrictEqual(seen, [1, 2, 3])
         expectTag((yield* Effect.flip(now(reader))) as PoolError.LaggedError, "LaggedError")
+      })
+    )
+  )
+
+  it.effect("did not end with their client: whoever read them waited for ever", () =>
+    rpcUntil((api, sockets, close) =>
+      Effect.gen(function* () {
+        const seen: Array<number> = []
+        const reader = yield* start(Stream.runForEach(api.news, (news) => Effect.sync(() => seen.push(news))))
+        const stuck = yield* start(Stream.runForEach(api.notes, () => Effect.never))
+        const call = yield* start(api.call())
+        const closing = yield* start(close)
+        // What comes until the last request has ended is theirs, too.
+        yield* say(sockets[0], json({ method: "news", params: 1 }), json({ method: "note", params: 1 }))
+        notYet(reader)
+        yield* say(sockets[0], json({ id: 1, result: 1 }), json({ method: "news", params: 2 }))
+        yield* now(call)
+        yield* now(closing)
+        yield* now(reader)
+        notYet(stuck)
+        assert.deepStrictEqual(seen, [1])
+
+        yield* now(yield* start(Stream.runDrain(api.news)))
       })
     )
   )

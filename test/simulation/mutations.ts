@@ -574,6 +574,25 @@ const mutations: ReadonlyArray<Mutation> = [
       "call",
       "if (isOver) this.shift()",
       "if (this.unread > 0) this.shift()"
+    ],
+    [
+      "do everything at once that a server asks for",
+      "duties",
+      "if (this.running.size < this.host.concurrency) this",
+      "if (this.running.size >= 0) this"
+    ],
+    ["forget a task that waits for others", "duties", "if (next !== undefined) this", "if (next === null) this"],
+    [
+      "go on with tasks of a connection that is lost",
+      "duties",
+      "for (const fiber of this.running) interrupt(fiber)",
+      ""
+    ],
+    [
+      "give a connection back while its server waits for an answer",
+      "duties",
+      "return this.running.size === 0 && this.owed === 0",
+      "return this.owed === 0"
     ]
   ])
 ]

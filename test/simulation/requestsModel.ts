@@ -39,6 +39,10 @@ export class Line {
   lastId = 0
   isOver = false
   isClogged = false
+  /** Whether it has asked for anything. */
+  isAsked = false
+  /** Of the latest request. */
+  kind: Call["kind"] | undefined = undefined
   /** Since when, and after what, no new request may go over it. */
   retiredAt: number | undefined = undefined
   retiredAfter = Number.POSITIVE_INFINITY
@@ -61,11 +65,14 @@ export class Line {
       // The next lease of the connection counts anew.
       const left = this.open.size + this.cancelled.size
       if (left > 0) this.fail(`connection ${this.number} is lent again with ${left} unanswered`)
-      if (this.retiredAt !== undefined) this.fail(`connection ${this.number} is lent again though it retires`)
+      // Where it was clogged, it may have been lent before.
+      const isLent = this.retiredAt !== undefined && !this.setting.narrow
+      if (isLent) this.fail(`connection ${this.number} is lent again though it retires`)
       this.told.clear()
     }
     if (call.moment > this.retiredAfter) this.fail(`${where}, which retires`)
     this.lastId = id
+    this.kind = call.kind
     call.line = this
     call.id = id
     this.open.set(id, call)
@@ -98,6 +105,8 @@ export class Line {
 
   retires(now: number, moment: number): void {
     this.retiredAt ??= now
+    // Where nobody has leased it, the first requests of who does may go out before that is read.
+    if (this.setting.yields > 0 && this.unanswered.length === 0) return
     this.retiredAfter = Math.min(this.retiredAfter, moment)
   }
 }
@@ -112,6 +121,8 @@ export class Model {
   closedAt: number | undefined = undefined
   /** Whether connections have ended before they were of any use. */
   hasSlammed = false
+  /** Whether the limits of the pool were changed: then connections retire that only the pool knows. */
+  hasResized = false
   /** Those that the pool has asked back, and since when. */
   readonly retired = new Map<string, number>()
   /** The most that were under way or waiting at once. */
@@ -122,6 +133,10 @@ export class Model {
     readonly setting: Setting,
     private readonly world: World
   ) {}
+
+  get now(): number {
+    return this.world.now
+  }
 
   readonly fail = (message: string): never => {
     this.violation ??= new Violation(`${message} at ${this.world.now} ms`)

@@ -26,6 +26,8 @@ export type Step =
   /** It answers what was never asked, or is answered. */
   | { readonly step: "stray"; readonly which: number; readonly id: number }
   | { readonly step: "peer"; readonly which: number; readonly deed: Deed }
+  /** The server asks for so many things, each of which takes so long. */
+  | { readonly step: "task"; readonly which: number; readonly count: number; readonly millis: number }
   | { readonly step: "server"; readonly mood: Mood }
   | { readonly step: "wait"; readonly millis: number }
   | { readonly step: "refresh" }
@@ -124,6 +126,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "flush",
         "flush"
       )
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      step: fc.constant("task" as const),
+      which,
+      count: fc.constantFrom(1, 1, 3),
+      millis: fc.constantFrom(0, 100, 2000)
     })
   },
   {

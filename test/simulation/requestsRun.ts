@@ -6,9 +6,13 @@ import type * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import { defectsOf, failuresOf, interruptNow, liveFibers, poll, quietly, repeated } from "#support/fibers"
+import type { WideCodec } from "../../src/requests/api.js"
+import type { Aside } from "../../src/requests/incoming.js"
+import { makeWide } from "../../src/requests/multiplexer.js"
 import { type HandSocket, makeTransport } from "../support/handTransport.js"
 import { type Call, type Failure, Line, Model } from "./requestsModel.js"
 import type { Answer, Deed, Mood, Program, Setting, Step } from "./requestsProgram.js"
+import { Tasks } from "./requestsTasks.js"
 import { Violation, World } from "./world.js"
 
 const { End, Item, Notice, Refused, Retire } = Multiplexer.Incoming
@@ -21,45 +25,53 @@ const sendBuffer = 10
 export type Tally = {
   readonly requests: number
   readonly answers: number
+  readonly tasks: number
   readonly sockets: number
   readonly seconds: number
 }
 
-/** `7 + text`: an item. `7 = text`: the answer. `7 .`: the end. `7 ! text`: a failure. Several, by commas. */
-const decode = (message: WebSocketTransport.Message): ReadonlyArray<Multiplexer.Incoming<string, string>> =>
-  String(message)
-    .split(",")
-    .map((text) => {
-      const [first = "", kind, value = ""] = text.split(" ")
-      const id = Number(first)
-      if (kind === "+") return Item({ id, value })
-      if (kind === "=") return End({ id, exit: Exit.succeed(value) })
-      if (kind === ".") return End({ id, exit: Exit.void })
-      if (kind === "!") return End({ id, exit: Exit.fail(value) })
-      if (first === "refused") return Refused({ error: "refused" })
-      if (first === "notice") return Notice({ value: text })
-      if (first === "ask") return Notice({ value: text, reply: "reply" })
-      if (first === "retire") return Retire()
-      throw new Error("nonsense")
-    })
+/** `7 + text`: an item. `7 = text`: the answer. `7 .`: the end. `7 ! text`: a failure. `task 7`. Several, by commas. */
+const decode =
+  (heard: (number: number) => Aside) =>
+  (message: WebSocketTransport.Message): ReadonlyArray<Multiplexer.Incoming<string, string> | Aside> =>
+    String(message)
+      .split(",")
+      .map((text) => {
+        const [first = "", kind, value = ""] = text.split(" ")
+        const id = Number(first)
+        if (first === "task") return heard(Number(kind))
+        if (kind === "+") return Item({ id, value })
+        if (kind === "=") return End({ id, exit: Exit.succeed(value) })
+        if (kind === ".") return End({ id, exit: Exit.void })
+        if (kind === "!") return End({ id, exit: Exit.fail(value) })
+        if (first === "refused") return Refused({ error: "refused" })
+        if (first === "notice") return Notice({ value: text })
+        if (first === "ask") return Notice({ value: text, reply: "reply" })
+        if (first === "retire") return Retire()
+        throw new Error("nonsense")
+      })
 
 const codecOf =
-  ({ cancels, credits }: Setting) =>
-  (): Multiplexer.Codec<string, string, string> => ({
-    encode: (id, request) => {
-      if (request === "bad") throw new Error("as told")
-      return `${id} ${request}`
-    },
-    decode,
-    ...(cancels ? { cancel: (id: number) => `${id} cancel` } : {}),
-    ...(credits ? { ack: (id: number) => `${id} ack` } : {})
-  })
+  ({ cancels, credits }: Setting, tasks: Tasks) =>
+  (connection: object): WideCodec<string, string, string> => {
+    tasks.lends(connection)
+    return {
+      encode: (id, request) => {
+        if (request === "bad") throw new Error("as told")
+        return `${id} ${request}`
+      },
+      decode: decode((number) => tasks.heard(number, connection)),
+      ...(cancels ? { cancel: (id: number) => `${id} cancel` } : {}),
+      ...(credits ? { ack: (id: number) => `${id} ack` } : {})
+    }
+  }
 
 type Lines = Multiplexer.Multiplexer<string, string, string>
 
 class Simulation {
   readonly world: World
   readonly model: Model
+  readonly tasks: Tasks
   readonly transport: ReturnType<typeof makeTransport>
   mood: Mood = "open"
   readonly lines = new Map<HandSocket, Line>()
@@ -75,6 +87,7 @@ class Simulation {
   constructor(readonly setting: Setting) {
     this.world = new World(setting.seed, setting.yields)
     this.model = new Model(setting, this.world)
+    this.tasks = new Tasks(this.model)
     this.transport = makeTransport({
       connect: () => this.accept(),
       onOpened: (socket) => this.opened(socket),
@@ -132,6 +145,10 @@ class Simulation {
   private hears(line: Line, message: string): void {
     const [first, what] = message.split(" ")
     if (first === "reply" || what === "ack") return
+    if (first === "did") {
+      this.tasks.tells(line, Number(what))
+      return
+    }
     if (what === "cancel") {
       line.cancels(Number(first))
       return
@@ -211,8 +228,11 @@ class Simulation {
       case "nonsense":
         socket.message("nonsense")
         return
-      case "notice":
       case "ask":
+        line.isAsked = true
+        socket.message(deed)
+        return
+      case "notice":
         socket.message(deed)
         return
       case "clog":
@@ -347,12 +367,22 @@ class Simulation {
       case "stray": {
         const socket = pick(this.live, step.which)
         if (socket === undefined || this.lineOf(socket).unanswered.some(([id]) => id === step.id)) return
+        // What waits for room may have that id, which no server can know.
+        if (socket.bufferedAmount > sendBuffer) return
         socket.message(`${step.id} = 0#0`)
         return
       }
       case "peer": {
         const socket = pick(this.live, step.which)
         if (socket !== undefined) this.deed(socket, step.deed)
+        return
+      }
+      case "task": {
+        const socket = pick(this.live, step.which)
+        for (let n = 0; socket !== undefined && n < step.count; n++) {
+          this.lineOf(socket).isAsked = true
+          socket.message(this.tasks.ask(this.lineOf(socket), socket, step.millis))
+        }
         return
       }
       case "server":
@@ -366,6 +396,7 @@ class Simulation {
         return
       case "resize": {
         const max = Math.max(step.min, step.max)
+        this.model.hasResized = true
         this.world.fork(Effect.ignore(this.pool.resize({ minConnections: step.min, maxConnections: max })))
         return
       }
@@ -404,6 +435,7 @@ class Simulation {
     const pool = Effect.runSync(this.pool.stats)
     if (now.requests !== model.begun) this.fail(`${model.begun} requests begun, ${now.requests} counted`)
     model.settled()
+    this.tasks.check()
     if (setting.yields > 0) return
     let exclusive = 0
     let pinned = 0
@@ -411,7 +443,15 @@ class Simulation {
       if (kind === "exclusive") exclusive += 1
       if (kind === "pinned") pinned += 1
     }
-    if (now.connections !== pool.busy) this.fail(`${now.connections} connections, ${pool.busy} leased of the pool`)
+    // A connection of one's own is held a while longer for what its server asked for.
+    for (const { line } of this.tasks.left) if (line.kind === undefined) exclusive += 1
+    for (const { isAsked, kind } of this.lines.values())
+      if (isAsked && kind !== undefined && kind !== "shared") exclusive += 1
+    // Of one whose exclusive stream has something unread the end is noticed later.
+    const ended = now.connections - pool.busy
+    if (ended < 0 || ended > exclusive) {
+      this.fail(`${now.connections} connections, ${pool.busy} leased of the pool`)
+    }
     if (now.inFlight + now.waiting !== model.calls.size) {
       // What was read to its end may be with its reader.
       const reading = Array.from(model.calls).filter(({ isStream }) => isStream).length
@@ -420,8 +460,9 @@ class Simulation {
       }
     }
     if (model.closedAt !== undefined || exclusive > 0 || pinned > 0 || this.pins > 0) return
-    // Where one is clogged its server may wait for an answer.
-    if (!setting.narrow && now.abandoned > 0 && now.abandoned === now.connections * setting.concurrency) {
+    // Its server may wait for an answer.
+    const isOwing = setting.narrow || this.tasks.left.length > 0
+    if (!isOwing && now.abandoned > 0 && now.abandoned === now.connections * setting.concurrency) {
       this.fail(`${now.connections} connections are full of what nobody waits for`)
     }
     const max = setting.max ?? Number.POSITIVE_INFINITY
@@ -440,7 +481,7 @@ class Simulation {
   }
 
   start(): void {
-    const { poolScope, scope, setting } = this
+    const { poolScope, scope, setting, tasks } = this
     const made = Effect.gen(function* () {
       const pool = yield* WebSocketPool.make({
         url: "ws://simulated",
@@ -457,17 +498,21 @@ class Simulation {
         shutdownTimeout,
         closeTimeout
       }).pipe(Scope.provide(poolScope))
-      const multiplexer = yield* Multiplexer.make({
-        codec: codecOf(setting),
-        concurrency: setting.concurrency,
-        targetUtilization: setting.targetUtilization,
-        minConnections: setting.min,
-        maxConnections: setting.max,
-        idleTimeout: setting.idleTimeout,
-        bufferSize: setting.bufferSize,
-        overflow: setting.overflow,
-        retireTimeout: setting.retireTimeout,
-        onNotice: () => Effect.sleep(100)
+      const multiplexer = yield* makeWide<string, string, string, never, WebSocketPool.WebSocketPool>({
+        codec: codecOf(setting, tasks),
+        who: "Simulation",
+        own: [],
+        options: {
+          concurrency: setting.concurrency,
+          targetUtilization: setting.targetUtilization,
+          minConnections: setting.min,
+          maxConnections: setting.max,
+          idleTimeout: setting.idleTimeout,
+          bufferSize: setting.bufferSize,
+          overflow: setting.overflow,
+          retireTimeout: setting.retireTimeout,
+          onNotice: () => Effect.sleep(100)
+        }
       }).pipe(Scope.provide(scope), Effect.provideService(WebSocketPool.WebSocketPool, pool))
       return { pool, multiplexer }
     })
@@ -509,6 +554,11 @@ class Simulation {
       this.check()
     }
     if (this.model.calls.size > 0) this.fail(`${this.model.calls.size} calls do not come to their end`)
+    for (let n = 0; n < 200 && this.tasks.left.length > 0; n++) {
+      this.world.advance(500)
+      this.check()
+    }
+    if (this.tasks.left.length > 0) this.fail(`${this.tasks.left.length} tasks are never answered`)
     this.world.advance(acquireTimeout + retireTimeout + 2 * idleTimeout + 15_000)
     for (let n = 0; n < 10; n++) {
       this.answerAll()
@@ -575,6 +625,7 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   return {
     requests: model.begun,
     answers: simulation.answers,
+    tasks: simulation.tasks.answered,
     sockets: simulation.transport.sockets.length,
     seconds: world.now / 1000
   }

@@ -1,9 +1,15 @@
-import { type Connection, type Sample, states } from "../wire.js"
+import { type Connection, type ConnectionRequests, type Sample, states } from "../wire.js"
 import { byId, element, find, setText } from "./dom.js"
 import { formatAge, formatBytes, formatCount } from "./format.js"
 
+const ofRequests = ["inFlight", "abandoned", "streams"] as const
+
+type RequestColumn = (typeof ofRequests)[number] & keyof ConnectionRequests
+
 /** Whether it retires is shown with its state. */
-type Column = Exclude<keyof Connection, "isRetiring">
+type Column = Exclude<keyof Connection, "isRetiring" | "requests"> | RequestColumn
+
+const isOfRequests = (column: Column): column is RequestColumn => (ofRequests as ReadonlyArray<string>).includes(column)
 
 interface Cell {
   readonly column: Column
@@ -31,6 +37,7 @@ const isTime = (column: Column): boolean => column === "openedAt" || column === 
 const order: ReadonlyArray<string> = states
 
 const rank = (connection: Connection, column: Column): number => {
+  if (isOfRequests(column)) return connection.requests?.[column] ?? -1
   const value = column === "state" ? order.indexOf(connection.state) : connection[column]
   return typeof value !== "number" ? 0 : isTime(column) ? -value : value
 }
@@ -41,7 +48,14 @@ const compare = (a: Connection, b: Connection): number => {
   return (isDescending ? -difference : difference) || inOrder(a.id, b.id)
 }
 
+const requestText = (requests: ConnectionRequests | undefined, column: RequestColumn): string => {
+  if (requests === undefined) return "–"
+  const count = formatCount(requests[column])
+  return column === "inFlight" ? `${count} of ${formatCount(requests.concurrency)}` : count
+}
+
 const cellText = (connection: Connection, column: Column, now: number): string => {
+  if (isOfRequests(column)) return requestText(connection.requests, column)
   const value = connection[column]
   if (typeof value === "string") return value
   if (isTime(column)) return connection.openedAt === 0 ? "–" : formatAge(now - value)
@@ -50,7 +64,8 @@ const cellText = (connection: Connection, column: Column, now: number): string =
 
 const makeCell = (column: Column): Cell => {
   const isState = column === "state"
-  const cell = element("td", column === "id" || isState ? "" : "number")
+  const className = isOfRequests(column) ? "number of-requests" : "number"
+  const cell = element("td", column === "id" || isState ? "" : className)
   if (!isState) return { column, cell, text: cell, badge: undefined }
   const text = element("span", "")
   const badge = element("span", "state", element("i", ""), text)

@@ -75,7 +75,8 @@ export const add = (sample: Sample): void => {
     failures,
     lost: lostOf(stats.closedBy),
     times: { waited: over("waited"), held: over("held"), connecting: over("connecting") },
-    ongoing: { oldestLease: stats.oldestLease?.held ?? null, longestWait: stats.longestWait ?? null }
+    ongoing: { oldestLease: stats.oldestLease?.held ?? null, longestWait: stats.longestWait ?? null },
+    requests: sample.requests ?? null
   }
   moments = [...moments.filter(({ at }) => now - at <= longest), moment]
 }

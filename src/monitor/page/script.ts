@@ -10,6 +10,7 @@ import { showNotices } from "./notices.js"
 import { showNumbers } from "./numbers.js"
 import { showPools } from "./pools.js"
 import { showQuota } from "./quota.js"
+import { showRequests } from "./requests.js"
 import { addCharts } from "./series.js"
 
 const reconnectMillis = 5_000
@@ -36,6 +37,7 @@ const show = (): void => {
   showNotices(latest, medianOf("held"), latestLoss())
   showNumbers(latest)
   showQuota(latest)
+  showRequests(latest)
   showLeases(latest)
   showConnections(latest)
   showEvents()

@@ -1,5 +1,5 @@
 /** Which charts there are. */
-import { type Moment, states, type Time, times } from "../wire.js"
+import { type Moment, type RequestCounts, states, type Time, times } from "../wire.js"
 import { addChart, niceAbove, type Series } from "./charts.js"
 import { formatCount, formatMillis } from "./format.js"
 
@@ -11,6 +11,12 @@ const topOfStates = (moments: ReadonlyArray<Moment>): number => {
   const limit = peak(moments, ({ counts }) => counts.maxConnections)
   return niceAbove(Math.max(2, limit > 8 * most ? most * 1.5 : Math.max(limit, most)))
 }
+
+const ofRequests = (key: string, label: string, count: keyof RequestCounts): Series => ({
+  key,
+  label,
+  read: ({ requests }) => requests?.[count] ?? null
+})
 
 export const addCharts = (): void => {
   addChart({
@@ -32,6 +38,17 @@ export const addCharts = (): void => {
           peak(moments, ({ counts }) => counts.waiting)
         )
       ),
+    format: formatCount
+  })
+  const requests = [
+    ofRequests("busy", "in flight", "inFlight"),
+    ofRequests("connecting", "streams", "streams"),
+    ofRequests("waiting", "abandoned", "abandoned")
+  ]
+  addChart({
+    id: "carried",
+    series: requests,
+    top: (moments) => niceAbove(Math.max(4, ...requests.map(({ read }) => peak(moments, read)))),
     format: formatCount
   })
   const ongoing: { readonly [T in Time]?: Series } = {
