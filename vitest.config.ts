@@ -35,8 +35,8 @@ export default defineConfig({
     // What a pool logs matters where something fails.
     silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.
-    minWorkers: 2,
-    maxWorkers: 2,
+    minWorkers: 3,
+    maxWorkers: 3,
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {}),
     coverage: {
       provider: "v8",

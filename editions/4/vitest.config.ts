@@ -47,7 +47,7 @@ export default defineConfig({
     // What a pool logs matters where something fails.
     silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.
-    maxWorkers: 2,
+    maxWorkers: 3,
     // For the programs that tests start.
     env: { TSX_TSCONFIG_PATH: here("tsconfig.tsx.json") },
     ...(report ? { reporters: ["default", ["json", { outputFile: report }]] } : {})

@@ -68,6 +68,8 @@ export class Home<Request, Item, E>
   readonly isExclusive: boolean
   private readonly waiters = new WeakMap<Call<Request, Item, E>, Waiter<Session<Request, Item, E>, Failure<E>>>()
   private readonly creations = new Map<Place<Request, Item, E>, Fiber.Fiber<unknown, unknown>>()
+  /** The session that has not been started yet. */
+  private fresh: Session<Request, Item, E> | undefined = undefined
   /** Why a pinned connection takes no more. */
   private gone: Exit.Exit<never, Failure<E>> | undefined = undefined
 
@@ -141,6 +143,7 @@ export class Home<Request, Item, E>
   /** The hand-off is over when the message is with the socket: nobody comes in between. */
   private take(call: Call<Request, Item, E>, slot: Place<Request, Item, E>): void {
     const session = slot.item
+    this.started(session)
     if (this.core.fitness(slot) === "Fit") {
       session.begin(call)
       return
@@ -207,14 +210,14 @@ export class Home<Request, Item, E>
     const { fork, listen, onNotice, tally } = this.estate
     const { id } = session.tenancy
     if (onNotice === undefined) return listen && ((value) => listen(value, id))
-    const queue = new Notices(id, onNotice, fork, this.started, () => tally.missed("lagged"))
+    const queue = new Notices(id, onNotice, fork, this.track, () => tally.missed("lagged"))
     return (value) => {
       listen?.(value, id)
       queue.add(value)
     }
   }
 
-  private readonly started = (fiber: Fiber.Fiber<unknown, unknown>): void => {
+  private readonly track = (fiber: Fiber.Fiber<unknown, unknown>): void => {
     const { handlers } = this.estate
     handlers.add(fiber)
     fiber.addObserver(() => handlers.delete(fiber))
@@ -222,7 +225,7 @@ export class Home<Request, Item, E>
 
   run(effect: Effect.Effect<void>): Fiber.Fiber<unknown, unknown> {
     const fiber = this.estate.fork(Effect.interruptible(effect), { immediate: false })
-    this.started(fiber)
+    this.track(fiber)
     return fiber
   }
 
@@ -271,7 +274,15 @@ export class Home<Request, Item, E>
       return
     }
     const session: Session<Request, Item, E> = new Session(slot, tenancy, codec, this)
+    this.fresh = session
     this.core.created(slot, session, !tenancy.isOpen)
+    this.started(session)
+  }
+
+  /** Whoever has waited for it may be served before it is known here. What its server has said by then comes first. */
+  private started(session: Session<Request, Item, E>): void {
+    if (this.fresh !== session) return
+    this.fresh = undefined
     session.start()
   }
 

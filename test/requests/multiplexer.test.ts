@@ -583,6 +583,32 @@ describe("A10 retiring", () => {
   )
 })
 
+describe("A10 what was said before the lease", () => {
+  it.effect("a connection whose server has said Retire already carries no request", () => {
+    let isFirst = true
+    return scenario(
+      {},
+      {},
+      (lines, sockets) =>
+        Effect.gen(function* () {
+          yield* start(lines.request("a"))
+          yield* TestClock.adjust("1 second")
+          yield* TestClock.adjust("1 second")
+          expectSent(sockets[0])
+          expectSent(sockets[1], "1 a")
+          assert.deepStrictEqual(sockets[0]!.closes, [1000])
+        }),
+      {
+        connect: () => Effect.sleep("1 second"),
+        onOpened: (socket) => {
+          if (isFirst) socket.message("retire")
+          isFirst = false
+        }
+      }
+    )
+  })
+})
+
 describe("A11 reuse", () => {
   it.effect("a connection with an unanswered cancelled request is discarded, one without goes back", () =>
     scenario({ idleTimeout: "1 second" }, {}, (lines, sockets, pool) =>
