@@ -155,7 +155,8 @@ class Simulation implements Watcher {
   private lossAt = Number.NEGATIVE_INFINITY
   private refusedUntil = 0
   private level = 0
-  private hasSucceeded = false
+  /** Attempts that went well since the latest one that was refused. */
+  private readonly well = new Set<Held>()
   private refusals = 0
   private turns = 0
   private entered = 0
@@ -278,14 +279,16 @@ class Simulation implements Watcher {
   asked(hand: Hand, from: "idle" | "leased"): void {
     this.events += 1
     if (!this.isMemory) return
-    const coming = this.sum((one) => one.coming + (from === "leased" ? one.promised : 0))
+    const coming = this.sum((one) => one.coming(from))
     const waiters = this.setting.reclaim === "none" ? 0 : this.sum((one) => one.waiters)
     const over = Math.max(this.used - this.limit, 0)
     if (coming + 1 > waiters + over) this.fail(`${hand.name} gives up one ${from} too many`)
   }
 
-  gone(): void {
+  gone(_: Hand, held: Held): void {
     this.events += 1
+    // A permit does not say how its attempt went: one that comes back in the moment in which that ended stands for a failure.
+    if (held.to === this.world.now) this.well.delete(held)
   }
 
   // The engine
@@ -561,15 +564,15 @@ class Simulation implements Watcher {
       return
     }
     if (isRefused && this.isMemory) this.holdsOff(how)
-    if (how === "well") this.hasSucceeded = true
+    if (how === "well") this.well.add(held)
     hand.end(held, how)
   }
 
   /** What a refusal does to the one in memory, by the page. */
   private holdsOff(how: "refused" | "heldOff"): void {
     const { now } = this.world
-    if (this.hasSucceeded) this.level = 0
-    this.hasSucceeded = false
+    if (this.well.size > 0) this.level = 0
+    this.well.clear()
     if (how === "heldOff") this.refusedUntil = Math.max(this.refusedUntil, now + 1500)
     else if (now >= this.refusedUntil) this.refusedUntil = now + 1000 * 2 ** this.level++
     this.pausedUntil = Math.max(this.pausedUntil, this.refusedUntil)
