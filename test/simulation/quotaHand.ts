@@ -26,6 +26,8 @@ export interface Held {
   /** Whether it closes because it was asked for; and whether it was idle then. */
   isAsked: boolean
   isAskedIdle: boolean
+  /** Whether it went with its process: nobody has given it back. */
+  isLost: boolean
   /** Granted while nobody could be asked. */
   readonly isAlone: boolean
 }
@@ -125,6 +127,7 @@ export class Hand {
         goneAt: infinity,
         isAsked: false,
         isAskedIdle: false,
+        isLost: false,
         isAlone
       })
       this.served += 1
@@ -217,6 +220,7 @@ export class Hand {
       held.to = Math.min(held.to, now)
       held.state = "gone"
       held.goneAt = now
+      held.isLost = true
     }
     this.takes.length = 0
     this.isAlive = false

@@ -143,6 +143,7 @@ class Simulation implements Watcher {
   /** Who has to be heard first: only it can tell that the engine has fallen back. */
   private gate: Hand | undefined
   private savedAs = ""
+  private savedLimit = 0
   limit: number
   private limitSince = ""
   private pausedUntil = 0
@@ -212,10 +213,10 @@ class Simulation implements Watcher {
     let used = 0
     for (const hand of this.hands) {
       if (!this.counts(hand)) continue
-      for (const { goneAt, isAlone, state } of hand.all) {
+      for (const { goneAt, isAlone, isLost, state } of hand.all) {
         if (isAlone) continue
         if (state !== "gone") used += 1
-        else if (this.killed.has(hand) && goneAt > this.lossAt) used += 1
+        else if (isLost && goneAt > this.lossAt) used += 1
         else if (goneAt + settle > now && goneAt > this.lossAt) used += 1
       }
     }
@@ -361,7 +362,9 @@ class Simulation implements Watcher {
     const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
     let grants = 0
     for (const [worker, { allot, held }] of workers) {
-      const had = worker === id && said !== undefined ? said : (before?.workers.get(worker)?.allot ?? held)
+      // Whether a state that comes from before was reached by a grant in this moment, only its own report can tell.
+      const known = before === undefined ? allot : (before.workers.get(worker)?.allot ?? held)
+      const had = worker === id && said !== undefined ? said : known
       grants += Math.max(allot - had, 0)
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
@@ -435,7 +438,7 @@ class Simulation implements Watcher {
   }
 
   /** Some of what the engine knew is gone, or all. */
-  private lost(keepsAll: boolean): void {
+  private lost(keepsAll: boolean, limit = this.setting.limit): void {
     this.calmAt = this.world.now + 2 * ttl + recovery
     if (keepsAll) return
     this.losses += 1
@@ -443,7 +446,7 @@ class Simulation implements Watcher {
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
     const isRemembered = this.living.some((hand) => this.record(hand).known >= this.limitSince)
-    if (!isRemembered) this.limit = this.setting.limit
+    if (!isRemembered) this.limit = limit
     if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
   }
 
@@ -458,6 +461,7 @@ class Simulation implements Watcher {
       case "save":
         if (this.engine !== undefined && this.isUp) {
           this.engine.save()
+          this.savedLimit = this.limit
           this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
         }
         return
@@ -465,7 +469,8 @@ class Simulation implements Watcher {
       case "flush":
         if (!this.mayLose) return
         this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
-        this.lost(false)
+        // The limits are in the first.
+        this.lost(false, step.step === "forget" && step.key > 0 ? this.limit : undefined)
         return
       case "restore": {
         if (!this.mayLose) return
@@ -476,7 +481,7 @@ class Simulation implements Watcher {
         if (!this.engine!.restore()) return
         if (restarts) this.engine!.restart()
         else this.gate = latest
-        this.lost(false)
+        this.lost(false, this.savedLimit)
         return
       }
       case "restart":
