@@ -146,6 +146,9 @@ class Simulation implements Watcher {
   private savedLimit = 0
   limit: number
   private limitSince = ""
+  /** Who could tell an engine that has lost them what the latest limits are, and what counts if none of them does. */
+  private keepers = new Set<Hand>()
+  private limitOtherwise = 0
   private pausedUntil = 0
   private pausedBy: Hand | undefined
   /** Grants on their way may have been decided before. */
@@ -314,6 +317,7 @@ class Simulation implements Watcher {
       if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
       record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
       record.seq = seq
+      if (this.keepers.has(hand) || said[27] !== "") this.keepers.clear()
       if (said[27] !== "") {
         this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
         this.slackUntil = world.now + longestDelay + 10
@@ -445,8 +449,9 @@ class Simulation implements Watcher {
     this.lossAt = this.world.now
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
-    const isRemembered = this.living.some((hand) => this.record(hand).known >= this.limitSince)
-    if (!isRemembered) this.limit = limit
+    this.limitOtherwise = limit
+    this.keepers = new Set(this.living.filter((hand) => this.record(hand).known >= this.limitSince))
+    if (this.keepers.size === 0) this.limit = limit
     if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
   }
 
@@ -592,8 +597,18 @@ class Simulation implements Watcher {
       hand.leave()
     }
     const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
-    if (isKilled) return
-    closing.addObserver(() => this.ended.add(hand))
+    if (isKilled) {
+      this.keepsNoMore(hand)
+      return
+    }
+    closing.addObserver(() => {
+      this.ended.add(hand)
+      this.keepsNoMore(hand)
+    })
+  }
+
+  private keepsNoMore(hand: Hand): void {
+    if (this.keepers.delete(hand) && this.keepers.size === 0) this.limit = this.limitOtherwise
   }
 
   // Checks
