@@ -1,30 +1,69 @@
 /**
- * A fleet of processes on one quota, against a backend that counts: `npm run fleet -- --workers 40 --limit 100`. Keys: `k`
- * kills a worker, `s` stops one for longer than `ttl`, `r` restarts the engine without its data, `q` ends it. `--chaos` does
- * these by turns.
- *
- * `--simulate 1000` has as many pools on a quota in memory instead, in simulated time: some are killed, end, or are cut off
- * from the server, and others begin. `--compare` measures a quota next to other ways to have a limit.
+ * A fleet of processes on one quota, against a backend that counts. What it can do stands below, in what `--help` prints.
  */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { build } from "esbuild"
 import { Fleet, type FleetWorker } from "../test/support/fleet.js"
 import { hasRedis, skipped } from "../test/support/redisServer.js"
 import { compare } from "./fleetCompare.js"
 import { simulate } from "./fleetSimulate.js"
 
-const { values } = parseArgs({
-  options: {
-    workers: { type: "string", default: "8" },
-    limit: { type: "string" },
-    seconds: { type: "string" },
-    seed: { type: "string", default: "1" },
-    chaos: { type: "boolean", default: false },
-    simulate: { type: "string" },
-    compare: { type: "boolean", default: false }
+const help = `npm run fleet -- [options]
+
+  --workers 40 --limit 100   so many processes on one quota of so many connections, on a real engine, against a server
+                             that counts. Ends with a verdict, and with 1 if that is bad
+    --seconds 30             for how long, from when each of them has had its first answer
+    --chaos                  kills a worker and restarts the engine by turns, every 8 seconds
+                             In a terminal keys do that: k kills a worker, s stops one for longer than its ttl,
+                             r restarts the engine without its data, q ends it
+
+  --simulate 1000            so many pools in this process, in simulated time: some are killed, end, or are cut off from
+                             the server, and others begin. Takes about two minutes
+    --limit 5000 --seconds 20 --seed 1
+
+  --compare                  measures a quota next to other ways to have a limit. Takes about two minutes
+    --seconds 8              for how long each of them`
+
+const wrong = (message: string): never => {
+  console.error(`${message}\n\n${help}`)
+  process.exit(2)
+}
+
+const parsed = () => {
+  try {
+    return parseArgs({
+      options: {
+        workers: { type: "string", default: "8" },
+        limit: { type: "string" },
+        seconds: { type: "string" },
+        seed: { type: "string", default: "1" },
+        chaos: { type: "boolean", default: false },
+        simulate: { type: "string" },
+        compare: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false }
+      }
+    }).values
+  } catch (error) {
+    return wrong((error as Error).message)
   }
-})
-const limit = Number(values.limit ?? (values.simulate === undefined ? 20 : 5000))
-const seconds = Number(values.seconds ?? (values.compare ? 8 : values.simulate === undefined ? 30 : 20))
+}
+const values = parsed()
+if (values.help) {
+  console.log(help)
+  process.exit()
+}
+
+const count = (name: "workers" | "limit" | "seconds" | "seed" | "simulate", otherwise: number): number => {
+  const value = values[name]
+  if (value === undefined) return otherwise
+  return /^[1-9]\d*$/.test(value) ? Number(value) : wrong(`--${name} takes a whole number from 1, not "${value}"`)
+}
+const limit = count("limit", values.simulate === undefined ? 20 : 5000)
+const seconds = count("seconds", values.compare ? 8 : values.simulate === undefined ? 30 : 20)
 /** What each worker does at once. */
 const fibers = 4
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
@@ -43,7 +82,7 @@ const verdict = (most: number, stops: number, counts: ReadonlyArray<number>): vo
 }
 
 /** For how long the first processes are waited for, and after how long one has to be served, in seconds. */
-const longestStart = 60
+const longestStart = 120
 const settles = 20
 
 /** As wide as the narrowest terminal. */
@@ -100,8 +139,25 @@ const show = (lines: ReadonlyArray<string>): void => {
   } else console.log(lines.slice(0, 2).join("\n"))
 }
 
+/** The program of a worker in one file: dozens of processes that compile it, each for itself, take minutes to begin. */
+const bundled = async (folder: string): Promise<string> => {
+  const outfile = join(folder, "worker.cjs")
+  await build({
+    entryPoints: [fileURLToPath(new URL("../test/fixtures/fleetWorker.ts", import.meta.url))],
+    tsconfig: fileURLToPath(new URL("../tsconfig.json", import.meta.url)),
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    outfile,
+    logLevel: "warning"
+  })
+  return outfile
+}
+
 const run = async (workers: number): Promise<void> => {
-  const fleet = await Fleet.start({ workers, limit, fibers })
+  const folder = mkdtempSync(join(tmpdir(), "fleet-"))
+  // Dozens of processes on a few cores take a while to find an engine again.
+  const fleet = await Fleet.start({ workers, limit, fibers, recovery: 3000, script: await bundled(folder) })
   let isEnding = false
   const begun: Array<Promise<unknown>> = []
   let killed = 0
@@ -139,15 +195,24 @@ const run = async (workers: number): Promise<void> => {
     process.stdin.on("data", (data) => act(String(data)))
   }
   try {
-    let second = 0
-    for (let waits = 0; second < seconds && !isEnding; ) {
+    // Processes take a while to begin, and the engine to recover.
+    const served = () => fleet.workers.filter(({ answers }) => answers > 0).length
+    for (let waits = 0; served() < workers && !isEnding; waits++) {
+      if (waits === longestStart) {
+        console.log(
+          `\n${served()} of ${workers} workers had an answer within ${longestStart} s: too many for this machine`
+        )
+        process.exitCode = 1
+        return
+      }
+      show([`  starting  ${bar(served() / workers, 40)} ${served()} of ${workers} workers have had an answer`])
       await sleep(1000)
-      // Processes take a while to begin, and the engine to recover.
-      waits += 1
-      if (second > 0 || waits > longestStart || fleet.workers.every(({ answers }) => answers > 0)) second += 1
+    }
+    if (served() < workers) return
+    for (let second = 1; second <= seconds && !isEnding; second++) {
+      await sleep(1000)
       // The end is left to come to rest.
-      if (values.chaos && second > 0 && second % 8 === 0 && second <= seconds - 16)
-        act(["k", "r"][(second / 8) % 2] ?? "k")
+      if (values.chaos && second % 8 === 0 && second <= seconds - 16) act(["k", "r"][(second / 8) % 2] ?? "k")
       show(view(fleet.backend, second, { alive: living(), killed, stopped: stopped.size }))
     }
     const settled = living().filter(({ startedAt }) => performance.now() - startedAt > 1000 * settles)
@@ -156,14 +221,15 @@ const run = async (workers: number): Promise<void> => {
   } finally {
     await Promise.allSettled(begun)
     await fleet.end()
+    rmSync(folder, { recursive: true, force: true })
     if (process.stdin.isTTY) process.stdin.setRawMode(false)
     process.stdin.pause()
   }
 }
 
-if (values.compare) await compare(seconds)
-else if (values.simulate !== undefined) {
-  const isGood = simulate({ pools: Number(values.simulate), limit, seconds, seed: Number(values.seed) })
+if (values.simulate !== undefined) {
+  const isGood = simulate({ pools: count("simulate", 1000), limit, seconds, seed: count("seed", 1) })
   if (!isGood) process.exitCode = 1
-} else if (hasRedis) await run(Number(values.workers))
-else console.log(skipped)
+} else if (!hasRedis) console.log(skipped)
+else if (values.compare) await compare(seconds)
+else await run(count("workers", 8))

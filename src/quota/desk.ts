@@ -7,52 +7,7 @@ import type { QuotaMember, QuotaPermit, QuotaShare, QuotaUrgency } from "../valu
 import type { QuotaEvent } from "../values/quotaEvents.js"
 import type { QuotaStats } from "../values/quotaStats.js"
 import { Broadcast } from "./broadcast.js"
-
-/** A pool at the desk: what it holds, and what it waits for. */
-export class Party {
-  held = 0
-  /** Connections that it was asked for, and has promised, whose permits are not back yet; and those that were idle. */
-  owed = 0
-  owedIdle = 0
-  readonly waiters: Array<Take> = []
-  readonly background: Array<Take> = []
-  /** When each of its permits was granted, the oldest first. */
-  readonly granted = new Set<Permit>()
-
-  constructor(readonly member: QuotaMember) {}
-
-  /** Idle ones that it was not asked for yet. Those that were asked for are idle no more. */
-  get spare(): number {
-    return this.member.spare()
-  }
-
-  /** What it holds once it has given what it owes. */
-  get share(): number {
-    return this.held - this.owed
-  }
-
-  get first(): Take | undefined {
-    return this.waiters[0] ?? this.background[0]
-  }
-}
-
-/** One that waits for a permit. */
-interface Take {
-  readonly party: Party
-  readonly urgency: QuotaUrgency
-  /** Its number: a lower one has waited longer. */
-  readonly turn: number
-  readonly since: number
-  readonly onGrant: (permit: QuotaPermit) => void
-  /** Whether it was told that it has to wait. */
-  isQueued: boolean
-}
-
-/** A place in the line, and what its party holds before. */
-export interface Place {
-  readonly party: Party
-  readonly holding: number
-}
+import { Line, Party, type Place, type Take } from "./line.js"
 
 /** A permit that was granted. */
 export class Permit implements QuotaPermit {
@@ -91,12 +46,14 @@ export class Permit implements QuotaPermit {
 
 /** What decides at the desk when permits are granted. */
 export interface Engine {
-  /** Somebody waits, or has left, or a permit was given back. */
+  /** Somebody waits, or a permit was given back, or an attempt has ended. */
   readonly changed: () => void
+  /** Somebody does not wait any more. */
+  readonly left: () => void
   /** A server has refused an attempt, and asked to be left alone for so many milliseconds. */
   readonly refused: (millis: number | undefined) => void
   /** A pool has an idle connection, and nobody there waits. */
-  readonly idle: () => void
+  readonly idle: (party: Party) => void
   readonly unavailable: () => QuotaUnavailableError | undefined
   readonly known: () => QuotaStats | undefined
   readonly backoffOn: ReadonlyArray<number>
@@ -109,9 +66,8 @@ export interface Engine {
 export class Desk {
   readonly events = new Broadcast()
   readonly parties = new Set<Party>()
+  private readonly line = new Line()
   held = 0
-  waiters = 0
-  background = 0
   /** Attempts under way; and, since the start: attempts that ended, permits given back, grants. */
   trying = 0
   tried = 0
@@ -122,7 +78,6 @@ export class Desk {
   refusals = 0
   private well = 0
   private turns = 0
-  private readonly wanting = new Set<Party>()
   /** Who waits, and was not told so yet. */
   private readonly untold = new Set<Take>()
   private engine!: Engine
@@ -134,6 +89,14 @@ export class Desk {
 
   open(engine: Engine): void {
     this.engine = engine
+  }
+
+  get waiters(): number {
+    return this.line.waiters
+  }
+
+  get background(): number {
+    return this.line.background
   }
 
   get waiting(): number {
@@ -191,7 +154,7 @@ export class Desk {
     const { engine } = this
     return {
       take: (urgency, onGrant) => this.take(party, urgency, onGrant),
-      idle: () => engine.idle(),
+      idle: () => engine.idle(party),
       unavailable: () => engine.unavailable(),
       known: () => engine.known(),
       backoffOn: engine.backoffOn
@@ -204,32 +167,17 @@ export class Desk {
     this.turns += 1
     const since = this.timers.now()
     const take: Take = { party, urgency, turn: this.turns, since, onGrant, isQueued: false }
-    if (urgency === "waiter") {
-      party.waiters.push(take)
-      this.waiters += 1
-    } else {
-      party.background.push(take)
-      this.background += 1
-    }
-    this.wanting.add(party)
+    this.line.enter(take)
     this.untold.add(take)
     this.engine.changed()
     return () => {
-      if (this.cancel(take)) this.engine.changed()
+      if (this.cancel(take)) this.engine.left()
     }
   }
 
   private cancel(take: Take): boolean {
-    const { party } = take
-    const line = take.urgency === "waiter" ? party.waiters : party.background
-    const index = line.indexOf(take)
-    if (index < 0) return false
-    line.splice(index, 1)
     this.untold.delete(take)
-    if (take.urgency === "waiter") this.waiters -= 1
-    else this.background -= 1
-    if (party.first === undefined) this.wanting.delete(party)
-    return true
+    return this.line.leave(take)
   }
 
   /** Those who wait and were not told so yet learn it. */
@@ -241,43 +189,20 @@ export class Desk {
     this.untold.clear()
   }
 
-  /** Who comes next: who holds least, among equals who waits longest; background opening after every `get`. */
-  private get next(): Take | undefined {
-    let first: Take | undefined
-    for (const { first: take } of this.wanting) {
-      if (take !== undefined && (first === undefined || isBefore(take, first))) first = take
-    }
-    return first
-  }
-
   /** Those of the line who are no background, in the order in which they come next. */
-  *order(): Generator<Place> {
-    // Most often nothing can be done for the first, and so for nobody: the others are put in order only when asked for.
-    let first: Take | undefined
-    for (const { waiters } of this.wanting) {
-      const [take] = waiters
-      if (take !== undefined && (first === undefined || isBefore(take, first))) first = take
-    }
-    if (first === undefined) return
-    yield { party: first.party, holding: first.party.held }
-    const others: Array<Place & { readonly turn: number }> = []
-    for (const party of this.wanting) {
-      party.waiters.forEach((take, index) => {
-        if (take !== first) others.push({ party, holding: party.held + index, turn: take.turn })
-      })
-    }
-    yield* others.sort((a, b) => a.holding - b.holding || a.turn - b.turn)
+  order(): Iterable<Place> {
+    return this.line.order()
   }
 
   /** Grants a permit to who comes next, if anybody waits. */
   grant(): boolean {
-    const take = this.next
+    const take = this.line.first
     if (take === undefined) return false
     const { party } = take
     this.cancel(take)
     const now = this.timers.now()
     const permit = new Permit(this, party, now)
-    party.held += 1
+    this.line.hold(party, 1)
     party.granted.add(permit)
     this.held += 1
     this.trying += 1
@@ -303,7 +228,7 @@ export class Desk {
   released(permit: Permit, isRefused: boolean): void {
     const { party } = permit
     party.granted.delete(permit)
-    party.held -= 1
+    this.line.hold(party, -1)
     this.paid(party)
     this.held -= 1
     this.given += 1
@@ -353,9 +278,13 @@ export class Desk {
   /** Who has most of what is asked for, those excepted. */
   richest(measure: (party: Party) => number, except: ReadonlySet<Party>): Party | undefined {
     let found: Party | undefined
+    let most = 0
     for (const party of this.parties) {
-      if (except.has(party) || measure(party) <= 0) continue
-      if (found === undefined || compare(measure(party) - measure(found), party.share - found.share) > 0) found = party
+      const measured = measure(party)
+      if (measured === 0 || measured < most || except.has(party)) continue
+      if (found !== undefined && measured === most && party.share <= found.share) continue
+      found = party
+      most = measured
     }
     return found
   }
@@ -366,10 +295,3 @@ export class Desk {
 }
 
 type QuotaEventFrom = "idle" | "leased"
-
-const isBefore = (one: Take, other: Take): boolean => {
-  const isUrgent = Number(one.urgency === "background") - Number(other.urgency === "background")
-  return compare(isUrgent, one.party.held - other.party.held, one.turn - other.turn) < 0
-}
-
-const compare = (...differences: ReadonlyArray<number>): number => differences.find((one) => one !== 0) ?? 0

@@ -1,4 +1,4 @@
-import { environment, interrupt } from "#dialect"
+import { environment, type Fork, interrupt } from "#dialect"
 import * as Clock from "#effect/Clock"
 import type * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
@@ -10,7 +10,8 @@ import { makeTimer, type Timer, Timers } from "../core/timers.js"
 import type { ConnectionQuota, QuotaMember } from "../values/quota.js"
 import type { QuotaStats } from "../values/quotaStats.js"
 import { Backoff } from "./backoff.js"
-import { Desk, type Engine, type Party, type Place } from "./desk.js"
+import { Desk, type Engine } from "./desk.js"
+import type { Party, Place } from "./line.js"
 import { decodeQuota, decodeQuotaLimits, millisOfPause, type QuotaOptions, type QuotaSettings } from "./options.js"
 import { Windows } from "./windows.js"
 
@@ -31,11 +32,14 @@ class MemoryQuota implements ConnectionQuota, Engine {
   private ended = 0
   private isServing = false
   private isDue = false
+  /** Who said that it has an idle connection, and was not asked whether it still has. */
+  private readonly idlers = new Set<Party>()
   readonly backoffOn: ReadonlyArray<number>
 
   constructor(
     private readonly settings: QuotaSettings,
-    private readonly timers: Timers
+    private readonly timers: Timers,
+    private readonly fork: Fork
   ) {
     this.limit = settings.connections
     this.backoffOn = settings.backoffOn
@@ -111,9 +115,26 @@ class MemoryQuota implements ConnectionQuota, Engine {
     this.changed()
   }
 
-  idle(): void {
-    if (this.desk.waiters > 0) this.changed()
+  /**
+   * Not at once: a fiber that has ended a lease often begins the next in the same step, or in its next turn. Were the connection
+   * given up in between, each lease of a busy pool would have to open one.
+   */
+  idle(party: Party): void {
+    if (this.desk.waiters === 0) return
+    this.idlers.add(party)
+    if (this.idlers.size > 1) return
+    this.fork(
+      Effect.map(Effect.yieldNow, () => {
+        const isIdle = Array.from(this.idlers).some(({ spare }) => spare > 0)
+        this.idlers.clear()
+        if (isIdle) this.changed()
+      }),
+      { immediate: false }
+    )
   }
+
+  /** Nobody is served sooner, and nothing more is short. */
+  left(): void {}
 
   changed(): void {
     this.isDue = true
@@ -195,8 +216,10 @@ class MemoryQuota implements ConnectionQuota, Engine {
         // Who was asked in vain once has nothing for those behind, either.
         mayIdle &&= this.takeIdle(first)
         if (mayIdle) continue
+        // Those behind hold as much or more: nobody who has too little for the first has enough for them.
+        if (!this.mayTakeLeased(first)) return
         if (later > 0) later -= 1
-        else if (this.settings.reclaim !== "fair" || !this.takeLeased(first, now)) return
+        else if (!this.takeLeased(first, now)) return
       }
     }
   }
@@ -216,6 +239,14 @@ class MemoryQuota implements ConnectionQuota, Engine {
       if (desk.reclaim(party, "idle")) return true
       asked.add(party)
     }
+  }
+
+  /** Whether somebody may have enough leased ones to give one up. */
+  private mayTakeLeased({ holding }: Place): boolean {
+    if (this.settings.reclaim !== "fair") return false
+    if (this.settings.turn !== Number.POSITIVE_INFINITY) return true
+    for (const { share } of this.desk.parties) if (share >= holding + 2) return true
+    return false
   }
 
   /** The same of one that is leased, as soon as it is given back. */
@@ -261,7 +292,7 @@ export const make = (options: QuotaOptions): Effect.Effect<ConnectionQuota, Conf
       Effect.flatMap(Clock.clockWith(Effect.succeed), (clock) => {
         const timers = new Timers(clock, (effect) => fork(effect, { immediate: false }), interrupt)
         return Effect.acquireRelease(
-          Effect.sync((): ConnectionQuota => new MemoryQuota(settings, timers)),
+          Effect.sync((): ConnectionQuota => new MemoryQuota(settings, timers, fork)),
           () => Effect.sync(() => timers.stop())
         )
       })

@@ -339,6 +339,25 @@ describe("promise 10: an idle connection anywhere serves a get elsewhere", () =>
     }).pipe(Effect.provide(pools({ quota: { connections: 1 }, a: { minConnections: 1 } })))
   )
 
+  it.effect(
+    "between two leases of a fiber it is not idle: while anybody waited elsewhere each lease opened a connection",
+    () =>
+      Effect.gen(function* () {
+        // In one step, and with a turn for others in between.
+        const lease = Effect.scoped(A.get)
+        const leases = Effect.andThen(lease, Effect.andThen(lease, Effect.yieldNow))
+        const begun = yield* hold(A.get)
+        const poor = yield* Effect.forkChild(hold(B.get))
+        yield* settle
+        const busy = yield* Effect.forkChild(Effect.andThen(begun.end, Effect.andThen(leases, leases)))
+        yield* settle
+        // One of A, for all of its leases, and then one of B.
+        yield* now(busy)
+        yield* now(poor)
+        assert.lengthOf((yield* Server).handshakes, 2)
+      }).pipe(Effect.provide(pools({ quota: { connections: 1 } })))
+  )
+
   it.effect("background opening reclaims nothing elsewhere", () =>
     Effect.gen(function* () {
       const { release } = yield* hold(A.get)

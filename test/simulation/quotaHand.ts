@@ -23,8 +23,11 @@ export interface Held {
   state: "trying" | "leased" | "idle" | "closing" | "gone"
   /** When it was given back. */
   goneAt: number
-  /** Whether it closes because it was asked for. */
+  /** Whether it closes because it was asked for; and whether it was idle then. */
   isAsked: boolean
+  isAskedIdle: boolean
+  /** Whether it went with its process: nobody has given it back. */
+  isLost: boolean
   /** Granted while nobody could be asked. */
   readonly isAlone: boolean
 }
@@ -38,7 +41,7 @@ export interface Watcher {
   readonly isTold: boolean
   readonly granted: (hand: Hand, take: Take) => void
   readonly asked: (hand: Hand, from: "idle" | "leased") => void
-  readonly gone: (hand: Hand) => void
+  readonly gone: (hand: Hand, held: Held) => void
 }
 
 export class Hand {
@@ -46,6 +49,9 @@ export class Hand {
   readonly all: Array<Held> = []
   /** Leases whose connections are given up when they end. */
   promised = 0
+  /** What it was asked for, as far as its quota can know: whatever comes back pays for it, whichever socket it was. */
+  private owed = 0
+  private owedIdle = 0
   isAlive = true
   served = 0
   private turns = 0
@@ -83,9 +89,15 @@ export class Hand {
     return this.all.reduce((sum, { state }) => sum + (state === "gone" ? 0 : 1), 0)
   }
 
-  /** How many close because they were asked for. */
-  get coming(): number {
-    return this.all.reduce((sum, { isAsked, state }) => sum + (isAsked && state === "closing" ? 1 : 0), 0)
+  /**
+   * How many are given up already, as far as its quota can know. A lease that was promised, has ended and is closing looks like
+   * one that lasts, so an idle one may take its place; and what had closed before anybody asked counts as given up for it.
+   */
+  coming(from: "idle" | "leased"): number {
+    const closing = this.those("closing")
+    const idle = Math.min(closing.filter(({ isAskedIdle }) => isAskedIdle).length, this.owedIdle)
+    if (from === "idle") return idle
+    return Math.min(closing.filter(({ isAsked }) => isAsked).length + this.promised, this.owed)
   }
 
   get waiters(): number {
@@ -106,7 +118,18 @@ export class Hand {
       this.takes.splice(this.takes.indexOf(take), 1)
       const from = this.watcher.now()
       const infinity = Number.POSITIVE_INFINITY
-      this.all.push({ permit, urgency, from, to: infinity, state: "trying", goneAt: infinity, isAsked: false, isAlone })
+      this.all.push({
+        permit,
+        urgency,
+        from,
+        to: infinity,
+        state: "trying",
+        goneAt: infinity,
+        isAsked: false,
+        isAskedIdle: false,
+        isLost: false,
+        isAlone
+      })
       this.served += 1
       this.watcher.granted(this, take)
     })
@@ -159,8 +182,14 @@ export class Hand {
     held.to = Math.min(held.to, this.watcher.now())
     held.state = "gone"
     held.goneAt = this.watcher.now()
-    this.watcher.gone(this)
+    this.watcher.gone(this, held)
+    this.paid()
     held.permit.release()
+  }
+
+  private paid(): void {
+    this.owed = Math.max(this.owed - 1, 0)
+    this.owedIdle = Math.min(Math.max(this.owedIdle - 1, 0), this.owed)
   }
 
   private giveUp(count: number, from: "idle" | "leased"): number {
@@ -170,10 +199,14 @@ export class Hand {
         : this.those("leased").slice(0, Math.max(0, Math.min(count, this.those("leased").length - this.promised)))
     for (const held of given) {
       this.watcher.asked(this, from)
-      if (from === "leased") this.promised += 1
-      else {
+      if (from === "leased") {
+        this.promised += 1
+        this.owed += 1
+      } else {
+        this.owed = Math.max(this.owed, this.owedIdle + 1)
+        this.owedIdle += 1
         this.close(held)
-        held.isAsked = true
+        held.isAsked = held.isAskedIdle = true
       }
     }
     return given.length
@@ -187,6 +220,7 @@ export class Hand {
       held.to = Math.min(held.to, now)
       held.state = "gone"
       held.goneAt = now
+      held.isLost = true
     }
     this.takes.length = 0
     this.isAlive = false

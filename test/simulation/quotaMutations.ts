@@ -225,15 +225,15 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   // The desk, which all have
   {
     name: "serve the last in line of a pool first",
-    file: "quota/desk.ts",
-    from: "return this.waiters[0] ?? this.background[0]",
-    to: "return this.waiters.at(-1) ?? this.background[0]"
+    file: "quota/line.ts",
+    from: "waiters[0]!.turn < first.turn) first = waiters[0]",
+    to: "waiters.at(-1)!.turn < first.turn) first = waiters.at(-1)"
   },
   {
     name: "serve who holds most",
-    file: "quota/desk.ts",
-    from: "one.party.held - other.party.held",
-    to: "other.party.held - one.party.held"
+    file: "quota/line.ts",
+    from: "this.levels.find(",
+    to: "this.levels.findLast("
   },
   {
     name: "count no debts",

@@ -143,8 +143,12 @@ class Simulation implements Watcher {
   /** Who has to be heard first: only it can tell that the engine has fallen back. */
   private gate: Hand | undefined
   private savedAs = ""
+  private savedLimit = 0
   limit: number
   private limitSince = ""
+  /** Who could tell an engine that has lost them what the latest limits are, and what counts if none of them does. */
+  private keepers = new Set<Hand>()
+  private limitOtherwise = 0
   private pausedUntil = 0
   private pausedBy: Hand | undefined
   /** Grants on their way may have been decided before. */
@@ -155,7 +159,8 @@ class Simulation implements Watcher {
   private lossAt = Number.NEGATIVE_INFINITY
   private refusedUntil = 0
   private level = 0
-  private hasSucceeded = false
+  /** Attempts that went well since the latest one that was refused. */
+  private readonly well = new Set<Held>()
   private refusals = 0
   private turns = 0
   private entered = 0
@@ -211,10 +216,10 @@ class Simulation implements Watcher {
     let used = 0
     for (const hand of this.hands) {
       if (!this.counts(hand)) continue
-      for (const { goneAt, isAlone, state } of hand.all) {
+      for (const { goneAt, isAlone, isLost, state } of hand.all) {
         if (isAlone) continue
         if (state !== "gone") used += 1
-        else if (this.killed.has(hand) && goneAt > this.lossAt) used += 1
+        else if (isLost && goneAt > this.lossAt) used += 1
         else if (goneAt + settle > now && goneAt > this.lossAt) used += 1
       }
     }
@@ -278,14 +283,16 @@ class Simulation implements Watcher {
   asked(hand: Hand, from: "idle" | "leased"): void {
     this.events += 1
     if (!this.isMemory) return
-    const coming = this.sum((one) => one.coming + (from === "leased" ? one.promised : 0))
+    const coming = this.sum((one) => one.coming(from))
     const waiters = this.setting.reclaim === "none" ? 0 : this.sum((one) => one.waiters)
     const over = Math.max(this.used - this.limit, 0)
     if (coming + 1 > waiters + over) this.fail(`${hand.name} gives up one ${from} too many`)
   }
 
-  gone(): void {
+  gone(_: Hand, held: Held): void {
     this.events += 1
+    // A permit does not say how its attempt went: one that comes back in the moment in which that ended stands for a failure.
+    if (held.to === this.world.now) this.well.delete(held)
   }
 
   // The engine
@@ -310,6 +317,7 @@ class Simulation implements Watcher {
       if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
       record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
       record.seq = seq
+      if (this.keepers.has(hand) || said[27] !== "") this.keepers.clear()
       if (said[27] !== "") {
         this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
         this.slackUntil = world.now + longestDelay + 10
@@ -358,7 +366,9 @@ class Simulation implements Watcher {
     const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
     let grants = 0
     for (const [worker, { allot, held }] of workers) {
-      const had = worker === id && said !== undefined ? said : (before?.workers.get(worker)?.allot ?? held)
+      // Whether a state that comes from before was reached by a grant in this moment, only its own report can tell.
+      const known = before === undefined ? allot : (before.workers.get(worker)?.allot ?? held)
+      const had = worker === id && said !== undefined ? said : known
       grants += Math.max(allot - had, 0)
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
@@ -432,15 +442,16 @@ class Simulation implements Watcher {
   }
 
   /** Some of what the engine knew is gone, or all. */
-  private lost(keepsAll: boolean): void {
+  private lost(keepsAll: boolean, limit = this.setting.limit): void {
     this.calmAt = this.world.now + 2 * ttl + recovery
     if (keepsAll) return
     this.losses += 1
     this.lossAt = this.world.now
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
-    const isRemembered = this.living.some((hand) => this.record(hand).known >= this.limitSince)
-    if (!isRemembered) this.limit = this.setting.limit
+    this.limitOtherwise = limit
+    this.keepers = new Set(this.living.filter((hand) => this.record(hand).known >= this.limitSince))
+    if (this.keepers.size === 0) this.limit = limit
     if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
   }
 
@@ -455,6 +466,7 @@ class Simulation implements Watcher {
       case "save":
         if (this.engine !== undefined && this.isUp) {
           this.engine.save()
+          this.savedLimit = this.limit
           this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
         }
         return
@@ -462,7 +474,8 @@ class Simulation implements Watcher {
       case "flush":
         if (!this.mayLose) return
         this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
-        this.lost(false)
+        // The limits are in the first.
+        this.lost(false, step.step === "forget" && step.key > 0 ? this.limit : undefined)
         return
       case "restore": {
         if (!this.mayLose) return
@@ -473,7 +486,7 @@ class Simulation implements Watcher {
         if (!this.engine!.restore()) return
         if (restarts) this.engine!.restart()
         else this.gate = latest
-        this.lost(false)
+        this.lost(false, this.savedLimit)
         return
       }
       case "restart":
@@ -561,15 +574,15 @@ class Simulation implements Watcher {
       return
     }
     if (isRefused && this.isMemory) this.holdsOff(how)
-    if (how === "well") this.hasSucceeded = true
+    if (how === "well") this.well.add(held)
     hand.end(held, how)
   }
 
   /** What a refusal does to the one in memory, by the page. */
   private holdsOff(how: "refused" | "heldOff"): void {
     const { now } = this.world
-    if (this.hasSucceeded) this.level = 0
-    this.hasSucceeded = false
+    if (this.well.size > 0) this.level = 0
+    this.well.clear()
     if (how === "heldOff") this.refusedUntil = Math.max(this.refusedUntil, now + 1500)
     else if (now >= this.refusedUntil) this.refusedUntil = now + 1000 * 2 ** this.level++
     this.pausedUntil = Math.max(this.pausedUntil, this.refusedUntil)
@@ -584,8 +597,18 @@ class Simulation implements Watcher {
       hand.leave()
     }
     const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
-    if (isKilled) return
-    closing.addObserver(() => this.ended.add(hand))
+    if (isKilled) {
+      this.keepsNoMore(hand)
+      return
+    }
+    closing.addObserver(() => {
+      this.ended.add(hand)
+      this.keepsNoMore(hand)
+    })
+  }
+
+  private keepsNoMore(hand: Hand): void {
+    if (this.keepers.delete(hand) && this.keepers.size === 0) this.limit = this.limitOtherwise
   }
 
   // Checks

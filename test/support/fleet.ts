@@ -50,6 +50,8 @@ export interface FleetOptions {
   readonly recovery?: number
   readonly hold?: number
   readonly redis?: ReadonlyArray<string>
+  /** The program of a worker, ready to run; unless given, each compiles its own. */
+  readonly script?: string
 }
 
 export class FleetWorker {
@@ -92,7 +94,9 @@ export class Fleet {
   add(fibers = this.options.fibers ?? 2): FleetWorker {
     const { hold = 20, limit, recovery = 1500, ttl = 3000 } = this.options
     const settings = { url: this.backend.url, port: this.engine.port, limit, fibers, ttl, recovery, hold }
-    const child = fork(worker, [JSON.stringify(settings)], { execArgv: ["--import", tsx], stdio: "ignore" })
+    const { script = worker } = this.options
+    const execArgv = script === worker ? ["--import", tsx] : []
+    const child = fork(script, [JSON.stringify(settings)], { execArgv, stdio: "ignore" })
     const added = new FleetWorker(child)
     this.workers.push(added)
     return added

@@ -41,14 +41,19 @@ export const pools = ({
     Layer.provideMerge(server(handler, accept))
   )
 
-/** A lease in a scope of its own, with what ends it. */
+/** A lease in a scope of its own, with what ends it; `release` lets what follows from that happen, too. */
 export const hold = <E, R>(
   get: Effect.Effect<unknown, E, R | Scope.Scope>
-): Effect.Effect<{ readonly release: Effect.Effect<void> }, E, Exclude<R, Scope.Scope>> =>
+): Effect.Effect<
+  { readonly end: Effect.Effect<void>; readonly release: Effect.Effect<void> },
+  E,
+  Exclude<R, Scope.Scope>
+> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     yield* Scope.provide(get, scope)
-    return { release: Effect.andThen(Scope.close(scope, Exit.void), settle) }
+    const end = Scope.close(scope, Exit.void)
+    return { end, release: Effect.andThen(end, settle) }
   })
 
 export const fleet = Effect.flatMap(quota, ({ stats }) => stats)

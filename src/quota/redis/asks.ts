@@ -1,4 +1,5 @@
-import type { Desk, Party } from "../desk.js"
+import type { Desk } from "../desk.js"
+import type { Party } from "../line.js"
 
 /**
  * What the engine asks this process to give up. The engine counts what it has ever asked for, so that no ask is lost, and

@@ -182,6 +182,10 @@ export class Worker implements ConnectionQuota, Engine {
     }
   }
 
+  left(): void {
+    this.changed()
+  }
+
   /** Reports, if what was reported is not so any more. */
   changed(): void {
     this.attempts.note(this.desk.tried, this.timers.now())
