@@ -1,6 +1,6 @@
 import genericPool from "generic-pool"
 import * as tarn from "tarn"
-import { poolBounds, yielding } from "#bench/dialect"
+import { poolBounds, poolGetBounds, yielding } from "#bench/dialect"
 import * as Effect from "#effect/Effect"
 import * as Pool from "#effect/Pool"
 import { ResourcePool } from "../../src/index.js"
@@ -163,8 +163,7 @@ export const lease: Case = {
             against: `Effect's \`Pool.get\`: ${ns("effect-pool")}`,
             ratio: ratio(cpu("get"), effectPool),
             better: "less",
-            least: 0.75,
-            aim: 0.6
+            ...poolGetBounds
           }
         ],
         drawings: [
