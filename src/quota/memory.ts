@@ -121,8 +121,9 @@ class MemoryQuota implements ConnectionQuota, Engine {
    */
   idle(party: Party): void {
     if (this.desk.waiters === 0) return
+    const isLookedFor = this.idlers.size > 0
     this.idlers.add(party)
-    if (this.idlers.size > 1) return
+    if (isLookedFor) return
     this.fork(
       Effect.map(Effect.yieldNow, () => {
         const isIdle = Array.from(this.idlers).some(({ spare }) => spare > 0)

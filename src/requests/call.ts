@@ -25,7 +25,7 @@ export interface Keeper<Request, Item, E> {
   readonly consumed: (call: Call<Request, Item, E>, isDrained: boolean) => void
 }
 
-type Failure<E> = E | RequestError
+export type Failure<E> = E | RequestError
 
 /** One request, from its start to its end. */
 export abstract class Call<Request, Item, E> {
@@ -41,6 +41,10 @@ export abstract class Call<Request, Item, E> {
   stillborn = 0
 
   abstract readonly isStream: boolean
+  /** Whether it has as much unread as it may. */
+  get isFull(): boolean {
+    return false
+  }
   /** Whether nothing answers it: it is over when the socket has taken it. */
   readonly isOneWay: boolean = false
 
@@ -114,8 +118,7 @@ export class StreamCall<Request, Item, E> extends Call<Request, Item, E> {
     return this.items.length - this.head
   }
 
-  /** Whether it has as much unread as it may. */
-  get isFull(): boolean {
+  override get isFull(): boolean {
     return this.unread >= this.bufferSize
   }
 

@@ -68,8 +68,8 @@ export class Home<Request, Item, E>
   readonly isExclusive: boolean
   private readonly waiters = new WeakMap<Call<Request, Item, E>, Waiter<Session<Request, Item, E>, Failure<E>>>()
   private readonly creations = new Map<Place<Request, Item, E>, Fiber.Fiber<unknown, unknown>>()
-  /** The session that has not been started yet. */
-  private fresh: Session<Request, Item, E> | undefined = undefined
+  /** Sessions that have not been started yet: one may be opened while another is handed out. */
+  private readonly fresh = new Set<Session<Request, Item, E>>()
   /** Why a pinned connection takes no more. */
   private gone: Exit.Exit<never, Failure<E>> | undefined = undefined
 
@@ -162,8 +162,8 @@ export class Home<Request, Item, E>
     session: Session<Request, Item, E>,
     before?: Waiter<Session<Request, Item, E>, Failure<E>>
   ): void {
-    if (!session.isOpen && !session.hasSpoken) call.stillborn += 1
-    if (call.stillborn >= 2) call.end(Exit.fail(session.error))
+    if (session.isStillborn) call.stillborn += 1
+    if (call.stillborn >= 2) call.end(Exit.fail(session.failure))
     else this.queue(call, before)
   }
 
@@ -274,16 +274,14 @@ export class Home<Request, Item, E>
       return
     }
     const session: Session<Request, Item, E> = new Session(slot, tenancy, codec, this)
-    this.fresh = session
+    this.fresh.add(session)
     this.core.created(slot, session, !tenancy.isOpen)
     this.started(session)
   }
 
   /** Whoever has waited for it may be served before it is known here. What its server has said by then comes first. */
   private started(session: Session<Request, Item, E>): void {
-    if (this.fresh !== session) return
-    this.fresh = undefined
-    session.start()
+    if (this.fresh.delete(session)) session.start()
   }
 
   abort(slot: Place<Request, Item, E>): void {

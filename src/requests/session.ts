@@ -5,8 +5,8 @@ import type { Timer, Timers } from "../core/timers.js"
 import { ConnectionClosedError } from "../values/errors.js"
 import type { CloseReason } from "../values/events.js"
 import { isMessage, type Message } from "../values/message.js"
-import type { RequestError, WideCodec } from "./api.js"
-import type { Call, Keeper, StreamCall } from "./call.js"
+import type { WideCodec } from "./api.js"
+import type { Call, Failure, Keeper, StreamCall } from "./call.js"
 import { Duties, type DutyHost } from "./duties.js"
 import { Ghosts } from "./ghosts.js"
 import { GuardedCodec } from "./guarded.js"
@@ -36,8 +36,6 @@ export interface SessionHost<Request, Item, E> extends DutyHost {
   readonly noticesOf: (session: Session<Request, Item, E>) => ((value: unknown) => void) | undefined
 }
 
-type Failure<E> = E | RequestError
-
 const ignore = (): void => {}
 
 /** One leased connection, and the calls that it carries. Each call takes a place until its answer has come. */
@@ -50,8 +48,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   /** What the server has said of calls that it could not name. */
   private readonly refusals: Array<E> = []
   private isUnfit = false
-  /** Whether the server has said anything on it. */
-  hasSpoken = false
+  private hasSpoken = false
   private readonly codec: GuardedCodec<Request, Item, E>
   private readonly duties: Duties
   /** Told once it is given back, if that waits for what the server is owed. */
@@ -79,6 +76,11 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   get isOpen(): boolean {
     return this.state !== "over" && this.tenancy.isOpen
+  }
+
+  /** Whether it was of no use: the server has ended it, or will have no request on it, before it could answer one. */
+  get isStillborn(): boolean {
+    return this.lastId === 0 ? this.isUnfit || !this.isOpen : !this.hasSpoken && !this.isOpen
   }
 
   start(): void {
@@ -201,9 +203,7 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   private get mayRead(): boolean {
     if (this.duties.isStalled) return false
     if (!this.host.isExclusive) return true
-    for (const call of this.calls.values()) {
-      if (call.isStream && !call.isAbandoned && (call as StreamCall<Request, Item, E>).isFull) return false
-    }
+    for (const { isAbandoned, isFull } of this.calls.values()) if (isFull && !isAbandoned) return false
     return true
   }
 
@@ -217,17 +217,13 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
 
   private on(incoming: Incoming<Item, E> | Aside): void {
     switch (incoming._tag) {
-      case "Item": {
-        const call = this.calls.get(incoming.id)
-        if (call === undefined || call.isAbandoned) this.unmatched(incoming.id, call, false)
-        else if (call.isStream) this.push(call as StreamCall<Request, Item, E>, incoming.value)
-        else this.finish(call, Exit.succeed(incoming.value))
-        break
-      }
+      case "Item":
       case "End": {
         const call = this.calls.get(incoming.id)
-        if (call === undefined || call.isAbandoned) this.unmatched(incoming.id, call, true)
-        else this.finish(call, incoming.exit)
+        if (call === undefined || call.isAbandoned) this.unmatched(incoming.id, call, incoming._tag === "End")
+        else if (incoming._tag === "End") this.finish(call, incoming.exit)
+        else if (call.isStream) this.push(call as StreamCall<Request, Item, E>, incoming.value)
+        else this.finish(call, Exit.succeed(incoming.value))
         break
       }
       case "Refused":
@@ -304,9 +300,13 @@ export class Session<Request, Item, E> implements Keeper<Request, Item, E>, Time
   giveBack(): void {
     if (this.state === "over") return
     this.endDuties()
-    const { refusals } = this
-    this.endAll(() => Exit.fail(refusals.length > 0 ? refusals[0]! : this.error))
+    this.endAll(() => Exit.fail(this.failure))
     this.rest()
+  }
+
+  /** What the server has said of it, or else how it has ended. */
+  get failure(): Failure<E> {
+    return this.refusals.length > 0 ? this.refusals[0]! : this.error
   }
 
   /** What a call fails with that it cannot carry, or carry on. */

@@ -1,9 +1,12 @@
 import { Multiplexer, WebSocketPool } from "effect-websocket-pool"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
+import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
 import { assert, describe, it } from "#support/vitest"
+import type { HandSocket } from "../support/handTransport.js"
 import { expectTag, notYet, now, settle } from "../support/memoryPool.js"
 import { cancelling, counts, crediting, expectSent, mute, say, scenario, start } from "./support.js"
 
@@ -607,6 +610,68 @@ describe("A10 what was said before the lease", () => {
       }
     )
   })
+})
+
+describe("what is said before the first request", () => {
+  for (const [what, greet, expected] of [
+    ["Retire", (socket: HandSocket) => socket.message("retire"), "ConnectionClosedError"],
+    ["nonsense", (socket: HandSocket) => socket.message("nonsense"), "ConnectionClosedError"],
+    ["Refused", (socket: HandSocket) => socket.message("refused no"), "no"],
+    [
+      "a notice, and the end",
+      (socket: HandSocket) => {
+        socket.message("notice busy")
+        socket.lose(4000)
+      },
+      "ConnectionClosedError"
+    ]
+  ] as const) {
+    it.effect(`a server that begins each connection with ${what} is asked twice, and fails the request`, () =>
+      scenario(
+        {},
+        {},
+        (lines, sockets) =>
+          Effect.gen(function* () {
+            const request = yield* start(Effect.flip(lines.request("a")))
+            yield* TestClock.adjust("1 second")
+            yield* TestClock.adjust("1 second")
+            const error = yield* Fiber.join(request)
+            assert.strictEqual(typeof error === "string" ? error : error._tag, expected)
+            assert.lengthOf(sockets, 2)
+          }),
+        { connect: () => Effect.sleep("1 second"), onOpened: greet }
+      )
+    )
+  }
+
+  it.effect("a connection that is opened while another is handed out is heard, too", () =>
+    scenario(
+      { concurrency: 4, targetUtilization: 0.25 },
+      {},
+      (lines, sockets, pool) =>
+        Effect.gen(function* () {
+          // Both come back at once, when one more connection is wanted and nobody waits for the second.
+          const holders = yield* Scope.make()
+          yield* start(Scope.provide(Effect.andThen(pool.get, pool.get), holders))
+          yield* TestClock.adjust("1 second")
+          yield* TestClock.adjust("1 second")
+          const requests = yield* Effect.forEach(["a", "b", "c", "d"], (text) => start(lines.request(text)))
+          yield* TestClock.adjust("1 second")
+          yield* Scope.close(holders, Exit.void)
+          yield* settle
+          const more = yield* Effect.forEach(["e", "f", "g", "h"], (text) => start(lines.request(text)))
+          for (const socket of sockets) {
+            for (const sent of Array.from(socket.sent, String)) {
+              const [id, text] = sent.split(" ")
+              yield* say(socket, `${id} = ${text}`)
+            }
+          }
+          const answers = yield* Effect.forEach([...requests, ...more], now)
+          assert.deepStrictEqual(answers, ["a", "b", "c", "d", "e", "f", "g", "h"])
+        }),
+      { connect: () => Effect.sleep("1 second") }
+    )
+  )
 })
 
 describe("A11 reuse", () => {
