@@ -49,6 +49,8 @@ interface Asker extends User {
   isFirst: boolean
   hasEnded: boolean
   interruptedAt: number | undefined
+  /** Whether something had come for it when it was interrupted. */
+  wasAnswered: boolean
 }
 
 class Simulation {
@@ -276,7 +278,8 @@ class Simulation {
       since: 0,
       isFirst: false,
       hasEnded: false,
-      interruptedAt: undefined
+      interruptedAt: undefined,
+      wasAnswered: false
     }
     this.askers.set(String(asker.token), asker)
     this.line.push(asker)
@@ -321,9 +324,9 @@ class Simulation {
       if (!Exit.hasInterrupts(exit)) return
       asker.interruptedAt = this.world.now
       // Unless it has come already. What was there before the first lease of a connection is a reply, too.
-      const isAnswered =
-        socket === undefined || (this.arrivedAt.get(socket) ?? 0) > since || (isFirst && this.arrivedAt.has(socket))
-      if (!isAnswered && this.setting.discards) this.abandoned.set(socket, this.world.now)
+      if (socket === undefined) return
+      asker.wasAnswered = (this.arrivedAt.get(socket) ?? 0) > since || (isFirst && this.arrivedAt.has(socket))
+      if (!asker.wasAnswered && this.setting.discards) this.abandoned.set(socket, this.world.now)
       return
     }
     const message = String(exit.value)
@@ -877,7 +880,7 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
   // A consumer of the stream that is interrupted between two steps may have pulled a message already.
   const mayPull = setting.yields > 0 && steps.some((step) => step.step === "lease" && step.acts.some(isStream))
   // A fiber that is interrupted just when it is given its reply takes it to its end.
-  const lost = askers.filter(({ interruptedAt, socket }) => interruptedAt !== undefined && socket !== undefined).length
+  const lost = askers.filter(({ wasAnswered }) => wasAnswered).length
   const least = mayPull ? 0 : simulation.arrived - lost
   if (given > simulation.arrived || given < least) {
     simulation.fail(`${simulation.arrived} messages arrived, ${given} were delivered or counted as dropped`)
