@@ -161,9 +161,10 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         "asks for an idle connection elsewhere, once for each that is short",
         () =>
           Effect.gen(function* () {
-            const name = fresh()
-            const a = yield* worker({ name, connections: 3 })
-            const b = yield* worker({ name, connections: 3 })
+            // A process that is held up for longer than `ttl` loses what it holds, and is asked for that, too.
+            const options = { name: fresh(), connections: 3, ttl: "10 seconds" } as const
+            const a = yield* worker(options)
+            const b = yield* worker(options)
             a.want(3)
             yield* until(() => a.permits.length === 3, "all")
             a.idle = 3
