@@ -16,8 +16,8 @@ const { spawn } = require("node:child_process")
 const { connect } = require("node:net")
 const { parentPort, workerData: { program, server, signal, port } } = require("node:worker_threads")
 const child = spawn("sh", ["-c", server, "sh", program], { stdio: ["pipe", "pipe", "ignore"] })
-let socket, waiting = 0, replies = [], text = ""
-const answer = (value) => { port.postMessage(value); Atomics.store(signal, 0, 1); Atomics.notify(signal, 0) }
+let socket, waiting = 0, replies = [], text = "", asked = 1
+const answer = (value) => { port.postMessage({ asked, value }); Atomics.store(signal, 0, asked); Atomics.notify(signal, 0) }
 const parse = (at) => {
   const end = text.indexOf("\\r\\n", at)
   if (end < 0) return
@@ -48,11 +48,12 @@ const open = (path) => {
     for (let found; replies.length < waiting && (found = parse(0)) !== undefined; ) {
       replies.push(found[0]); text = text.slice(found[1])
     }
-    if (replies.length === waiting) { const all = replies; replies = []; waiting = 0; answer(all) }
+    if (waiting > 0 && replies.length === waiting) { const all = replies; replies = []; waiting = 0; answer(all) }
   })
 }
 child.stdout.once("data", (path) => open(String(path).trim()))
-port.on("message", (commands) => {
+port.on("message", ({ commands, number }) => {
+  asked = number
   waiting = commands.length
   socket.write(Buffer.from(commands.map((args) => "*" + args.length + "\\r\\n" +
     args.map((arg) => "$" + arg.length + "\\r\\n" + arg + "\\r\\n").join("")).join(""), "latin1"))
@@ -69,6 +70,8 @@ type Command = ReadonlyArray<string>
 class Line {
   private readonly signal = new Int32Array(new SharedArrayBuffer(4))
   private readonly channel = new MessageChannel()
+  /** The number of the latest question; the first is whether there is a connection. */
+  private asked = 1
 
   constructor() {
     const { port1, port2 } = this.channel
@@ -79,16 +82,22 @@ class Line {
     this.answer()
   }
 
+  /** The answer to what was asked last. One that came too late for its own question is passed over. */
   private answer(): unknown {
-    if (Atomics.wait(this.signal, 0, 0, 20_000) === "timed-out") throw new Error("the engine does not answer")
-    Atomics.store(this.signal, 0, 0)
-    const received = receiveMessageOnPort(this.channel.port1)
-    if (received === undefined) throw new Error("the engine's thread has told of no answer")
-    return received.message
+    for (let shown = Atomics.load(this.signal, 0); shown !== this.asked; shown = Atomics.load(this.signal, 0)) {
+      if (Atomics.wait(this.signal, 0, shown, 60_000) === "timed-out") throw new Error("the engine does not answer")
+    }
+    for (;;) {
+      const received = receiveMessageOnPort(this.channel.port1)
+      if (received === undefined) throw new Error("the engine's thread has told of no answer")
+      const { asked, value } = received.message as { readonly asked: number; readonly value: unknown }
+      if (asked === this.asked) return value
+    }
   }
 
   send(commands: ReadonlyArray<Command>): ReadonlyArray<unknown> {
-    this.channel.port1.postMessage(commands)
+    this.asked += 1
+    this.channel.port1.postMessage({ commands, number: this.asked })
     return this.answer() as ReadonlyArray<unknown>
   }
 }
