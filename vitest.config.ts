@@ -32,6 +32,8 @@ export default defineConfig({
     projects: projects("test/**/*.4.test.ts"),
     setupFiles: [src("../test/setup.ts")],
     testTimeout: 60_000,
+    // Of a project alone, this would not keep a thread for the next file.
+    poolOptions: { threads: { isolate: false } },
     // What a pool logs matters where something fails.
     silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.

@@ -52,7 +52,7 @@ describe("makeWithTTL", () => {
         const all = items()
         const pool = yield* makePool(all, { max: 2, timeToLive: "1 second" })
         const { release } = yield* lease(pool)
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         assert.deepStrictEqual(all.closed, [])
         yield* release
         yield* TestClock.adjust("999 millis")
@@ -75,7 +75,7 @@ describe("makeWithTTL", () => {
         assert.deepStrictEqual(all.closed, [])
         yield* TestClock.adjust("1 millis")
         assert.sameMembers(all.closed, [b.item, c.item])
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         assert.deepStrictEqual(all.existing, [a.item])
         assert.strictEqual(all.started, 3)
       })
@@ -247,7 +247,7 @@ describe("makeWithTTL", () => {
       Effect.gen(function* () {
         const { all, repair } = failing()
         yield* makePool(all, { min: 3, max: 3 })
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         repair()
         yield* TestClock.adjust("12 seconds")
         assert.strictEqual(all.existing.length, 3)
@@ -258,7 +258,7 @@ describe("makeWithTTL", () => {
       Effect.gen(function* () {
         const { all, repair } = failing()
         const pool = yield* makePool(all, { min: 1, max: 2 })
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         repair()
         const before = all.started
         assert.strictEqual(yield* Effect.scoped(ResourcePool.get(pool)), before + 1)
@@ -270,7 +270,7 @@ describe("makeWithTTL", () => {
         const all = items()
         const pool = yield* makePool(all, { min: 2, max: 3 })
         yield* Effect.scoped(ResourcePool.get(pool))
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         assert.strictEqual(all.started, 2)
       })
     )

@@ -40,7 +40,7 @@ describe("leakThreshold", () => {
           "Connection server.test-1 has been leased for 10s, longer than leakThreshold: it has not been given back yet"
       })
       assert.deepInclude(lines[0]?.annotations, { pool: "server.test", connectionId: "server.test-1" })
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
       assert.lengthOf(suspicionsOf(events), 1)
       assert.lengthOf(lines, 1)
       assert.strictEqual((yield* pool.stats).busy, 1)
@@ -57,10 +57,10 @@ describe("leakThreshold", () => {
     return Effect.gen(function* () {
       const events = yield* collect(yield* Pool)
       const lease = WebSocketPool.use(() => Effect.sleep("999 millis"))
-      yield* Effect.forkChild(repeated(lease, 99))
-      yield* Effect.forkChild(Effect.delay(repeated(lease, 99), "500 millis"))
-      yield* TestClock.adjust("200 seconds")
-      assert.strictEqual((yield* WebSocketPool.stats).released, 200)
+      yield* Effect.forkChild(repeated(lease, 19))
+      yield* Effect.forkChild(Effect.delay(repeated(lease, 19), "500 millis"))
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual((yield* WebSocketPool.stats).released, 40)
       assert.deepStrictEqual([suspicionsOf(events), lines], [[], []])
     }).pipe(Effect.provide(poolWith({ leakThreshold: "1 second" })), Effect.provide(layer))
   })
@@ -139,7 +139,7 @@ describe("leakThreshold", () => {
       yield* Effect.forkChild(pool.use(() => Effect.never))
       yield* settle
       yield* Effect.forkChild(pool.close)
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(
         lines.filter(({ message }) => message.includes("leakThreshold")),
         []
@@ -151,7 +151,7 @@ describe("leakThreshold", () => {
     const { layer, lines } = recordLines()
     return Effect.gen(function* () {
       yield* Effect.forkChild(WebSocketPool.use(() => Effect.never))
-      yield* TestClock.adjust("3 hours")
+      yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(lines, [])
     }).pipe(Effect.provide(poolWith()), Effect.provide(layer))
   })
@@ -183,11 +183,11 @@ describe("a suspicion names", () => {
       const pool = yield* Pool
       const events = yield* collect(pool)
       yield* Effect.forkChild(take(pool))
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("2 seconds")
       const [suspicion] = suspicionsOf(events)
       assert.isDefined(suspicion)
       return { suspicion: suspicion!, line: lines[0]! }
-    }).pipe(Effect.provide(poolWith({ leakThreshold: "1 minute" })), Effect.provide(layer))
+    }).pipe(Effect.provide(poolWith({ leakThreshold: "2 seconds" })), Effect.provide(layer))
   }
 
   const here = "leaks.test.ts"

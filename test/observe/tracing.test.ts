@@ -369,7 +369,7 @@ describe("the log", () => {
     let attempts = 0
     return Effect.gen(function* () {
       const refresh = Effect.andThen((yield* Pool).refresh, Effect.exit(touch))
-      yield* Effect.forkChild(Effect.repeat(refresh, Schedule.spaced("100 millis")))
+      yield* Effect.forkChild(Effect.repeat(refresh, Schedule.spaced("200 millis")))
       yield* TestClock.adjust("9999 millis")
       assert.isAbove((yield* WebSocketPool.stats).connectFailures, 20)
       assert.lengthOf(lines, 2)
@@ -432,7 +432,7 @@ describe("the log", () => {
     return Effect.gen(function* () {
       yield* touch
       yield* Effect.exit(WebSocketPool.use(() => Effect.fail("no")))
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
     }).pipe(
       Effect.provide(poolWith()),
       Effect.andThen(Effect.sync(() => assert.deepStrictEqual(lines, []))),

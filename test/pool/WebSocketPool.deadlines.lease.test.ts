@@ -101,7 +101,7 @@ describe("onRelease", () => {
   it.effect("may take for ever with an infinite closeTimeout", () =>
     Effect.gen(function* () {
       yield* touch
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(yield* states, { ...none, draining: 1, total: 1 })
     }).pipe(Effect.scoped, Effect.provide(poolWith({ onRelease: () => Effect.sleep("2 hours"), closeTimeout: never })))
   )
@@ -506,7 +506,7 @@ describe("receiveBuffer", () => {
       yield* TestClock.adjust("1 second")
       const { messages } = sent
       yield* (yield* firstPeer).close(4000, "enough")
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
       assert.strictEqual((yield* connection.info).state, "busy")
       for (let message = 0; message < messages; message++) assert.lengthOf(yield* connection.receive, 100)
       const error = yield* Effect.flip(Effect.forever(connection.receive))
@@ -633,7 +633,7 @@ describe("shutdownTimeout", () => {
         Effect.gen(function* () {
           const connection = yield* WebSocketPool.get
           const closing = yield* Effect.forkDetach(close)
-          yield* TestClock.adjust("1 hour")
+          yield* TestClock.adjust("10 minutes")
           notYet(closing)
           assert.strictEqual((yield* connection.info).state, "busy")
           return closing

@@ -65,7 +65,7 @@ describe("healthCheck of an idle connection runs once per pingInterval", () => {
       assert.strictEqual((yield* WebSocketPool.stats).closed, 0)
     }).pipe(
       Effect.scoped,
-      Effect.provide(poolWith({ ...options, healthCheck, drain: { quietPeriod: 0 } }, talk("70 millis")))
+      Effect.provide(poolWith({ ...options, healthCheck, drain: { quietPeriod: 0 } }, talk("700 millis")))
     )
   })
 

@@ -88,10 +88,13 @@ describe("a pool per key", () => {
       Effect.gen(function* () {
         const holding = yield* Effect.forkChild(
           WebSocketPool.use((connection) =>
-            Effect.andThen(Effect.sleep("1 hour"), Effect.andThen(connection.send("still there"), connection.receive))
+            Effect.andThen(
+              Effect.sleep("10 minutes"),
+              Effect.andThen(connection.send("still there"), connection.receive)
+            )
           ).pipe(Effect.provide(Regions.get("EU")))
         )
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         assert.strictEqual(yield* now(holding), "still there")
         assert.deepStrictEqual(yield* codes, [undefined])
       })
@@ -125,7 +128,7 @@ describe("a pool per key", () => {
         const scope = yield* Scope.make()
         const context = yield* Scope.provide(Layer.build(Regions.get("EU")), scope)
         const connection = yield* Effect.provide(Scope.provide(WebSocketPool.get, scope), context)
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         yield* connection.send("fine")
         assert.strictEqual(yield* connection.receive, "fine")
         yield* Scope.close(scope, Exit.void)

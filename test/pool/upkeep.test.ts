@@ -47,7 +47,7 @@ const emptySeconds = (seconds: number, each: Effect.Effect<unknown, unknown, Web
 describe("a pool does not keep itself empty", () => {
   it.effect("by connectionTTL", () =>
     Effect.gen(function* () {
-      assert.isAtMost(yield* emptySeconds(600, Effect.void), 1)
+      assert.isAtMost(yield* emptySeconds(120, Effect.void), 1)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ minConnections: 3, connectionTTL: "10 seconds" })))
   )
 
@@ -145,7 +145,7 @@ describe("what the server ended", () => {
   it.effect("is replaced through the back-off, however long it had lasted", () =>
     Effect.gen(function* () {
       yield* settle
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("10 minutes")
       yield* loseLatest
       yield* settle
       yield* reopensAfter(100)
@@ -198,14 +198,14 @@ describe("a server that ends each connection after a while", () => {
   it.effect("is not driven faster than the back-off by renewals in between", () =>
     Effect.gen(function* () {
       yield* settle
-      for (let n = 0; n < 120; n++) {
+      for (let n = 0; n < 60; n++) {
         yield* TestClock.adjust("1100 millis")
         for (const peer of yield* peers) yield* peer.close(1000)
         yield* Effect.ignore(WebSocketPool.use(({ discard }) => discard))
       }
       const { opened } = yield* WebSocketPool.stats
       // A use opens one when there is none, and what it discards is younger than a second: that is no renewal.
-      assert.isAtMost(opened, 2 * 120 + 20)
+      assert.isAtMost(opened, 2 * 60 + 20)
     }).pipe(Effect.scoped, Effect.provide(poolWith({ ...quiet, minConnections: 1 })), withoutJitter)
   )
 })
