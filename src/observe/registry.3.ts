@@ -33,6 +33,15 @@ const readersOf = (hook: MetricHook.MetricHook.Gauge<number>): Readers => {
   return readers
 }
 
+/** Effect takes two histograms for the same only if their boundaries are one object. */
+const allBoundaries = new WeakMap<ReadonlyArray<number>, MetricBoundaries.MetricBoundaries>()
+
+const boundariesOf = (values: ReadonlyArray<number>): MetricBoundaries.MetricBoundaries => {
+  const boundaries = allBoundaries.get(values) ?? MetricBoundaries.fromIterable(values)
+  allBoundaries.set(values, boundaries)
+  return boundaries
+}
+
 /** Effect's, with the labels of the current fiber behind those of a metric itself. */
 export const registry: Effect.Effect<Registry> = Effect.map(FiberRef.get(FiberRef.currentMetricLabels), (labels) => {
   const labelled = (tags: Tags) => {
@@ -46,10 +55,7 @@ export const registry: Effect.Effect<Registry> = Effect.map(FiberRef.get(FiberRe
       ),
     histogram: (name, description, tags, boundaries) =>
       Metric.globalMetricRegistry.get(
-        MetricKey.taggedWithLabels(
-          MetricKey.histogram(name, MetricBoundaries.fromIterable(boundaries), description),
-          labelled(tags)
-        )
+        MetricKey.taggedWithLabels(MetricKey.histogram(name, boundariesOf(boundaries), description), labelled(tags))
       ),
     gauge: (name, description, tags, read) =>
       readersOf(

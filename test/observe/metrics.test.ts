@@ -264,6 +264,19 @@ describe("the metrics", () => {
     }).pipe(Effect.provide(poolWith({ name, idleTimeout: "1 hour" })))
   })
 
+  // Each pool had histograms of its own: a program that made pools all the time had ever more, and exported them all.
+  it.effect("of pools with the same name are the same, histograms included", () => {
+    const name = named()
+    return Effect.gen(function* () {
+      for (let pools = 0; pools < 3; pools++) yield* Effect.provide(touch, poolWith({ name }))
+      assert.deepInclude(metricsOf(name), { [`${prefix}.use_time:count`]: 3, [`${prefix}.wait_time:count`]: 3 })
+      const series = exported().flatMap(({ labels, name: of }) =>
+        labels["pool.name"] === name ? [JSON.stringify([of, labels])] : []
+      )
+      assert.lengthOf(series, new Set(series).size)
+    })
+  })
+
   it.effect("tell what goes on now: the oldest lease, the longest wait, an outage", () => {
     const name = named()
     const gauges = () => {
