@@ -71,7 +71,7 @@ const run = (settings: Settings) =>
     const measured = yield* measure(all, settings, 250)
     const heap = yield* measureHeap(
       // Effect's `Pool` leaves so much that it is collected meanwhile.
-      all.filter(({ name }) => ["bare", "ask", "use", "get"].includes(name)),
+      all.filter(({ name }) => ["bare", "fiber", "line", "scoped-line", "ask", "use", "get"].includes(name)),
       settings
     )
     const kilobytes = (name: string): number => (heap.get(name) ?? Number.NaN) / 1024

@@ -73,7 +73,7 @@ export const withFiber = Effect.withFiberRuntime
 
 /** Whether a fiber can be interrupted where it is now. */
 export const isInterruptible = (_: AnyFiber, { runtimeFlags }: { readonly runtimeFlags: RuntimeFlags.RuntimeFlags }) =>
-  RuntimeFlags.interruptible(runtimeFlags)
+  (runtimeFlags & RuntimeFlags.Interruption) !== 0
 
 export const contextOf = (fiber: AnyFiber): Context.Context<never> => fiber.currentContext
 
