@@ -460,7 +460,7 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         )
 
         // No slot is served yet: every key is refused.
-        const cluster = yield* Effect.promise(() => RedisServer.start("--cluster-enabled", "yes"))
+        const cluster = yield* Effect.promise(() => RedisServer.startNode())
         yield* Effect.addFinalizer(() => Effect.promise(() => cluster.end()))
         const lost = yield* Hand.make(kinds.ioredis({ ...quick, name: "q", client: { port: cluster.port } }))
         assert.strictEqual(

@@ -1,7 +1,7 @@
 /** A real engine on loopback, for tests that need one. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -34,6 +34,8 @@ const answers = (port: number): Promise<boolean> =>
   })
 
 export class RedisServer {
+  /** Where the nodes of a cluster listen to each other. */
+  bus = 0
   private child: ChildProcess | undefined
   private readonly folder = mkdtempSync(join(tmpdir(), "ewp-redis-"))
 
@@ -48,10 +50,32 @@ export class RedisServer {
     return server
   }
 
-  async start(): Promise<void> {
+  /** A node of a cluster. Unless told, it listens ten thousand ports higher, too: there may be no such port. */
+  static async startNode(...options: ReadonlyArray<string>): Promise<RedisServer> {
+    const bus = await freePort()
+    const server = await RedisServer.start("--cluster-enabled", "yes", "--cluster-port", String(bus), ...options)
+    server.bus = bus
+    return server
+  }
+
+  /** A sentinel that watches a server, and has a replica take its place once it is silent for half a second. */
+  static async startSentinel(watched: RedisServer): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), ["--sentinel"])
+    const named = `sentinel monitor main 127.0.0.1 ${watched.port} 1`
+    const times = ["sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 3000"]
+    writeFileSync(server.config, [named, ...times, ""].join("\n"))
+    await server.start(server.config)
+    return server
+  }
+
+  private get config(): string {
+    return join(this.folder, "sentinel.conf")
+  }
+
+  async start(...config: ReadonlyArray<string>): Promise<void> {
     const { folder, options, port } = this
     const bound = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
-    this.child = spawn(program!, [...bound, ...options], { stdio: "ignore" })
+    this.child = spawn(program!, [...config, ...bound, ...options], { stdio: "ignore" })
     for (let tries = 0; !(await answers(port)); tries++) {
       if (tries > 500) throw new Error("the engine does not start")
       await new Promise((resolve) => setTimeout(resolve, 20))

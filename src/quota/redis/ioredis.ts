@@ -25,9 +25,9 @@ export interface Ioredis {
   /** Ends the connection. */
   readonly disconnect: () => void
   /** Adds a listener. */
-  readonly on: (event: string, listener: (...args: Array<never>) => void) => unknown
+  readonly on: (event: string, listener: (...args: Array<unknown>) => void) => unknown
   /** Removes a listener. */
-  readonly off: (event: string, listener: (...args: Array<never>) => void) => unknown
+  readonly off: (event: string, listener: (...args: Array<unknown>) => void) => unknown
 }
 
 /**
@@ -113,8 +113,8 @@ const clientOf = (client: Ioredis, open: () => Ioredis): Client => ({
           const subscribe = (): void => {
             subscriber.subscribe(channel).catch(() => undefined)
           }
-          subscriber.on("message", (from: string, message: string) => {
-            if (from === channel) onMessage(message)
+          subscriber.on("message", (from, message) => {
+            if (from === channel) onMessage(String(message))
           })
           // Each time: it may have lost the connection before.
           subscriber.on("ready", subscribe)
