@@ -11,7 +11,6 @@ const key = (letter: string) => `ewp:{q}:${letter}`
 
 const terms = {
   keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
-  channel: key("to:"),
   ttl,
   recovery,
   settle: 0,

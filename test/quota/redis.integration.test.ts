@@ -274,7 +274,7 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
           const { script } = await import("../../src/quota/redis/script.js")
           const terms = {
             keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
-            ...{ channel: key("to:"), ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
+            ...{ ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
           }
           const report = {
             ...{

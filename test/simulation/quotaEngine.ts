@@ -108,6 +108,18 @@ const send = (...commands: ReadonlyArray<Command>): ReadonlyArray<unknown> => {
   return line.send(commands)
 }
 
+/** What the engine keeps of the quota, and of a worker, in the order of the script. The last four of a quota are texts. */
+const state = [
+  ...["v", "limit", "used", "pend", "debts", "soon", "wants", "backs", "ticket", "learn", "pause", "rp", "lvl", "seen"],
+  ...["asked", "aged", "lapse", "workers", "settling", "keys", "epoch", "run", "win", "of"]
+]
+const fields = [
+  ...["seq", "held", "allot", "want", "back", "spare", "trying", "tried", "given", "aski", "askl", "out", "old"],
+  ...["ticket", "refused", "well", "granted", "outi", "net"]
+]
+const shapeOf = (names: ReadonlyArray<string>, texts: number): string =>
+  `>${"d".repeat(names.length - texts)}${"s".repeat(texts)}`
+
 /**
  * The script with a clock and an identity by hand, which gives what it would publish along with its answer, and how the
  * state is afterwards.
@@ -130,29 +142,18 @@ local function main()
 ${script}
 end
 local answer = main()
-return { answer, published, real.call('HGETALL', KEYS[1]), real.call('HGETALL', KEYS[2]), real.call('LLEN', KEYS[9]) }
+local kept, workers = { struct.unpack('${shapeOf(state, 4)}', real.call('HGET', KEYS[1], '')) }, {}
+for i = 1, ${state.length} do kept[i] = type(kept[i]) == 'number' and string.format('%.0f', kept[i]) or kept[i] end
+kept[${state.length + 1}] = nil
+local packed = real.call('HGETALL', KEYS[2])
+for i = 1, #packed, 2 do
+  local account = { struct.unpack('${shapeOf(fields, 0)}', packed[i + 1]) }
+  account[${fields.length + 1}] = nil
+  for j = 1, #account do account[j] = string.format('%.0f', account[j]) end
+  workers[i], workers[i + 1] = packed[i], table.concat(account, ' ')
+end
+return { answer, published, kept, workers, real.call('LLEN', KEYS[9]) }
 `
-
-/** What the engine keeps of a worker, in the order of the script's fields. */
-const fields = [
-  ...[
-    "seq",
-    "held",
-    "allot",
-    "want",
-    "back",
-    "spare",
-    "trying",
-    "tried",
-    "given",
-    "aski",
-    "askl",
-    "out",
-    "old",
-    "ticket"
-  ],
-  ...["refused", "well", "granted", "outi"]
-]
 
 export interface Account {
   readonly [field: string]: number
@@ -188,6 +189,14 @@ const accountOf = (packed: string): Account => {
   }
 }
 
+/** What a report says, as it is sent, of what a run looks at. */
+export const saidIn = (command: Command) => {
+  const [worker = "", numbers = "", , wishes = ""] = command.slice(3 + Number(command[2]))
+  const said = numbers.split(" ").map(Number)
+  const [limit = "", , pause = 0] = wishes.split(" ")
+  return { worker, seq: said[0]!, held: said[1]!, isLast: said[20] === 1, limit, pause: Number(pause) }
+}
+
 /** What a worker is to get for an answer. */
 export class Refusal extends Error {}
 
@@ -221,7 +230,7 @@ export class QuotaEngine {
         return [one.slice(0, at), one.slice(at + 1)]
       }),
       kept: {
-        meta: Object.fromEntries(pairs(meta)),
+        meta: Object.fromEntries(state.map((name, index) => [name, meta[index]])),
         workers: new Map(pairs(workers).map(([id, packed]) => [id, accountOf(packed)])),
         settling
       }

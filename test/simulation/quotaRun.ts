@@ -10,7 +10,7 @@ import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
 import { aheadOf, quietly, withClock } from "#support/fibers"
-import { type Kept, QuotaEngine, Refusal, type Reply } from "./quotaEngine.js"
+import { type Kept, QuotaEngine, Refusal, type Reply, saidIn } from "./quotaEngine.js"
 import { Hand, type Held, type Take, type Watcher } from "./quotaHand.js"
 import type { Program, ReportMood, Setting, Step } from "./quotaProgram.js"
 import { Violation, World } from "./world.js"
@@ -308,35 +308,33 @@ class Simulation implements Watcher {
     const { engine, world } = this
     const reply = engine!.call(args, world.now)
     this.gate = undefined
-    const said = args.slice(12)
-    const seq = Number(said[1])
+    const said = saidIn(args)
     const record = this.record(hand)
     const isOld = Number(reply.answer[2]) === -1
     if (!isOld) {
-      const isLast = said[19] === "1"
-      if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
-      record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
-      record.seq = seq
-      if (this.keepers.has(hand) || said[27] !== "") this.keepers.clear()
-      if (said[27] !== "") {
-        this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
+      if (world.now - record.heardAt >= ttl - 2 && said.held > 0) this.slackUntil = world.now + longestDelay + 10
+      record.heardAt = said.isLast ? Number.NEGATIVE_INFINITY : world.now
+      record.seq = said.seq
+      if (this.keepers.has(hand) || said.limit !== "") this.keepers.clear()
+      if (said.limit !== "") {
+        this.limit = Number(said.limit) < 0 ? Number.POSITIVE_INFINITY : Number(said.limit)
         this.slackUntil = world.now + longestDelay + 10
         this.limitSince = stateOf(reply.answer)
       }
-      if (Number(said[29]) > 0) {
+      if (said.pause > 0) {
         this.slackUntil = world.now + longestDelay + 10
-        if (world.now + Number(said[29]) > this.pausedUntil) {
-          this.pausedUntil = world.now + Number(said[29])
+        if (world.now + said.pause > this.pausedUntil) {
+          this.pausedUntil = world.now + said.pause
           this.pausedBy = hand
         }
       }
     }
-    this.audit(hand, isOld ? undefined : Number(said[2]), reply)
+    this.audit(hand, isOld ? undefined : said.held, reply)
     for (const [channel, message] of reply.published) {
       const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
     }
-    this.ids.set(hand, said[0]!)
+    this.ids.set(hand, said.worker)
     if (!isOld) record.known = stateOf(reply.answer)
     return reply.answer
   }
@@ -359,10 +357,11 @@ class Simulation implements Watcher {
     for (const [field, expected] of Object.entries(sums)) {
       if (Number(meta[field]) !== expected) this.fail(`the engine counts ${meta[field]} ${field}, and has ${expected}`)
     }
-    if (Number(meta.nw) !== workers.size) this.fail(`the engine counts ${meta.nw} workers, and has ${workers.size}`)
+    if (Number(meta.workers) !== workers.size)
+      this.fail(`the engine counts ${meta.workers} workers, and has ${workers.size}`)
     const limit = Number(meta.limit) < 0 ? Number.POSITIVE_INFINITY : Number(meta.limit)
     const id = this.ids.get(hand)
-    const before = this.kept?.meta.ep === meta.ep ? this.kept : undefined
+    const before = this.kept?.meta.epoch === meta.epoch ? this.kept : undefined
     const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
     let grants = 0
     for (const [worker, { allot, held }] of workers) {
@@ -467,7 +466,8 @@ class Simulation implements Watcher {
         if (this.engine !== undefined && this.isUp) {
           this.engine.save()
           this.savedLimit = this.limit
-          this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
+          this.savedAs =
+            this.kept === undefined ? "" : `${this.kept.meta.epoch} ${String(this.kept.meta.v).padStart(9)}`
         }
         return
       case "forget":
