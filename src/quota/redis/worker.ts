@@ -1,4 +1,4 @@
-import type { Fork } from "#dialect"
+import { type Fork, turn } from "#dialect"
 import type * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -90,9 +90,7 @@ export class Worker implements ConnectionQuota, Engine {
     })
   }
 
-  start(): void {
-    this.report()
-  }
+  readonly start = (): void => this.report()
 
   /** Tells the engine that this worker is over. */
   get end(): Effect.Effect<void> {
@@ -100,7 +98,9 @@ export class Worker implements ConnectionQuota, Engine {
       this.isOver = true
       for (const timer of [this.heartbeat, this.again, this.lapse, this.idling]) this.timers.clear(timer)
       this.seq += 1
-      return Effect.ignore(this.link.exchange({ ...this.present(new Wishes()), isLast: true }))
+      const last = Effect.suspend(() => this.link.exchange({ ...this.present(new Wishes()), isLast: true }))
+      // A turn later: a report of this very moment would come after it, and the engine would know this worker again.
+      return Effect.ignore(Effect.andThen(turn, last))
     })
   }
 
@@ -182,9 +182,7 @@ export class Worker implements ConnectionQuota, Engine {
     }
   }
 
-  left(): void {
-    this.changed()
-  }
+  readonly left = (): void => this.changed()
 
   /** Reports, if what was reported is not so any more. */
   changed(): void {
@@ -232,7 +230,8 @@ export class Worker implements ConnectionQuota, Engine {
     if (this.isScheduled || this.isInFlight || this.isOver) return
     this.isScheduled = true
     this.fork(
-      Effect.sync(() => {
+      // A turn later: who gives back, and takes again at once, has one report for both.
+      Effect.map(turn, () => {
         this.isScheduled = false
         if (!this.isInFlight && !this.isOver) this.send()
       }),
