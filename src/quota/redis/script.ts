@@ -16,18 +16,20 @@
  * Half of this is worse than nothing: if one key is gone, or if a worker remembers a later version or epoch than the
  * engine, all of it is dropped, and an epoch begins in which nothing is granted until every worker has reported.
  *
- * Another process of the engine may have an older state than any worker who reports knows of. To ask which process it is
- * costs a third of a report, so it is asked where it may be another: where it did not know the script, which no process
- * knows when it begins, and where it was not asked for a tenth of a second of its clock. In less none is replaced.
+ * Another process may go on with an older state, and whoever reports first may know of none that is later. Which process it
+ * is costs a quarter of a report to ask, so it is asked where it may be another: where it did not know the script, which none
+ * does when it begins, and where it was not asked for a tenth of a second, or its clock was set back. No process takes the place
+ * of another in less. An engine that may not be asked is another where it did not know the script.
  *
- * Whoever calls nothing and makes nothing pays nothing: numbers are packed, and sorted sets are written where an order changes.
+ * Thousands of workers report several times a minute, and most say what they said before. So numbers are packed into one
+ * value for the quota and one for each worker, and a sorted set is written only where its order changes.
  */
 export const script = `local m, w, e, a, l, r, o, c, s = unpack(KEYS)
 local call = redis.call
 local me = ARGV[1]
 local seq, held, want, back, spare, trying, tried, given, granted, aski, askl, owed, owedi, isUnable, old, refused, after, well,
-  version, isUnknown, isLast, isCounted, known = string.match(ARGV[2], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S*)')
--- Whatever is compared has to be a number.
+  version, isUnknown, isLast, isCounted, known = string.match(ARGV[2], string.rep('(%S+) ', 22) .. '(%S*)')
+-- What is compared has to be a number.
 seq, held, want, back, spare, trying, tried, given = seq + 0, held + 0, want + 0, back + 0, spare + 0, trying + 0, tried + 0, given + 0
 granted, old, refused, well, version = granted + 0, old + 0, refused + 0, well + 0, version + 0
 local ttl, recovery, settle, mode, latest, spans = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S*)')
@@ -81,7 +83,7 @@ if not lost and (isOther or workers > 0 and now - seen > ttl / 2) then
   end
 end
 
--- What is known of a worker: what it said, and what it was granted and asked for since.
+-- What is known of a worker: what it said in its latest report, and what it was granted and asked for since.
 local shape = '>dddddddddd ddddddddd'
 local function account(seq, held, allot, want, back, spare, trying, tried, given, aski, askl, out, old, ticket, refused, well, granted, outi, net)
   return { seq = seq, held = held, allot = allot, want = want, back = back, spare = spare, trying = trying, tried = tried, given = given,
@@ -259,6 +261,7 @@ else
     if head ~= me then told[head] = true end
   end
 end
+-- Their channels are named as the keys are.
 for x in pairs(told) do
   local rec = load(x)
   call('PUBLISH', string.sub(m, 1, -2) .. 'to:' .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
@@ -373,4 +376,4 @@ return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "e86b48aadce046dcc015ce9d583b968bdc9ed668"
+export const sha = "2291715e67366c30f52739469bf1cea66a2056b4"
