@@ -192,9 +192,13 @@ const accountOf = (packed: string): Account => {
 /** What a report says, as it is sent, of what a run looks at. */
 export const saidIn = (command: Command) => {
   const [worker = "", numbers = "", , wishes = ""] = command.slice(3 + Number(command[2]))
-  const said = numbers.split(" ").map(Number)
+  const said = numbers.split(" ")
+  const [seq = 0, held = 0, back = 0, aski = 0, askl = 0, isLast] = [0, 1, 3, 9, 10, 20].map((at) => Number(said[at]))
   const [limit = "", , pause = 0] = wishes.split(" ")
-  return { worker, seq: said[0]!, held: said[1]!, isLast: said[20] === 1, limit, pause: Number(pause) }
+  return {
+    ...{ id: worker, epoch: said[22] ?? "", seq, held, back, aski, askl, isLast: isLast === 1 },
+    ...{ limit, pause: Number(pause) }
+  }
 }
 
 /** What a worker is to get for an answer. */

@@ -84,7 +84,7 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "forget a resize with the data",
     file: "quota/redis/script.ts",
-    from: "if now < learn and known < epoch and stand(known, version) > of then",
+    from: "if latestOf > of then",
     to: "if false then"
   },
   {
@@ -194,20 +194,34 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "take a grant for an older report",
     file: "quota/redis/worker.ts",
-    from: "Number(first) === this.seq && !isLate",
-    to: "Number(first) <= this.seq"
+    from: "Number(first) === this.seq && !this.isLate",
+    to: "Number(first) <= this.seq && !this.isLate"
   },
   {
     name: "take a grant that is older than ttl",
     file: "quota/redis/worker.ts",
-    from: "&& !isLate) this.allotted",
-    to: "&& (!isLate || isLate)) this.allotted"
+    from: "&& !this.isLate) this.allotted",
+    to: ") this.allotted"
+  },
+  {
+    name: "leave an engine that has begun anew without what was granted since the report",
+    file: "quota/redis/worker.ts",
+    from: " || this.grantedSince > 0",
+    to: "",
+    test: "test/quota/worker.test.ts"
+  },
+  {
+    name: "take an answer that is older than ttl",
+    file: "quota/redis/worker.ts",
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (answer.seq === this.seq) {"
   },
   {
     name: "take an answer to another report",
     file: "quota/redis/worker.ts",
-    from: "if (answer.seq === this.seq) {",
-    to: "{"
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (!this.isLate) {",
+    test: "test/quota/worker.test.ts"
   },
   {
     name: "report no more after a failure",
@@ -236,8 +250,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "meet an ask twice",
     file: "quota/redis/asks.ts",
-    from: "    this.leased = leased\n    let short",
-    to: "    let short"
+    from: "    this.leased += newLeased\n",
+    to: ""
+  },
+  {
+    name: "take an answer that was overtaken by an ask for one of an engine that has begun anew",
+    file: "quota/redis/asks.ts",
+    from: "if (askedIdle < told.askedIdle) this.idle",
+    to: "this.idle"
   },
 
   // The desk, which all have

@@ -35,7 +35,7 @@ export interface Report {
   readonly ages: ReadonlyArray<number>
   readonly isLast: boolean
   /** What it knows of the limits: for an engine that has forgotten them. */
-  readonly latest: Pick<Answer, "limit" | "windows"> | undefined
+  readonly latest: Pick<Answer, "limit" | "windows" | "limitsOf"> | undefined
   readonly limit: number | undefined
   readonly windows: ReadonlyArray<Window> | undefined
   readonly pause: number
@@ -85,7 +85,8 @@ const termsOf = (terms: Terms, latest: Report["latest"]): string =>
     ...[terms.ttl, terms.recovery, terms.settle].map(Math.ceil),
     terms.reclaim,
     shownLimit(latest?.limit ?? terms.connections),
-    latest?.windows ?? shownWindows(terms.windows)
+    latest?.windows ?? shownWindows(terms.windows),
+    latest?.limitsOf ?? ""
   ].join(" ")
 
 /** Nothing, most often. */
@@ -119,10 +120,12 @@ export interface Answer {
   readonly connects: ReadonlyArray<number> | undefined
   /** The windows, as the engine keeps them. */
   readonly windows: string
+  /** The epoch and version in which the limits were set: later ones sort behind. */
+  readonly limitsOf: string
 }
 
 export const answerOf = (reply: unknown): Answer | undefined => {
-  if (!Array.isArray(reply) || reply.length < 16) return undefined
+  if (!Array.isArray(reply) || reply.length < 17) return undefined
   const [epoch, ...rest] = reply.map(String)
   const counts = rest[13] ?? ""
   const at = (index: number): number => Number(rest[index])
@@ -143,7 +146,8 @@ export const answerOf = (reply: unknown): Answer | undefined => {
     wait: at(11),
     rank: at(12),
     connects: counts === "" ? undefined : counts.split(",").map(Number),
-    windows: rest[14] ?? ""
+    windows: rest[14] ?? "",
+    limitsOf: rest[15] ?? ""
   }
 }
 

@@ -32,7 +32,7 @@ local seq, held, want, back, spare, trying, tried, given, granted, aski, askl, o
 -- What is compared has to be a number.
 seq, held, want, back, spare, trying, tried, given = seq + 0, held + 0, want + 0, back + 0, spare + 0, trying + 0, tried + 0, given + 0
 granted, old, refused, well, version = granted + 0, old + 0, refused + 0, well + 0, version + 0
-local ttl, recovery, settle, mode, latest, spans = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S*)')
+local ttl, recovery, settle, mode, latest, spans, latestOf = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S*) (.*)')
 ttl, settle = ttl + 0, settle + 0
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,10 +57,9 @@ if kept then
   if not lost and known == epoch then lost = version > v
   elseif not lost then lost = known > epoch end
 end
-local function stand(epoch, version) return epoch ~= '' and string.format('%s %017.0f', epoch, version) or '' end
 if lost then
   move('DEL', m, w, e, a, l, r, o, c, s)
-  if kept then of = stand(epoch, v) else limit, win, of = latest + 0, spans, stand(known, version) end
+  if not kept then limit, win, of = latest + 0, spans, latestOf end
   local micros = time[1] * 1000000 + time[2]
   epoch = string.format('%017.0f', math.max(micros, (tonumber(epoch) or 0) + 1, (tonumber(known) or 0) + 1))
   v, used, pend, debts, soon, wants, backs, ticket, aged, lapse, workers, settling = 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0
@@ -100,12 +99,16 @@ end
 local rec = load(me)
 local isOld = rec and seq <= rec.seq
 if not isOld then
-  -- Until all have told what they hold, who knows the latest limits tells these, too.
-  if now < learn and known < epoch and stand(known, version) > of then limit, win, of = latest + 0, spans, stand(known, version) end
+  -- Until all have told what they hold, who knows the latest limits tells these, too. Nobody knows later ones than the
+  -- latest resize has left, however often the engine has begun anew since.
+  if now < learn then
+    if latestOf > of then limit, win, of = latest + 0, spans, latestOf end
+  elseif of == '' then of = epoch end
   if ARGV[4] ~= '' then
     local wish, windows, rest = string.match(ARGV[4], '(%S*) (%S*) (%S*)')
-    if wish ~= '' then limit, of = wish + 0, epoch .. '~' end
-    if windows ~= '-' then win, of = windows, epoch .. '~' end
+    if wish ~= '' then limit = wish + 0 end
+    if windows ~= '-' then win = windows end
+    if wish ~= '' or windows ~= '-' then of = string.format('%s %017.0f', epoch, v + 1) end
     if rest ~= '0' then pause = math.max(pause, now + rest) end
   end
 end
@@ -372,8 +375,8 @@ end
 rec = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0, want = 0, back = 0 }
 return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit, used + settling, wants + backs, workers,
   math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait,
-  rec.want + rec.back > 0 and call('ZRANK', l, me) or -1, table.concat(counts, ','), win }
+  rec.want + rec.back > 0 and call('ZRANK', l, me) or -1, table.concat(counts, ','), win, of }
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "2291715e67366c30f52739469bf1cea66a2056b4"
+export const sha = "633d92b713306d2aa27ade19804590ffac33e366"
