@@ -69,6 +69,7 @@ class Wire {
 
   private send(args: ReadonlyArray<string>, resume: Respond): void {
     const { run } = this
+    const sentAt = run.world.now
     // What a killed process has not sent is never sent.
     if (run.killed.has(this.hand)) return
     this.sent += 1
@@ -80,15 +81,20 @@ class Wire {
     const mood = this.hasFailed ? undefined : this.reports.shift()
     this.hasFailed = mood !== undefined && mood !== "twice" && mood !== "slow"
     if (mood === "lost") return
-    const there = mood === "late" ? 30 + run.world.int(700) : mood === "slow" ? 40 : this.latency()
+    // Never to the very moment in which its worker gives up on it.
+    const there = mood === "late" ? 30.5 + run.world.int(700) : mood === "slow" ? 40 : this.latency()
     const back = mood === "lateAnswer" ? commandTimeout + 10 : mood === "slow" ? 40 : this.latency()
     // What is not late comes in its order.
     const usual = Math.max(this.heardAt, run.world.now + there)
     if (mood !== "late") this.heardAt = usual
     run.after(mood === "late" ? there : usual - run.world.now, () => {
       if (run.ended.has(this.hand)) return
-      const respond = this.hear(args)
-      if (respond !== undefined && mood !== "unheard") run.after(back, () => resume(respond))
+      const heard = this.hear(args)
+      if (heard === undefined || mood === "unheard") return
+      run.after(back, () => {
+        if (run.world.now - sentAt < commandTimeout) heard.learn()
+        resume(heard.respond)
+      })
     })
     if (mood === "twice") {
       run.after(there + 1 + run.world.int(700), () => {
@@ -97,12 +103,12 @@ class Wire {
     }
   }
 
-  private hear(args: ReadonlyArray<string>): Effect.Effect<unknown, unknown> | undefined {
+  private hear(args: ReadonlyArray<string>): Heard | undefined {
     if (!this.run.isUp || this.isCut) return undefined
     try {
-      return Effect.succeed(this.run.heard(this.hand, args))
+      return this.run.heard(this.hand, args)
     } catch (error) {
-      if (error instanceof Refusal) return Effect.fail(error)
+      if (error instanceof Refusal) return { respond: Effect.fail(error), learn: () => undefined }
       this.run.fail(String(error))
       return undefined
     }
@@ -121,12 +127,26 @@ class Wire {
   }
 }
 
+/** What comes of a report that is heard. */
+interface Heard {
+  readonly respond: Effect.Effect<unknown, unknown>
+  /** The answer reaches its worker. */
+  readonly learn: () => void
+}
+
+/** A limit, and how many resizes there had been by then. */
+interface Limits {
+  readonly turn: number
+  readonly limit: number
+}
+
 /** What the engine has heard of a worker. */
 interface Record {
   heardAt: number
   seq: number
-  /** The state that it knows: an epoch and a version. */
+  /** The state that it knows: an epoch and a version; and the limits. */
   known: string
+  limits: Limits
 }
 
 class Simulation implements Watcher {
@@ -143,12 +163,10 @@ class Simulation implements Watcher {
   /** Who has to be heard first: only it can tell that the engine has fallen back. */
   private gate: Hand | undefined
   private savedAs = ""
-  private savedLimit = 0
-  limit: number
-  private limitSince = ""
-  /** Who could tell an engine that has lost them what the latest limits are, and what counts if none of them does. */
-  private keepers = new Set<Hand>()
-  private limitOtherwise = 0
+  private savedLimits: Limits
+  /** Those that an engine has which was told by everybody what they know. */
+  private limits: Limits
+  private resizes = 0
   private pausedUntil = 0
   private pausedBy: Hand | undefined
   /** Grants on their way may have been decided before. */
@@ -176,8 +194,12 @@ class Simulation implements Watcher {
   constructor(readonly setting: Setting) {
     this.world = new World(setting.seed, 0)
     this.isMemory = setting.engine === "memory"
-    this.limit = setting.limit
+    this.limits = this.savedLimits = { turn: 0, limit: setting.limit }
     this.engine = this.isMemory ? undefined : new QuotaEngine(keys)
+  }
+
+  get limit(): number {
+    return this.limits.limit
   }
 
   // What a hand tells
@@ -298,12 +320,13 @@ class Simulation implements Watcher {
   // The engine
 
   private record(hand: Hand): Record {
-    const record = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY, seq: 0, known: "" }
+    const limits = { turn: 0, limit: this.setting.limit }
+    const record = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY, seq: 0, known: "", limits }
     this.records.set(hand, record)
     return record
   }
 
-  heard(hand: Hand, args: ReadonlyArray<string>): unknown {
+  heard(hand: Hand, args: ReadonlyArray<string>): Heard {
     if (this.gate !== undefined && this.gate !== hand) throw refused
     const { engine, world } = this
     const reply = engine!.call(args, world.now)
@@ -317,11 +340,13 @@ class Simulation implements Watcher {
       if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
       record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
       record.seq = seq
-      if (this.keepers.has(hand) || said[27] !== "") this.keepers.clear()
+      const isRecovering = Number(reply.answer[10]) > 0
+      if (isRecovering && record.limits.turn > this.limits.turn) this.limits = record.limits
       if (said[27] !== "") {
-        this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
+        this.resizes += 1
+        const limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
+        this.limits = { turn: this.resizes, limit }
         this.slackUntil = world.now + longestDelay + 10
-        this.limitSince = stateOf(reply.answer)
       }
       if (Number(said[29]) > 0) {
         this.slackUntil = world.now + longestDelay + 10
@@ -337,8 +362,12 @@ class Simulation implements Watcher {
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
     }
     this.ids.set(hand, said[0]!)
-    if (!isOld) record.known = stateOf(reply.answer)
-    return reply.answer
+    const { limits } = this
+    const learn = () => {
+      record.known = stateOf(reply.answer)
+      record.limits = limits
+    }
+    return { respond: Effect.succeed(reply.answer), learn }
   }
 
   private readonly ids = new Map<Hand, string>()
@@ -442,16 +471,14 @@ class Simulation implements Watcher {
   }
 
   /** Some of what the engine knew is gone, or all. */
-  private lost(keepsAll: boolean, limit = this.setting.limit): void {
+  private lost(keepsAll: boolean, limits: Limits = { turn: 0, limit: this.setting.limit }): void {
     this.calmAt = this.world.now + 2 * ttl + recovery
     if (keepsAll) return
     this.losses += 1
     this.lossAt = this.world.now
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
-    this.limitOtherwise = limit
-    this.keepers = new Set(this.living.filter((hand) => this.record(hand).known >= this.limitSince))
-    if (this.keepers.size === 0) this.limit = limit
+    this.limits = limits
     if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
   }
 
@@ -466,7 +493,7 @@ class Simulation implements Watcher {
       case "save":
         if (this.engine !== undefined && this.isUp) {
           this.engine.save()
-          this.savedLimit = this.limit
+          this.savedLimits = this.limits
           this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
         }
         return
@@ -475,7 +502,7 @@ class Simulation implements Watcher {
         if (!this.mayLose) return
         this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
         // The limits are in the first.
-        this.lost(false, step.step === "forget" && step.key > 0 ? this.limit : undefined)
+        this.lost(false, step.step === "forget" && step.key > 0 ? this.limits : undefined)
         return
       case "restore": {
         if (!this.mayLose) return
@@ -486,7 +513,7 @@ class Simulation implements Watcher {
         if (!this.engine!.restore()) return
         if (restarts) this.engine!.restart()
         else this.gate = latest
-        this.lost(false, this.savedLimit)
+        this.lost(false, this.savedLimits)
         return
       }
       case "restart":
@@ -561,7 +588,7 @@ class Simulation implements Watcher {
 
   private resize(hand: Hand, connections: number): void {
     if (this.setting.limit === Number.POSITIVE_INFINITY) return
-    if (this.isMemory) this.limit = connections
+    if (this.isMemory) this.limits = { turn: 0, limit: connections }
     this.world.fork(quietly(Effect.ignore(hand.quota.resize({ connections }))))
   }
 
@@ -597,18 +624,7 @@ class Simulation implements Watcher {
       hand.leave()
     }
     const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
-    if (isKilled) {
-      this.keepsNoMore(hand)
-      return
-    }
-    closing.addObserver(() => {
-      this.ended.add(hand)
-      this.keepsNoMore(hand)
-    })
-  }
-
-  private keepsNoMore(hand: Hand): void {
-    if (this.keepers.delete(hand) && this.keepers.size === 0) this.limit = this.limitOtherwise
+    if (!isKilled) closing.addObserver(() => this.ended.add(hand))
   }
 
   // Checks
