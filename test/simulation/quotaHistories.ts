@@ -47,6 +47,21 @@ const failed: ReadonlyArray<Case> = [
     [begin, { step: "resize", who: 0, limit: 1 }, wait(700), { step: "flush" }, want(0, 3), wait(2500)]
   ],
   [
+    "a fleet whose engine lost its data twice forgot that it was resized, for those who did not know of it told first",
+    { limit: 4 },
+    [
+      begin,
+      { step: "resize", who: 0, limit: 1 },
+      wait(4),
+      { step: "flush" },
+      want(1),
+      wait(5),
+      { step: "flush" },
+      want(1),
+      wait(2500)
+    ]
+  ],
+  [
     "an idle connection waited for the end of a lease that somebody else had promised",
     { workers: 3, limit: 4 },
     [

@@ -60,8 +60,8 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "let a report that comes twice resize again",
     file: "quota/redis/script.ts",
-    from: "  if ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end\n",
-    to: "end\nif ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end\nif not isOld then\n"
+    from: "  if ARGV[28] ~= '' then limit = arg(28) end\n",
+    to: "end\nif ARGV[28] ~= '' then limit = arg(28) end\nif not isOld then\n"
   },
   {
     name: "grant while not all have told what they hold",
@@ -84,7 +84,7 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "forget a resize with the data",
     file: "quota/redis/script.ts",
-    from: "if now < learn and mine > of and known < epoch then",
+    from: "if ARGV[36] > of then",
     to: "if false then"
   },
   {

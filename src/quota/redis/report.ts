@@ -35,7 +35,7 @@ export interface Report {
   readonly ages: ReadonlyArray<number>
   readonly isLast: boolean
   /** What it knows of the limits: for an engine that has forgotten them. */
-  readonly latest: Pick<Answer, "limit" | "windows"> | undefined
+  readonly latest: Pick<Answer, "limit" | "windows" | "limitsOf"> | undefined
   readonly limit: number | undefined
   readonly windows: ReadonlyArray<Window> | undefined
   readonly pause: number
@@ -86,7 +86,8 @@ export const argsOf = (report: Report, terms: Terms, isFresh: boolean): Readonly
   report.counts ? "1" : "0",
   String(report.granted),
   String(report.owedIdle),
-  report.isUnable ? "1" : "0"
+  report.isUnable ? "1" : "0",
+  report.latest?.limitsOf ?? ""
 ]
 
 /** What the engine answers. */
@@ -110,10 +111,12 @@ export interface Answer {
   readonly connects: ReadonlyArray<number> | undefined
   /** The windows, as the engine keeps them. */
   readonly windows: string
+  /** The epoch and version in which the limits were set: later ones sort behind. */
+  readonly limitsOf: string
 }
 
 export const answerOf = (reply: unknown): Answer | undefined => {
-  if (!Array.isArray(reply) || reply.length < 16) return undefined
+  if (!Array.isArray(reply) || reply.length < 17) return undefined
   const [epoch, ...rest] = reply.map(String)
   const counts = rest[13] ?? ""
   const at = (index: number): number => Number(rest[index])
@@ -134,7 +137,8 @@ export const answerOf = (reply: unknown): Answer | undefined => {
     wait: at(11),
     rank: at(12),
     connects: counts === "" ? undefined : counts.split(",").map(Number),
-    windows: rest[14] ?? ""
+    windows: rest[14] ?? "",
+    limitsOf: rest[15] ?? ""
   }
 }
 

@@ -32,7 +32,6 @@ for i = 1, #raw, 2 do meta[raw[i]] = raw[i + 1] end
 local function get(field) return tonumber(meta[field] or '0') end
 
 local epoch, known = meta.ep, ARGV[17]
-local mine = known ~= '' and string.format('%s %017.0f', known, arg(18)) or ''
 local lost = not epoch or get('nw') ~= call('HLEN', w) or get('nw') ~= call('ZCARD', e) or get('nw') ~= call('ZCARD', a)
   or get('nl') ~= call('ZCARD', l) or get('nr') ~= call('ZCARD', r) or get('no') ~= call('ZCARD', o)
   or get('nc') ~= call('LLEN', c) or get('ns') ~= call('LLEN', s)
@@ -43,8 +42,7 @@ if lost then
   call('DEL', m, w, e, a, l, r, o, c, s)
   local micros = time[1] * 1000000 + time[2]
   epoch = string.format('%017.0f', math.max(micros, tonumber(epoch or '0') + 1, tonumber(known ~= '' and known or '0') + 1))
-  local of = meta.ep and string.format('%s %017.0f', meta.ep, get('v')) or mine
-  meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], of = of, pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
+  meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], of = meta.of or ARGV[36], pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
 end
 local learn, pause = get('learn'), get('pause')
 local used, pend, debts, soon = get('used'), get('pend'), get('debts'), get('soon')
@@ -69,10 +67,14 @@ end
 local packed = call('HGET', w, me)
 local isOld = packed and seq <= tonumber(string.match(packed, '%d+'))
 if not isOld then
-  -- Until all have told what they hold, who knows the latest limits tells these, too.
-  if now < learn and mine > of and known < epoch then limit, win, of = arg(26), ARGV[27], mine end
-  if ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end
-  if ARGV[29] ~= '-' then win, of = ARGV[29], epoch .. '~' end
+  -- Until all have told what they hold, who knows the latest limits tells these, too. Nobody knows later ones than the
+  -- latest resize has left, however often the engine has begun anew since.
+  if now < learn then
+    if ARGV[36] > of then limit, win, of = arg(26), ARGV[27], ARGV[36] end
+  elseif of == '' then of = epoch end
+  if ARGV[28] ~= '' then limit = arg(28) end
+  if ARGV[29] ~= '-' then win = ARGV[29] end
+  if ARGV[28] ~= '' or ARGV[29] ~= '-' then of = string.format('%s %017.0f', epoch, get('v') + 1) end
   if arg(30) > 0 then pause = math.max(pause, now + arg(30)) end
 end
 local windows, most = {}, 0
@@ -351,8 +353,8 @@ if ARGV[32] == '1' then
 end
 local record = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0 }
 return { epoch, version, isOld and -1 or record.seq, record.allot, record.aski, record.askl, limit, used + settling, wants + backs, workers,
-  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait, call('ZRANK', l, me) or -1, table.concat(counts, ','), win }
+  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait, call('ZRANK', l, me) or -1, table.concat(counts, ','), win, of }
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "c11760930a2d904925ae1f9e7a6d64906307d06d"
+export const sha = "d9fe25d2af891e93d2484ac5aa4d44d8ba3b5ee3"
