@@ -12,7 +12,7 @@ import * as Scope from "#effect/Scope"
 import { aheadOf, quietly, withClock } from "#support/fibers"
 import { type Kept, QuotaEngine, Refusal, type Reply } from "./quotaEngine.js"
 import { Hand, type Held, type Take, type Watcher } from "./quotaHand.js"
-import type { Program, ReportMood, Setting, Step } from "./quotaProgram.js"
+import type { Program, Setting, Step } from "./quotaProgram.js"
 import { Violation, World } from "./world.js"
 
 export type Tally = {
@@ -37,8 +37,8 @@ const refused = new Refusal("connect ECONNREFUSED 127.0.0.1:6379")
 
 /** The network between a worker and the engine. */
 class Wire {
-  readonly reports: Array<ReportMood> = []
-  readonly messages: Array<"lost" | "late"> = []
+  readonly reports: Array<Pick<Extract<Step, { step: "report" }>, "mood" | "after">> = []
+  readonly messages: Array<Pick<Extract<Step, { step: "message" }>, "mood" | "after">> = []
   /** What it has reported that was not heard, or not answered in time; the next one is. */
   private hasFailed = false
   cutUntil = 0
@@ -78,12 +78,12 @@ class Wire {
       if (run.world.chance(0.5)) run.after(1, () => resume(Effect.fail(refused)))
       return
     }
-    const mood = this.hasFailed ? undefined : this.reports.shift()
+    const { mood, after } = (this.hasFailed ? undefined : this.reports.shift()) ?? { mood: undefined }
     this.hasFailed = mood !== undefined && mood !== "twice" && mood !== "slow"
     if (mood === "lost") return
     // Never to the very moment in which its worker gives up on it.
-    const there = mood === "late" ? 30.5 + run.world.int(700) : mood === "slow" ? 40 : this.latency()
-    const back = mood === "lateAnswer" ? commandTimeout + 10 : mood === "slow" ? 40 : this.latency()
+    const there = mood === "late" ? (after ?? 30.5 + run.world.int(700)) : mood === "slow" ? 40 : this.latency()
+    const back = mood === "lateAnswer" ? (after ?? commandTimeout + 10) : mood === "slow" ? 40 : this.latency()
     // What is not late comes in its order.
     const usual = Math.max(this.heardAt, run.world.now + there)
     if (mood !== "late") this.heardAt = usual
@@ -92,12 +92,12 @@ class Wire {
       const heard = this.hear(args)
       if (heard === undefined || mood === "unheard") return
       run.after(back, () => {
-        if (run.world.now - sentAt < commandTimeout) heard.learn()
+        if (run.world.now - sentAt < run.commandTimeout) heard.learn()
         resume(heard.respond)
       })
     })
     if (mood === "twice") {
-      run.after(there + 1 + run.world.int(700), () => {
+      run.after(there + (after ?? 1 + run.world.int(700)), () => {
         if (!run.ended.has(this.hand)) this.hear(args)
       })
     }
@@ -116,9 +116,10 @@ class Wire {
 
   deliver(message: string): void {
     const { run } = this
-    const mood = this.messages.shift()
+    const { mood, after } = this.messages.shift() ?? { mood: undefined }
     if (mood === "lost" || this.isCut) return
-    run.after(mood === "late" ? 20 + run.world.int(longestDelay - 20) : this.latency(), () => {
+    const delay = mood === "late" ? (after ?? 20 + run.world.int(longestDelay - 20)) : this.latency()
+    run.after(delay, () => {
       if (this.isCut) return
       run.isTold = true
       this.onMessage(message)
@@ -202,6 +203,10 @@ class Simulation implements Watcher {
     return this.limits.limit
   }
 
+  get commandTimeout(): number {
+    return this.setting.commandTimeout ?? commandTimeout
+  }
+
   // What a hand tells
 
   now(): number {
@@ -274,6 +279,7 @@ class Simulation implements Watcher {
       return
     }
     const { now } = this.world
+    if (!this.isMemory && now - this.record(hand).heardAt > ttl) this.fail(`${hand.name} has lapsed, and opens`)
     if (now >= this.slackUntil) {
       if (this.used > this.limit) this.fail(`${this.used} of ${this.limit}: above the limit`)
       if (now < this.pausedUntil) this.fail(`granted ${this.pausedUntil - now} ms before the end of a pause`)
@@ -356,7 +362,7 @@ class Simulation implements Watcher {
         }
       }
     }
-    this.audit(hand, isOld ? undefined : Number(said[2]), reply)
+    this.audit(said[0]!, isOld ? undefined : { held: Number(said[2]), back: Number(said[4]) }, reply)
     for (const [channel, message] of reply.published) {
       const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
@@ -373,7 +379,11 @@ class Simulation implements Watcher {
   private readonly ids = new Map<Hand, string>()
 
   /** The engine's own books: sums, and that nothing is granted or asked for without need. */
-  private audit(hand: Hand, said: number | undefined, { answer, kept }: Reply): void {
+  private audit(
+    id: string,
+    said: { readonly held: number; readonly back: number } | undefined,
+    { answer, kept }: Reply
+  ): void {
     const { meta, settling, workers } = kept
     const sum = (read: (account: { readonly [field: string]: number }) => number): number =>
       Array.from(workers.values()).reduce((total, account) => total + read(account), 0)
@@ -390,15 +400,18 @@ class Simulation implements Watcher {
     }
     if (Number(meta.nw) !== workers.size) this.fail(`the engine counts ${meta.nw} workers, and has ${workers.size}`)
     const limit = Number(meta.limit) < 0 ? Number.POSITIVE_INFINITY : Number(meta.limit)
-    const id = this.ids.get(hand)
     const before = this.kept?.meta.ep === meta.ep ? this.kept : undefined
     const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
     let grants = 0
-    for (const [worker, { allot, held }] of workers) {
+    const waiting = Array.from(workers.values()).filter(({ want }) => want > 0)
+    for (const [worker, { allot, back = 0, held }] of workers) {
       // Whether a state that comes from before was reached by a grant in this moment, only its own report can tell.
-      const known = before === undefined ? allot : (before.workers.get(worker)?.allot ?? held)
-      const had = worker === id && said !== undefined ? said : known
-      grants += Math.max(allot - had, 0)
+      const known = before?.workers.get(worker) ?? { allot: before === undefined ? allot : held, back }
+      const had = worker === id && said !== undefined ? { allot: said.held, back: said.back } : known
+      if (allot <= had.allot) continue
+      grants += allot - had.allot
+      if (waiting.length > 0 && back < had.back!) this.fail("background opening comes before a get")
+      if (waiting.some((other) => other.allot < allot - 1)) this.fail("somebody waits who has less")
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
     if (grants > 0 && isSilent) this.fail(`grants ${grants} while nothing may be granted`)
@@ -449,7 +462,7 @@ class Simulation implements Watcher {
       recovery,
       unreachable,
       onLapse,
-      commandTimeout,
+      commandTimeout: this.commandTimeout,
       client: wire.client
     })
     this.world.fork(
@@ -480,6 +493,18 @@ class Simulation implements Watcher {
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
     this.limits = limits
     if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
+  }
+
+  /** Nobody could report for so long, who may report now. */
+  private away(millis: number, keepsAll: boolean): void {
+    const those = this.living.filter((hand) => this.counts(hand))
+    this.isUp = false
+    this.lost(keepsAll)
+    this.after(millis, () => {
+      this.isUp = true
+      this.lost(keepsAll)
+      if (millis > ttl / 2) for (const hand of those) if (hand.isAlive) this.record(hand).heardAt = this.world.now
+    })
   }
 
   step(step: Step): void {
@@ -516,16 +541,14 @@ class Simulation implements Watcher {
         this.lost(false, this.savedLimits)
         return
       }
+      case "away":
+        if (this.mayLose) this.away(step.millis, true)
+        return
       case "restart":
         if (!this.mayLose) return
-        this.isUp = false
         this.engine!.restart()
         if (!step.keeps) this.engine!.lose()
-        this.after(step.millis, () => {
-          this.isUp = true
-          this.lost(step.keeps)
-        })
-        this.lost(step.keeps)
+        this.away(step.millis, step.keeps)
         return
       default: {
         const hand = this.pick(step.who)
@@ -562,10 +585,10 @@ class Simulation implements Watcher {
         return
       }
       case "report":
-        wire?.reports.push(step.mood)
+        wire?.reports.push(step)
         return
       case "message":
-        wire?.messages.push(step.mood)
+        wire?.messages.push(step)
         return
       case "cut":
         if (wire === undefined || now < this.calmAt || !this.isUp) return
@@ -574,7 +597,10 @@ class Simulation implements Watcher {
         return
       case "kill":
       case "leave":
-        if (this.living.length > 1) this.leave(hand, step.step === "kill" && !this.isMemory)
+        if (this.living.length === 1) return
+        if (step.step === "leave") this.leave(hand, step.isCareless)
+        else if (this.isMemory) this.leave(hand, false)
+        else this.kill(hand)
         return
       case "resize":
         this.resize(hand, step.limit)
@@ -615,16 +641,16 @@ class Simulation implements Watcher {
     this.pausedUntil = Math.max(this.pausedUntil, this.refusedUntil)
   }
 
-  private leave(hand: Hand, isKilled: boolean): void {
-    if (isKilled) {
-      this.killed.add(hand)
-      hand.drop()
-    } else {
-      this.wires.get(hand)?.reports.splice(0)
-      hand.leave()
-    }
-    const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
-    if (!isKilled) closing.addObserver(() => this.ended.add(hand))
+  private kill(hand: Hand): void {
+    this.killed.add(hand)
+    hand.drop()
+    this.world.fork(Scope.close(hand.scope, Exit.void))
+  }
+
+  private leave(hand: Hand, isCareless: boolean): void {
+    this.wires.get(hand)?.reports.splice(0)
+    hand.leave(isCareless)
+    this.world.fork(Scope.close(hand.scope, Exit.void)).addObserver(() => this.ended.add(hand))
   }
 
   // Checks

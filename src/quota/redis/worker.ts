@@ -1,5 +1,4 @@
 import type { Fork } from "#dialect"
-import type * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import { makeTimer, type Timer, type Timers } from "../../core/timers.js"
@@ -7,7 +6,7 @@ import { QuotaUnavailableError } from "../../values/errors.js"
 import type { ConnectionQuota } from "../../values/quota.js"
 import type { QuotaState, QuotaStats } from "../../values/quotaStats.js"
 import { Desk, type Engine } from "../desk.js"
-import { decodeQuotaLimits, millisOfPause, type Window } from "../options.js"
+import { decodeQuotaLimits, millisOfPause } from "../options.js"
 import { Askers, Wishes } from "./askers.js"
 import { Asks } from "./asks.js"
 import { Attempts } from "./attempts.js"
@@ -118,14 +117,8 @@ export class Worker implements ConnectionQuota, Engine {
   })
 
   readonly resize: ConnectionQuota["resize"] = (limits) =>
-    Effect.flatMap(
-      Effect.suspend(
-        (): Effect.Effect<
-          { readonly connections?: number; readonly windows?: ReadonlyArray<Window> },
-          Config.ConfigError
-        > => decodeQuotaLimits(limits, this.settings.name)
-      ),
-      ({ connections, windows }) => Effect.asVoid(this.ask({ limit: connections, windows }))
+    Effect.flatMap(decodeQuotaLimits(limits, this.settings.name), ({ connections, windows }) =>
+      Effect.asVoid(this.ask({ limit: connections, windows }))
     )
 
   readonly pause: ConnectionQuota["pause"] = (duration) =>
@@ -344,10 +337,10 @@ export class Worker implements ConnectionQuota, Engine {
     this.answer = { ...answer, connects: answer.connects ?? before?.connects }
     this.timers.set(this.lapse, this.sentAt + ttl)
     this.timers.set(this.heartbeat, now + (ttl / 3) * (0.9 + 0.1 * this.random()))
-    if (answer.seq === this.seq) {
+    if (answer.seq === this.seq && !this.isLate) {
       this.asked(answer.askedIdle, answer.askedLeased)
       this.allotted(answer.allotment)
-    }
+    } else this.timers.set(this.again, now + firstRetry)
     this.desk.tellQueued()
     if (this.desk.waiting > 0 && answer.wait > 0) {
       const delay = answer.rank > 0 ? Math.min(answer.rank * rankDelay, longestRankDelay) : 0
@@ -363,9 +356,13 @@ export class Worker implements ConnectionQuota, Engine {
       this.asked(Number(first), Number(second))
       return
     }
-    // One that is about an older report was answered by a later one; one that is too old may have been given to others.
-    const isLate = this.timers.now() - this.sentAt >= this.settings.ttl
-    if (kind === "g" && Number(first) === this.seq && !isLate) this.allotted(Number(second))
+    // One that is about an older report was answered by a later one.
+    if (kind === "g" && Number(first) === this.seq && !this.isLate) this.allotted(Number(second))
+  }
+
+  /** Whether what was granted for the latest report may have been given to others: the engine may have forgotten it. */
+  private get isLate(): boolean {
+    return this.timers.now() - this.sentAt >= this.settings.ttl
   }
 
   private allotted(allotment: number): void {
