@@ -176,20 +176,27 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "take a grant for an older report",
     file: "quota/redis/worker.ts",
-    from: "Number(first) === this.seq && !isLate",
-    to: "Number(first) <= this.seq"
+    from: "Number(first) === this.seq && !this.isLate",
+    to: "Number(first) <= this.seq && !this.isLate"
   },
   {
     name: "take a grant that is older than ttl",
     file: "quota/redis/worker.ts",
-    from: "&& !isLate) this.allotted",
-    to: "&& (!isLate || isLate)) this.allotted"
+    from: "&& !this.isLate) this.allotted",
+    to: ") this.allotted"
+  },
+  {
+    name: "take an answer that is older than ttl",
+    file: "quota/redis/worker.ts",
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (answer.seq === this.seq) {"
   },
   {
     name: "take an answer to another report",
     file: "quota/redis/worker.ts",
-    from: "if (answer.seq === this.seq) {",
-    to: "{"
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (!this.isLate) {",
+    test: "test/quota/worker.test.ts"
   },
   {
     name: "report no more after a failure",
