@@ -78,6 +78,27 @@ const failed: ReadonlyArray<Case> = [
     [begin, report(0, "lateAnswer", 1000), want(0, 2), wait(950), want(1, 2), wait(700)]
   ],
   [
+    "an answer that was overtaken by an ask had its worker give up a second idle connection",
+    { limit: 3 },
+    [
+      begin,
+      want(0, 3),
+      wait(10),
+      end(0),
+      end(0),
+      end(0),
+      release(0, "idle"),
+      release(0, "idle"),
+      release(0, "idle"),
+      wait(50),
+      report(0, "slow"),
+      { step: "idle", who: 0, how: "close" },
+      wait(60),
+      want(1, 2),
+      wait(200)
+    ]
+  ],
+  [
     "an idle connection waited for the end of a lease that somebody else had promised",
     { workers: 3, limit: 4 },
     [

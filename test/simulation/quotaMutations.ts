@@ -225,8 +225,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "meet an ask twice",
     file: "quota/redis/asks.ts",
-    from: "    this.leased = leased\n    let short",
-    to: "    let short"
+    from: "    this.leased += newLeased\n",
+    to: ""
+  },
+  {
+    name: "take an answer that was overtaken by an ask for one of an engine that has begun anew",
+    file: "quota/redis/asks.ts",
+    from: "if (askedIdle < told.askedIdle) this.idle",
+    to: "this.idle"
   },
 
   // The desk, which all have

@@ -33,6 +33,9 @@ const keys = ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefi
 
 type Respond = (effect: Effect.Effect<unknown, unknown>) => void
 
+/** It may have been asked for anything by an engine that was another one meanwhile. */
+const unknown = { aski: Number.NEGATIVE_INFINITY, askl: Number.NEGATIVE_INFINITY }
+
 const refused = new Refusal("connect ECONNREFUSED 127.0.0.1:6379")
 
 /** The network between a worker and the engine. */
@@ -148,6 +151,18 @@ interface Record {
   /** The state that it knows: an epoch and a version; and the limits. */
   known: string
   limits: Limits
+  /** How many connections it was asked for, and how many it gave up. */
+  asks: number
+  given: number
+}
+
+/** What a report says that counts, of whom. */
+interface Said {
+  readonly id: string
+  readonly held: number
+  readonly back: number
+  readonly aski: number
+  readonly askl: number
 }
 
 class Simulation implements Watcher {
@@ -310,7 +325,12 @@ class Simulation implements Watcher {
 
   asked(hand: Hand, from: "idle" | "leased"): void {
     this.events += 1
-    if (!this.isMemory) return
+    if (!this.isMemory) {
+      const record = this.record(hand)
+      record.given += 1
+      if (record.given > record.asks) this.fail(`${hand.name} gives up one ${from} that nobody has asked for`)
+      return
+    }
     const coming = this.sum((one) => one.coming(from))
     const waiters = this.setting.reclaim === "none" ? 0 : this.sum((one) => one.waiters)
     const over = Math.max(this.used - this.limit, 0)
@@ -327,7 +347,8 @@ class Simulation implements Watcher {
 
   private record(hand: Hand): Record {
     const limits = { turn: 0, limit: this.setting.limit }
-    const record = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY, seq: 0, known: "", limits }
+    const heardAt = Number.NEGATIVE_INFINITY
+    const record = this.records.get(hand) ?? { heardAt, seq: 0, known: "", limits, asks: 0, given: 0 }
     this.records.set(hand, record)
     return record
   }
@@ -362,12 +383,14 @@ class Simulation implements Watcher {
         }
       }
     }
-    this.audit(said[0]!, isOld ? undefined : { held: Number(said[2]), back: Number(said[4]) }, reply)
+    const id = said[0]!
+    this.ids.set(hand, id)
+    const [held = 0, back = 0, aski = 0, askl = 0] = [2, 4, 9, 10].map((index) => Number(said[index]))
+    this.audit(isOld ? undefined : { id, held, back, aski, askl }, reply)
     for (const [channel, message] of reply.published) {
       const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
     }
-    this.ids.set(hand, said[0]!)
     const { limits } = this
     const learn = () => {
       record.known = stateOf(reply.answer)
@@ -379,11 +402,7 @@ class Simulation implements Watcher {
   private readonly ids = new Map<Hand, string>()
 
   /** The engine's own books: sums, and that nothing is granted or asked for without need. */
-  private audit(
-    id: string,
-    said: { readonly held: number; readonly back: number } | undefined,
-    { answer, kept }: Reply
-  ): void {
+  private audit(said: Said | undefined, { answer, kept }: Reply): void {
     const { meta, settling, workers } = kept
     const sum = (read: (account: { readonly [field: string]: number }) => number): number =>
       Array.from(workers.values()).reduce((total, account) => total + read(account), 0)
@@ -407,7 +426,7 @@ class Simulation implements Watcher {
     for (const [worker, { allot, back = 0, held }] of workers) {
       // Whether a state that comes from before was reached by a grant in this moment, only its own report can tell.
       const known = before?.workers.get(worker) ?? { allot: before === undefined ? allot : held, back }
-      const had = worker === id && said !== undefined ? { allot: said.held, back: said.back } : known
+      const had = worker === said?.id ? { allot: said.held, back: said.back } : known
       if (allot <= had.allot) continue
       grants += allot - had.allot
       if (waiting.length > 0 && back < had.back!) this.fail("background opening comes before a get")
@@ -415,6 +434,12 @@ class Simulation implements Watcher {
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
     if (grants > 0 && isSilent) this.fail(`grants ${grants} while nothing may be granted`)
+    for (const [hand, id] of this.ids) {
+      const account = workers.get(id)
+      if (account === undefined) continue
+      const { aski, askl } = before?.workers.get(id) ?? (id === said?.id ? said : unknown)
+      this.record(hand).asks += Math.max(account.aski! - aski!, 0) + Math.max(account.askl! - askl!, 0)
+    }
     const debts = sums.debts - Number(before?.meta.debts ?? 0)
     // An idle one is asked for though another worker has promised a lease.
     const promised = sum(({ askl = 0 }) => askl) > 0 ? sums.debts - Number(meta.soon) : 0
@@ -645,12 +670,23 @@ class Simulation implements Watcher {
     this.killed.add(hand)
     hand.drop()
     this.world.fork(Scope.close(hand.scope, Exit.void))
+    this.tellsNoMore(hand)
   }
 
   private leave(hand: Hand, isCareless: boolean): void {
     this.wires.get(hand)?.reports.splice(0)
     hand.leave(isCareless)
-    this.world.fork(Scope.close(hand.scope, Exit.void)).addObserver(() => this.ended.add(hand))
+    this.world.fork(Scope.close(hand.scope, Exit.void)).addObserver(() => {
+      this.ended.add(hand)
+      this.tellsNoMore(hand)
+    })
+  }
+
+  /** Where only it could have told that the engine has fallen back, the engine is another process. */
+  private tellsNoMore(hand: Hand): void {
+    if (this.gate !== hand) return
+    this.gate = undefined
+    this.engine!.restart()
   }
 
   // Checks

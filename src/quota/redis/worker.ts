@@ -292,7 +292,7 @@ export class Worker implements ConnectionQuota, Engine {
         wishes.tell(outcome)
         return
       }
-      if (Exit.isSuccess(outcome)) this.answered(outcome.value)
+      if (Exit.isSuccess(outcome)) this.answered(report, outcome.value)
       else {
         this.attempts.tellFrom(toldFrom)
         this.isForgotten ||= wasForgotten
@@ -316,7 +316,7 @@ export class Worker implements ConnectionQuota, Engine {
     this.grantAlone()
   }
 
-  private answered(answer: Answer): void {
+  private answered(report: Report, answer: Answer): void {
     const { ttl } = this.settings
     const now = this.timers.now()
     const before = this.answer
@@ -338,6 +338,7 @@ export class Worker implements ConnectionQuota, Engine {
     this.timers.set(this.lapse, this.sentAt + ttl)
     this.timers.set(this.heartbeat, now + (ttl / 3) * (0.9 + 0.1 * this.random()))
     if (answer.seq === this.seq && !this.isLate) {
+      this.asks.follow(report, answer)
       this.asked(answer.askedIdle, answer.askedLeased)
       this.allotted(answer.allotment)
     } else this.timers.set(this.again, now + firstRetry)
