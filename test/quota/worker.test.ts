@@ -16,24 +16,50 @@ interface Said {
 }
 
 interface Answered {
+  readonly epoch?: number
   readonly seq?: number
   readonly allotment: number
 }
 
 /** A worker on an engine of its own, and what it has reported. */
-const workerOn = (answer: (said: Said) => Answered) =>
+const workerOn = (answer: (said: Said) => Answered | Effect.Effect<Answered>) =>
   Effect.gen(function* () {
     const reports: Array<Said> = []
+    let tell: (message: string) => void = () => undefined
     const client: RedisConnectionQuota.Client = {
       command: (args) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const [seq = 0, held = 0, want = 0] = args.slice(13, 16).map(Number)
           const said = { seq, held, want }
           reports.push(said)
-          const { allotment, seq: about = seq } = answer(said)
-          return ["1", reports.length, about, allotment, 0, 0, 5, allotment, want, 1, 0, 0, 0, -1, "", "", "1"]
+          const answered = answer(said)
+          return Effect.map(
+            Effect.isEffect(answered) ? answered : Effect.succeed(answered),
+            ({ allotment, epoch = 1, seq: about = seq }) => [
+              epoch,
+              reports.length,
+              about,
+              allotment,
+              0,
+              0,
+              5,
+              allotment,
+              want,
+              1,
+              0,
+              0,
+              0,
+              -1,
+              "",
+              "",
+              "1"
+            ]
+          )
         }),
-      subscribe: () => Effect.void
+      subscribe: (_, onMessage) =>
+        Effect.sync(() => {
+          tell = onMessage
+        })
     }
     const context = yield* Layer.build(RedisConnectionQuota.layer({ name: "account", connections: 5, client }))
     const quota = Context.get(context, ConnectionQuota.ConnectionQuota)
@@ -48,8 +74,30 @@ const workerOn = (answer: (said: Said) => Answered) =>
       }),
       settle
     )
-    return { reports, want, granted: () => granted }
+    return { reports, want, granted: () => granted, tell: (message: string) => tell(message) }
   })
+
+describe("promise 1: an engine that begins anew", () => {
+  it.effect("is told at once what was granted after the report that it has heard", () =>
+    Effect.gen(function* () {
+      let answer: Effect.Effect<Answered> = Effect.succeed({ allotment: 0 })
+      const { granted, reports, tell, want } = yield* workerOn(() => answer)
+      // A client has sent it again to an engine that has lost its data, and a grant for it came from the one before.
+      answer = Effect.delay(Effect.succeed({ epoch: 2, allotment: 0 }), "1 second")
+      yield* want
+      tell(`g 1 ${reports.at(-1)!.seq} 1`)
+      assert.strictEqual(granted(), 1)
+      assert.deepInclude(reports.at(-1)!, { held: 0, want: 1 })
+      answer = Effect.succeed({ epoch: 2, allotment: 1 })
+      const before = reports.length
+      yield* TestClock.adjust("999 millis")
+      assert.lengthOf(reports, before)
+      yield* TestClock.adjust("1 millis")
+      yield* settle
+      assert.deepInclude(reports.at(-1)!, { held: 1, want: 0 })
+    })
+  )
+})
 
 describe("promise 12: what a worker may open", () => {
   it.effect("is nothing by an answer that is about another report: it reports once more in 100 ms", () =>

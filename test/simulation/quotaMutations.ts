@@ -186,6 +186,13 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
     to: ") this.allotted"
   },
   {
+    name: "leave an engine that has begun anew without what was granted since the report",
+    file: "quota/redis/worker.ts",
+    from: " || this.grantedSince > 0",
+    to: "",
+    test: "test/quota/worker.test.ts"
+  },
+  {
     name: "take an answer that is older than ttl",
     file: "quota/redis/worker.ts",
     from: "if (answer.seq === this.seq && !this.isLate) {",

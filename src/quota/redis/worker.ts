@@ -330,7 +330,8 @@ export class Worker implements ConnectionQuota, Engine {
       // It has begun anew: it has to be told what only the workers know.
       const hasEnded = this.attempts.tellFrom(Number.NEGATIVE_INFINITY)
       this.isForgotten = this.epoch !== "" && this.news.pausedUntil > now
-      this.isDue ||= hasEnded || this.isForgotten
+      // Had the report been sent again, it would not say what was granted for it before.
+      this.isDue ||= hasEnded || this.isForgotten || this.grantedSince > 0
       this.epoch = answer.epoch
       this.version = answer.version
     } else this.version = Math.max(this.version, answer.version)
