@@ -1,7 +1,7 @@
 import fc from "fast-check"
 
-/** What happens to the next report of a worker. */
-export type ReportMood = "lost" | "unheard" | "lateAnswer" | "late" | "twice" | "slow"
+/** What happens to the next report of a worker. One that is sent again is answered the second time. */
+export type ReportMood = "lost" | "unheard" | "lateAnswer" | "late" | "twice" | "again" | "slow"
 
 /** One step of a program. Whoever is meant by `who` is taken from those who are there. */
 export type Step =
@@ -110,6 +110,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "late",
         "twice",
         "twice",
+        "again",
         "slow"
       )
     })

@@ -28,6 +28,9 @@ const commandTimeout = 100
 /** A message that is late comes at most so much later. */
 const longestDelay = 300
 
+/** A worker that knows of a pause takes no notice of one that ends so little later. */
+const pauseNoise = 100
+
 const prefix = "ewp:{q}:"
 const keys = ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefix + letter)
 
@@ -87,21 +90,26 @@ class Wire {
     // Never to the very moment in which its worker gives up on it.
     const there = mood === "late" ? (after ?? 30.5 + run.world.int(700)) : mood === "slow" ? 40 : this.latency()
     const back = mood === "lateAnswer" ? (after ?? commandTimeout + 10) : mood === "slow" ? 40 : this.latency()
+    const respond = (heard: Heard | undefined, millis: number): void => {
+      if (heard === undefined) return
+      run.after(millis, () => {
+        if (run.world.now - sentAt < run.commandTimeout) heard.learn()
+        resume(heard.respond)
+      })
+    }
     // What is not late comes in its order.
     const usual = Math.max(this.heardAt, run.world.now + there)
     if (mood !== "late") this.heardAt = usual
     run.after(mood === "late" ? there : usual - run.world.now, () => {
       if (run.ended.has(this.hand)) return
       const heard = this.hear(args)
-      if (heard === undefined || mood === "unheard") return
-      run.after(back, () => {
-        if (run.world.now - sentAt < run.commandTimeout) heard.learn()
-        resume(heard.respond)
-      })
+      if (mood !== "unheard" && mood !== "again") respond(heard, back)
     })
-    if (mood === "twice") {
-      run.after(there + (after ?? 1 + run.world.int(700)), () => {
-        if (!run.ended.has(this.hand)) this.hear(args)
+    if (mood === "twice" || mood === "again") {
+      run.after(there + (after ?? (mood === "twice" ? 1 + run.world.int(700) : 60)), () => {
+        if (run.ended.has(this.hand)) return
+        const heard = this.hear(args)
+        if (mood === "again") respond(heard, back)
       })
     }
   }
@@ -151,6 +159,7 @@ interface Record {
   /** The state that it knows: an epoch and a version; and the limits. */
   known: string
   limits: Limits
+  pausedUntil: number
   /** How many connections it was asked for, and how many it gave up. */
   asks: number
   given: number
@@ -184,7 +193,6 @@ class Simulation implements Watcher {
   private limits: Limits
   private resizes = 0
   private pausedUntil = 0
-  private pausedBy: Hand | undefined
   /** Grants on their way may have been decided before. */
   private slackUntil = 0
   /** Before it, what was lost may not be known to all. */
@@ -348,7 +356,7 @@ class Simulation implements Watcher {
   private record(hand: Hand): Record {
     const limits = { turn: 0, limit: this.setting.limit }
     const heardAt = Number.NEGATIVE_INFINITY
-    const record = this.records.get(hand) ?? { heardAt, seq: 0, known: "", limits, asks: 0, given: 0 }
+    const record = this.records.get(hand) ?? { heardAt, seq: 0, known: "", limits, pausedUntil: 0, asks: 0, given: 0 }
     this.records.set(hand, record)
     return record
   }
@@ -369,6 +377,9 @@ class Simulation implements Watcher {
       record.seq = seq
       const isRecovering = Number(reply.answer[10]) > 0
       if (isRecovering && record.limits.turn > this.limits.turn) this.limits = record.limits
+      // Who knows of another epoch tells it of a pause; two that end in nearly the same moment are one.
+      if (isRecovering && said[16] === reply.answer[0])
+        this.pausedUntil = Math.max(this.pausedUntil, record.pausedUntil - pauseNoise)
       if (said[27] !== "") {
         this.resizes += 1
         const limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
@@ -377,10 +388,7 @@ class Simulation implements Watcher {
       }
       if (Number(said[29]) > 0) {
         this.slackUntil = world.now + longestDelay + 10
-        if (world.now + Number(said[29]) > this.pausedUntil) {
-          this.pausedUntil = world.now + Number(said[29])
-          this.pausedBy = hand
-        }
+        this.pausedUntil = Math.max(this.pausedUntil, world.now + Number(said[29]))
       }
     }
     const id = said[0]!
@@ -391,10 +399,11 @@ class Simulation implements Watcher {
       const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
     }
-    const { limits } = this
+    const { limits, pausedUntil } = this
     const learn = () => {
       record.known = stateOf(reply.answer)
       record.limits = limits
+      record.pausedUntil = Math.max(record.pausedUntil, pausedUntil)
     }
     return { respond: Effect.succeed(reply.answer), learn }
   }
@@ -509,7 +518,7 @@ class Simulation implements Watcher {
   }
 
   /** Some of what the engine knew is gone, or all. */
-  private lost(keepsAll: boolean, limits: Limits = { turn: 0, limit: this.setting.limit }): void {
+  private lost(keepsAll: boolean, limits: Limits = { turn: 0, limit: this.setting.limit }, pausedUntil = 0): void {
     this.calmAt = this.world.now + 2 * ttl + recovery
     if (keepsAll) return
     this.losses += 1
@@ -517,7 +526,7 @@ class Simulation implements Watcher {
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
     this.limits = limits
-    if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
+    this.pausedUntil = pausedUntil
   }
 
   /** Nobody could report for so long, who may report now. */
@@ -551,8 +560,9 @@ class Simulation implements Watcher {
       case "flush":
         if (!this.mayLose) return
         this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
-        // The limits are in the first.
-        this.lost(false, step.step === "forget" && step.key > 0 ? this.limits : undefined)
+        // The limits are in the first, and until when the fleet is paused.
+        if (step.step === "forget" && step.key > 0) this.lost(false, this.limits, this.pausedUntil)
+        else this.lost(false)
         return
       case "restore": {
         if (!this.mayLose) return
