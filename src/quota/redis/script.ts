@@ -24,6 +24,7 @@ local me, seq, held, want, back, spare = ARGV[1], arg(2), arg(3), arg(4), arg(5)
 local ttl, recovery, settle, mode = arg(22), arg(23), arg(24), ARGV[25]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local micros = time[1] * 1000000 + time[2]
 local later = 2251799813685248
 
 local meta = {}
@@ -40,7 +41,6 @@ if not lost and known ~= '' then
 end
 if lost then
   call('DEL', m, w, e, a, l, r, o, c, s)
-  local micros = time[1] * 1000000 + time[2]
   epoch = string.format('%017.0f', math.max(micros, tonumber(epoch or '0') + 1, tonumber(known ~= '' and known or '0') + 1))
   meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], of = meta.of or ARGV[36], pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
 end
@@ -67,14 +67,16 @@ end
 local packed = call('HGET', w, me)
 local isOld = packed and seq <= tonumber(string.match(packed, '%d+'))
 if not isOld then
-  -- Until all have told what they hold, who knows the latest limits tells these, too. Nobody knows later ones than the
-  -- latest resize has left, however often the engine has begun anew since.
+  -- Until all have told what they hold, who knows the latest limits tells these, too: the latest resize counts, however often
+  -- the engine has begun anew or fallen back since.
   if now < learn then
     if ARGV[36] > of then limit, win, of = arg(26), ARGV[27], ARGV[36] end
   elseif of == '' then of = epoch end
   if ARGV[28] ~= '' then limit = arg(28) end
   if ARGV[29] ~= '-' then win = ARGV[29] end
-  if ARGV[28] ~= '' or ARGV[29] ~= '-' then of = string.format('%s %017.0f', epoch, get('v') + 1) end
+  if ARGV[28] ~= '' or ARGV[29] ~= '-' then
+    of = string.format('%017.0f', math.max(micros, (tonumber(of) or 0) + 1, (tonumber(ARGV[36]) or 0) + 1))
+  end
   if arg(30) > 0 then pause = math.max(pause, now + arg(30)) end
 end
 local windows, most = {}, 0
@@ -357,4 +359,4 @@ return { epoch, version, isOld and -1 or record.seq, record.allot, record.aski, 
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "d9fe25d2af891e93d2484ac5aa4d44d8ba3b5ee3"
+export const sha = "def75dd0a07bb4ddab13b50d04947a48cba2e9fd"
