@@ -377,6 +377,27 @@ const kept: ReadonlyArray<Case> = [
   ]
 ]
 
+const refuse = (who: number): Step => ({ step: "end", who, how: "refused" })
+
+/** Of the quota in memory: pauses follow from a few steps, in an order in which chance seldom puts them. */
+const paused: ReadonlyArray<Case> = [
+  [
+    "refusals within one pause lengthen it once",
+    { limit: 4 },
+    [want(0, 2), wait(5), refuse(0), refuse(0), want(1), wait(999), wait(2), end(1), wait(700)]
+  ],
+  [
+    "a success begins the pauses anew",
+    { limit: 4 },
+    [want(0), wait(5), refuse(0), want(0), wait(1001), end(0), want(1), wait(5), refuse(1), want(0), wait(1001)]
+  ],
+  [
+    "what a pool has not given back is free when it leaves",
+    { limit: 2 },
+    [want(0, 2), wait(5), end(0), end(0), want(1), { step: "leave", who: 0, isCareless: true }, wait(5)]
+  ]
+]
+
 export interface History {
   readonly name: string
   readonly program: Program
@@ -389,3 +410,6 @@ const historyOf = ([name, changes, steps]: Case): History => ({
 
 export const failedOnce: ReadonlyArray<History> = failed.map(historyOf)
 export const promises: ReadonlyArray<History> = kept.map(historyOf)
+export const inMemory: ReadonlyArray<History> = paused.map(([name, changes, steps]) =>
+  historyOf([name, { engine: "memory", ...changes }, steps])
+)
