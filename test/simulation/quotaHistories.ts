@@ -210,7 +210,20 @@ const kept: ReadonlyArray<Case> = [
   [
     "3: the permits of a worker that ends regularly are free at once",
     { limit: 2 },
-    [begin, want(0, 2), want(1), wait(10), end(0), end(0), { step: "leave", who: 0, isCareless: true }, wait(50)]
+    [
+      begin,
+      want(0, 2),
+      want(1),
+      wait(10),
+      end(0),
+      end(0),
+      // Its last report is the first to tell.
+      report(0, "slow"),
+      resize(0, 2),
+      wait(5),
+      { step: "leave", who: 0, isCareless: true },
+      wait(100)
+    ]
   ],
   [
     "10: nobody is asked for more idle connections than are short",
