@@ -162,8 +162,8 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         "asks for an idle connection elsewhere, once for each that is short",
         () =>
           Effect.gen(function* () {
-            // A process that is held up for longer than `ttl` loses what it holds, and is asked for that, too.
-            const options = { name: fresh(), connections: 3, ttl: "10 seconds" } as const
+            // An ask that overtook an older answer was met twice: seldom, on a busy machine.
+            const options = { name: fresh(), connections: 3 } as const
             const a = yield* worker(options)
             const b = yield* worker(options)
             a.want(3)

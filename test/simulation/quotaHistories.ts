@@ -17,6 +17,7 @@ const setting: Setting = {
 
 const want = (who: number, count = 1): Step => ({ step: "want", who, urgency: "waiter", count })
 const open = (who: number): Step => ({ step: "want", who, urgency: "background", count: 1 })
+const resize = (who: number, limit: number): Step => ({ step: "resize", who, limit })
 const wait = (millis: number): Step => ({ step: "wait", millis })
 const end = (who: number): Step => ({ step: "end", who, how: "well" })
 const release = (who: number, how: "idle" | "close" = "close"): Step => ({ step: "release", who, how })
@@ -41,41 +42,38 @@ const failed: ReadonlyArray<Case> = [
   [
     "a report that came twice resized the quota again",
     { limit: 2 },
-    [
-      begin,
-      report(0, "twice"),
-      { step: "resize", who: 0, limit: 5 },
-      wait(5),
-      { step: "resize", who: 1, limit: 1 },
-      wait(1000),
-      want(0, 3),
-      wait(100)
-    ]
+    [begin, report(0, "twice"), resize(0, 5), wait(5), resize(1, 1), wait(1000), want(0, 3), wait(100)]
   ],
   [
     "a fleet whose engine lost its data forgot that it was resized",
     { limit: 4 },
-    [begin, { step: "resize", who: 0, limit: 1 }, wait(700), { step: "flush" }, want(0, 3), wait(2500)]
+    [begin, resize(0, 1), wait(700), { step: "flush" }, want(0, 3), wait(2500)]
   ],
   [
     "a fleet whose engine lost its data twice forgot that it was resized, for those who did not know of it told first",
     { limit: 4 },
-    [
-      begin,
-      { step: "resize", who: 0, limit: 1 },
-      wait(4),
-      { step: "flush" },
-      want(1),
-      wait(5),
-      { step: "flush" },
-      want(1),
-      wait(2500)
-    ]
+    [begin, resize(0, 1), wait(4), { step: "flush" }, want(1), wait(5), { step: "flush" }, want(1), wait(2500)]
   ],
   [
     "an answer that came after ttl, and still in time, was taken by a worker that had lapsed",
     { limit: 2, reclaim: "none", commandTimeout: 1500 },
     [begin, report(0, "lateAnswer", 1000), want(0, 2), wait(950), want(1, 2), wait(700)]
+  ],
+  [
+    "a resize of an engine that had fallen back was forgotten for an older one of which it had not known",
+    { limit: 4 },
+    [
+      begin,
+      { step: "save" },
+      { step: "flush" },
+      resize(0, 5),
+      wait(4),
+      { step: "restore", restarts: true },
+      resize(1, 1),
+      wait(4),
+      want(0, 3),
+      wait(2500)
+    ]
   ],
   [
     "an answer that was overtaken by an ask had its worker give up a second idle connection",
@@ -170,16 +168,7 @@ const kept: ReadonlyArray<Case> = [
   [
     "1: nor one that lost its data, of those who know of a resize, when a new worker asks first",
     { limit: 4 },
-    [
-      begin,
-      { step: "resize", who: 0, limit: 1 },
-      wait(700),
-      { step: "flush" },
-      { step: "enter" },
-      wait(5),
-      want(2, 3),
-      wait(2500)
-    ]
+    [begin, resize(0, 1), wait(700), { step: "flush" }, { step: "enter" }, wait(5), want(2, 3), wait(2500)]
   ],
   ...Array.from(
     { length: 9 },
@@ -218,6 +207,51 @@ const kept: ReadonlyArray<Case> = [
       ]
     ]
   ),
+  [
+    "3: the permits of a worker that ends regularly are free at once",
+    { limit: 2 },
+    [
+      begin,
+      want(0, 2),
+      want(1),
+      wait(10),
+      end(0),
+      end(0),
+      // Its last report is the first to tell.
+      report(0, "slow"),
+      resize(0, 2),
+      wait(5),
+      { step: "leave", who: 0, isCareless: true },
+      wait(100)
+    ]
+  ],
+  [
+    "10: nobody is asked for more idle connections than are short",
+    { limit: 3 },
+    [
+      begin,
+      want(0, 3),
+      wait(10),
+      end(0),
+      end(0),
+      end(0),
+      release(0, "idle"),
+      release(0, "idle"),
+      release(0, "idle"),
+      wait(50),
+      want(1),
+      wait(3),
+      resize(1, 3),
+      wait(3),
+      resize(1, 3),
+      wait(100)
+    ]
+  ],
+  [
+    "10: nobody is asked for more leases than are short",
+    { limit: 4 },
+    [begin, want(0, 4), wait(10), end(0), end(0), end(0), end(0), want(1), wait(10), resize(1, 4), wait(100)]
+  ],
   [
     "2: what a worker holds that was cut off comes on top, and goes down without a grant",
     { limit: 2 },
@@ -356,6 +390,27 @@ const kept: ReadonlyArray<Case> = [
   ]
 ]
 
+const refuse = (who: number): Step => ({ step: "end", who, how: "refused" })
+
+/** Of the quota in memory: pauses follow from a few steps, in an order in which chance seldom puts them. */
+const paused: ReadonlyArray<Case> = [
+  [
+    "refusals within one pause lengthen it once",
+    { limit: 4 },
+    [want(0, 2), wait(5), refuse(0), refuse(0), want(1), wait(999), wait(2), end(1), wait(700)]
+  ],
+  [
+    "a success begins the pauses anew",
+    { limit: 4 },
+    [want(0), wait(5), refuse(0), want(0), wait(1001), end(0), want(1), wait(5), refuse(1), want(0), wait(1001)]
+  ],
+  [
+    "what a pool has not given back is free when it leaves",
+    { limit: 2 },
+    [want(0, 2), wait(5), end(0), end(0), want(1), { step: "leave", who: 0, isCareless: true }, wait(5)]
+  ]
+]
+
 export interface History {
   readonly name: string
   readonly program: Program
@@ -368,3 +423,6 @@ const historyOf = ([name, changes, steps]: Case): History => ({
 
 export const failedOnce: ReadonlyArray<History> = failed.map(historyOf)
 export const promises: ReadonlyArray<History> = kept.map(historyOf)
+export const inMemory: ReadonlyArray<History> = paused.map(([name, changes, steps]) =>
+  historyOf([name, { engine: "memory", ...changes }, steps])
+)

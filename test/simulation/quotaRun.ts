@@ -440,23 +440,21 @@ class Simulation implements Watcher {
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
     if (grants > 0 && isSilent) this.fail(`grants ${grants} while nothing may be granted`)
+    let idle = 0
+    let leased = 0
     for (const [hand, id] of this.ids) {
       const account = workers.get(id)
       if (account === undefined) continue
       const { aski, askl } = before?.workers.get(id) ?? (id === said?.id ? said : unknown)
-      this.record(hand).asks += Math.max(account.aski! - aski!, 0) + Math.max(account.askl! - askl!, 0)
+      const asks = [Math.max(account.aski! - aski!, 0), Math.max(account.askl! - askl!, 0)] as const
+      this.record(hand).asks += asks[0] + asks[1]
+      idle += asks[0]
+      leased += asks[1]
     }
-    const debts = sums.debts - Number(before?.meta.debts ?? 0)
-    // An idle one is asked for though another worker has promised a lease.
-    const promised = sum(({ askl = 0 }) => askl) > 0 ? sums.debts - Number(meta.soon) : 0
-    if (before !== undefined && debts > 0 && sums.debts - promised > sums.wants + Math.max(sums.used - limit, 0)) {
-      const asks = sum(({ aski = 0, askl = 0 }) => aski + askl)
-      const asked = Array.from(before.workers.values()).reduce(
-        (total, { aski = 0, askl = 0 }) => total + aski + askl,
-        0
-      )
-      if (asks > asked) this.fail(`owes ${sums.debts} where ${sums.wants} wait`)
-    }
+    // An idle one is asked for though another worker has promised a lease, and not the other way round.
+    const short = sums.wants + Math.max(sums.used - limit, 0)
+    const isAskedTooOften = (idle > 0 && sums.soon > short) || (leased > 0 && sums.debts > short)
+    if (before !== undefined && isAskedTooOften) this.fail(`${sums.debts} are asked for where ${short} are short`)
     this.kept = kept
   }
 

@@ -120,7 +120,7 @@ export interface Answer {
   readonly connects: ReadonlyArray<number> | undefined
   /** The windows, as the engine keeps them. */
   readonly windows: string
-  /** The epoch and version in which the limits were set: later ones sort behind. */
+  /** When the limits were set: later ones sort behind. */
   readonly limitsOf: string
 }
 

@@ -36,6 +36,7 @@ local ttl, recovery, settle, mode, latest, spans, latestOf = string.match(ARGV[3
 ttl, settle = ttl + 0, settle + 0
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local micros = time[1] * 1000000 + time[2]
 local later = 2251799813685248
 
 -- Whether keys may have come or gone.
@@ -60,7 +61,6 @@ end
 if lost then
   move('DEL', m, w, e, a, l, r, o, c, s)
   if not kept then limit, win, of = latest + 0, spans, latestOf end
-  local micros = time[1] * 1000000 + time[2]
   epoch = string.format('%017.0f', math.max(micros, (tonumber(epoch) or 0) + 1, (tonumber(known) or 0) + 1))
   v, used, pend, debts, soon, wants, backs, ticket, aged, lapse, workers, settling = 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0
   learn = now + recovery
@@ -99,8 +99,8 @@ end
 local rec = load(me)
 local isOld = rec and seq <= rec.seq
 if not isOld then
-  -- Until all have told what they hold, who knows the latest limits tells these, too. Nobody knows later ones than the
-  -- latest resize has left, however often the engine has begun anew since.
+  -- Until all have told what they hold, who knows the latest limits tells these, too: the latest resize counts, however often
+  -- the engine has begun anew or fallen back since.
   if now < learn then
     if latestOf > of then limit, win, of = latest + 0, spans, latestOf end
   elseif of == '' then of = epoch end
@@ -108,7 +108,9 @@ if not isOld then
     local wish, windows, rest = string.match(ARGV[4], '(%S*) (%S*) (%S*)')
     if wish ~= '' then limit = wish + 0 end
     if windows ~= '-' then win = windows end
-    if wish ~= '' or windows ~= '-' then of = string.format('%s %017.0f', epoch, v + 1) end
+    if wish ~= '' or windows ~= '-' then
+      of = string.format('%017.0f', math.max(micros, (tonumber(of) or 0) + 1, (tonumber(latestOf) or 0) + 1))
+    end
     if rest ~= '0' then pause = math.max(pause, now + rest) end
   end
 end
@@ -379,4 +381,4 @@ return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "633d92b713306d2aa27ade19804590ffac33e366"
+export const sha = "c0f10545cffa29a7cd496dabb21a2cbf8d3c5bf9"
