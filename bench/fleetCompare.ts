@@ -3,7 +3,6 @@
  * this process; the engine and its connections are real, and so is the backend, which refuses what is above the limit.
  */
 import { once } from "node:events"
-import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -21,6 +20,7 @@ import { Semaphore } from "redis-semaphore"
 import { WebSocket, WebSocketServer } from "ws"
 import { RedisServer } from "../test/support/redisServer.js"
 import { withoutWarnings } from "./dialect.3.js"
+import { client, engineRows, member, quotaAt } from "./fleetEngine.js"
 import { table } from "./report.js"
 
 const workers = 40
@@ -98,23 +98,6 @@ const pools =
       { discard: true }
     ).pipe(Effect.provide(NodeWebSocketTransport.layer()))
 
-const quotaAt = (port: number, options: Partial<RedisConnectionQuota.RedisQuotaOptions> = {}) =>
-  Effect.map(
-    Layer.build(
-      RedisConnectionQuota.layerIoredis({
-        ...{ name: "compare", connections: limit, ttl: 3000, client: { host: "127.0.0.1", port } },
-        ...options
-      })
-    ),
-    (context) => Context.get(context, ConnectionQuota.ConnectionQuota)
-  )
-
-const client = (port: number) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new Redis({ host: "127.0.0.1", port })),
-    (redis) => Effect.sync(() => redis.disconnect())
-  )
-
 /** A connection for each turn of ten requests, each under a semaphore of `redis-semaphore`. */
 const semaphores: Contender = ({ port, served, url }) =>
   Effect.gen(function* () {
@@ -174,12 +157,6 @@ const mean = (counts: ReadonlyArray<number>): number => counts.reduce((sum, coun
 const median = (values: ReadonlyArray<number>): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
-/** User and system time of a process so far, in seconds, where the system tells it. */
-const cpuOf = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
 const contend = async (name: string, contender: Contender, seconds: number): Promise<ReadonlyArray<string>> => {
   const engine = await RedisServer.start()
   const { end, seen, url } = await backend()
@@ -208,8 +185,6 @@ const contend = async (name: string, contender: Contender, seconds: number): Pro
     (mean(counts.slice(0, greedy)) / Math.max(mean(small), 1)).toFixed(1)
   ]
 }
-
-const member: ConnectionQuota.QuotaMember = { name: "hand", spare: () => 0, yield: () => 0, close: () => undefined }
 
 /** How long after a release elsewhere a waiter has its permit, and how long after a kill. */
 const wakeUps = (port: number) =>
@@ -303,45 +278,40 @@ const killed = (port: number) =>
     return performance.now() - reportedAt - options.ttl
   }).pipe(Effect.scoped)
 
-/** What the engine's process costs with a thousand workers, each with two permits, one of which changes hands each 10 s. */
-const engineLoad = (server: RedisServer, count: number) =>
-  Effect.gen(function* () {
-    const shares = yield* Effect.forEach(
-      Array.from({ length: count }),
-      () =>
-        Effect.flatMap(
-          quotaAt(server.port, { name: "load", connections: 2 * count, ttl: 15_000, recovery: 500 }),
-          (quota) => quota.join(member)
-        ),
-      { concurrency: 50 }
-    )
-    const churn = (share: ConnectionQuota.QuotaShare) =>
-      Effect.forever(
-        Effect.async<ConnectionQuota.QuotaPermit>((resume) => {
-          share.take("waiter", (permit) => {
-            permit.opened()
-            resume(Effect.succeed(permit))
-          })
-        }).pipe(
-          Effect.tap(Effect.sleep(5000 + Math.random() * 10_000)),
-          Effect.tap((permit) => Effect.sync(() => permit.release()))
+/** What a lease of an idle connection takes, in a pool without a quota and in one with a quota. */
+const leaseRows = async (): Promise<ReadonlyArray<ReadonlyArray<string>>> => {
+  const { end, url } = await backend()
+  const turns = 20_000
+  const measured = Effect.gen(function* () {
+    const context = yield* Layer.build(ConnectionQuota.layerMemory({ name: "lease", connections: 10 }))
+    const quota = Context.get(context, ConnectionQuota.ConnectionQuota)
+    const pools = [
+      yield* WebSocketPool.make({ url, maxConnections: 1 }),
+      yield* WebSocketPool.make({ url, maxConnections: 1, quota })
+    ]
+    const times: ReadonlyArray<Array<number>> = pools.map(() => [])
+    // By turns, and the first of them is for the compiler.
+    for (let round = 0; round <= 20; round++) {
+      for (const [index, pool] of pools.entries()) {
+        const from = performance.now()
+        yield* Effect.repeatN(
+          pool.use(() => Effect.void),
+          turns - 1
         )
-      )
-    yield* Effect.forEach(shares, (share) => Effect.forkScoped(churn(share)))
-    yield* Effect.forEach(shares, (share) => Effect.sync(() => share.take("waiter", (permit) => permit.opened())))
-    yield* Effect.sleep("12 seconds")
-    const asker = yield* client(server.port)
-    const reports = Effect.promise(async () =>
-      Number(/evalsha:calls=(\d+)/.exec(await asker.info("commandstats"))?.[1])
-    )
-    const before = { cpu: cpuOf(server.pid), reports: yield* reports }
-    const from = performance.now()
-    yield* Effect.sleep("20 seconds")
-    const took = (performance.now() - from) / 1000
-    const cpu = (cpuOf(server.pid) - before.cpu) / took
-    const perSecond = ((yield* reports) - before.reports) / took
-    return { percent: cpu * 100, perSecond, micros: (cpu / perSecond) * 1e6 }
-  }).pipe(Effect.scoped)
+        if (round > 0) times[index]!.push(((performance.now() - from) * 1000) / turns)
+      }
+    }
+    return times.map(median)
+  })
+  const [without = 0, withOne = 0] = await Effect.runPromise(
+    withoutWarnings(measured.pipe(Effect.scoped, Effect.provide(NodeWebSocketTransport.layer())))
+  )
+  end()
+  return [
+    ["a lease of an idle connection, in a pool without a quota", `${without.toFixed(2)} µs`],
+    ["the same with a quota in memory", `${withOne.toFixed(2)} µs`]
+  ]
+}
 
 export const compare = async (seconds: number): Promise<void> => {
   const rows: Array<ReadonlyArray<string>> = []
@@ -354,13 +324,13 @@ export const compare = async (seconds: number): Promise<void> => {
     rows
   })
   const server = await RedisServer.start()
-  const [wake, poll, free, load] = await Effect.runPromise(
+  const [wake, poll, free] = await Effect.runPromise(
     withoutWarnings(
       Effect.gen(function* () {
         const wake = yield* wakeUps(server.port)
         const poll = yield* semaphoreWakeUps(server.port)
         const free = yield* killed(server.port)
-        return [wake, poll, free, yield* engineLoad(server, 1000)] as const
+        return [wake, poll, free] as const
       })
     )
   )
@@ -371,8 +341,8 @@ export const compare = async (seconds: number): Promise<void> => {
       ["from a release to the next worker's permit, median", `${wake.toFixed(1)} ms`],
       ["the same of redis-semaphore", `${poll.toFixed(1)} ms`],
       ["a killed worker's permit is free, after ttl", `${free.toFixed(0)} ms`],
-      ["the engine with 1,000 workers and 2,000 permits", `${load.percent.toFixed(1)} % of a core`],
-      ["reports of these", `${load.perSecond.toFixed(0)}/s, ${load.micros.toFixed(0)} µs of the engine each`]
+      ...(await engineRows()),
+      ...(await leaseRows())
     ]
   })
   console.log(`\n${shares}\n\n${times}`)

@@ -1,9 +1,13 @@
-/** Histories of a fleet on a real engine, in simulated time. Random ones are the kind `engine` of the simulation. */
+/** Histories of a fleet, most on a real engine, in simulated time. Random ones are the kinds `quota` and `engine` of the simulation. */
 import { assert, describe, it } from "#support/vitest"
 import { hasEngine } from "../simulation/quotaEngine.js"
-import { failedOnce, promises } from "../simulation/quotaHistories.js"
+import { failedOnce, inMemory, promises } from "../simulation/quotaHistories.js"
 import { simulate } from "../simulation/quotaRun.js"
 import { skipped } from "../support/redisServer.js"
+
+describe("histories of the quota in memory", () => {
+  for (const { name, program } of inMemory) it(name, () => assert.isAbove(simulate(program).grants, 0))
+})
 
 describe.skipIf(!hasEngine)(`histories${hasEngine ? "" : `: ${skipped}`}`, () => {
   describe("that failed once", () => {

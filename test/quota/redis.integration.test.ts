@@ -4,6 +4,7 @@ import { ConnectionQuota, WebSocketPool } from "effect-websocket-pool"
 import { NodeWebSocketTransport } from "effect-websocket-pool/node"
 import { RedisConnectionQuota } from "effect-websocket-pool/redis"
 import { Redis } from "ioredis"
+import { turn } from "#dialect"
 import type * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
@@ -161,8 +162,8 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         "asks for an idle connection elsewhere, once for each that is short",
         () =>
           Effect.gen(function* () {
-            // A process that is held up for longer than `ttl` loses what it holds, and is asked for that, too.
-            const options = { name: fresh(), connections: 3, ttl: "10 seconds" } as const
+            // An ask that overtook an older answer was met twice: seldom, on a busy machine.
+            const options = { name: fresh(), connections: 3 } as const
             const a = yield* worker(options)
             const b = yield* worker(options)
             a.want(3)
@@ -274,7 +275,7 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
           const { script } = await import("../../src/quota/redis/script.js")
           const terms = {
             keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
-            ...{ channel: key("to:"), ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
+            ...{ ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
           }
           const report = {
             ...{
@@ -443,6 +444,45 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
           heard.filter((message) => / g /.test(message)),
           1
         )
+      }),
+    20_000
+  )
+
+  it.live(
+    "promise 14: a permit given back and one wanted a moment later are one report",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* worker({ name: fresh(), connections: 2, ttl: "30 seconds" })
+        a.want(2)
+        yield* until(() => a.permits.length === 2, "both")
+        yield* sleep(100)
+        const before = yield* Effect.promise(() => admin.info("commandstats"))
+        a.release(1)
+        // As a fiber that goes on with another `get`.
+        yield* turn
+        a.want(1)
+        yield* until(() => a.permits.length === 2, "another")
+        yield* sleep(100)
+        assert.strictEqual(commands(before, yield* Effect.promise(() => admin.info("commandstats"))), 1)
+      }),
+    20_000
+  )
+
+  it.live(
+    "promise 15: the engine knows nothing of a worker that ends as it reports",
+    () =>
+      Effect.gen(function* () {
+        for (let turns = 0; turns < 8; turns++) {
+          const name = fresh()
+          const a = yield* worker({ name, connections: 1, ttl: "30 seconds" })
+          a.want(1)
+          yield* until(() => a.permits.length === 1, "a permit")
+          a.release(1)
+          for (let count = 0; count < turns; count++) yield* turn
+          yield* Scope.close(a.scope, Exit.void)
+          yield* sleep(20)
+          assert.strictEqual(yield* Effect.promise(() => admin.hlen(`ewp:{${name}}:w`)), 0, `after ${turns} turns`)
+        }
       }),
     20_000
   )

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { program as webSocketProgram } from "./program.js"
 import { hasEngine } from "./quotaEngine.js"
-import { failedOnce, promises } from "./quotaHistories.js"
+import { failedOnce, type History, inMemory, promises } from "./quotaHistories.js"
 import { program as quotaProgram } from "./quotaProgram.js"
 import { simulate as simulateQuota } from "./quotaRun.js"
 import { program as requestsProgram } from "./requestsProgram.js"
@@ -60,8 +60,8 @@ const kind = <P>(
   }
 })
 
-const histories = (): string | undefined => {
-  for (const { name, program } of [...failedOnce, ...promises]) {
+const histories = (those: ReadonlyArray<History>) => (): string | undefined => {
+  for (const { name, program } of those) {
     try {
       simulateQuota(program)
     } catch (error) {
@@ -75,7 +75,9 @@ export const kinds: ReadonlyArray<Kind> = [
   kind("websocket", webSocketProgram, simulateWebSocket),
   kind("resource", resourceProgram, simulateResource),
   kind("requests", requestsProgram, simulateRequests),
-  kind("quota", quotaProgram("memory"), simulateQuota),
+  { ...kind("quota", quotaProgram("memory"), simulateQuota), first: histories(inMemory) },
   // Without an engine on this machine there is nothing to ask.
-  ...(hasEngine ? [{ ...kind("engine", quotaProgram("redis"), simulateQuota), first: histories }] : [])
+  ...(hasEngine
+    ? [{ ...kind("engine", quotaProgram("redis"), simulateQuota), first: histories([...failedOnce, ...promises]) }]
+    : [])
 ]

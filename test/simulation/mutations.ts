@@ -15,6 +15,8 @@ export interface Mutation {
   readonly to: string
   /** Which kind of pool finds it; by default any may. */
   readonly kind?: string
+  /** The file of tests that finds it, where no program of the simulation can. */
+  readonly test?: string
   /** Whether it is made wherever the text is, and not in the only place. */
   readonly everywhere?: boolean
 }
@@ -637,13 +639,32 @@ const mutate = ({
 }
 
 /** How a simulation of this kind finds that something is broken, if it does before it is stopped. */
-const simulate = (folder: string, kind: string, stop: AbortSignal): Promise<string | undefined> =>
+const simulate = (folder: string, kind: string, stop: AbortSignal): Promise<string | undefined> => {
+  // Not through the tsx command: that starts a process of its own, which would outlive it.
+  const command = ["--import", "tsx", "test/simulation/cli.ts", "--brief", "--only", kind]
+  // Whoever asks a real engine takes longer.
+  const seeds = kind === "engine" ? String(Math.ceil(Number(values.seeds) / 10)) : values.seeds
+  return watch(folder, kind, [...command, "--seeds", seeds, "--steps", values.steps], /: seed \d+ fails|Error/, stop)
+}
+
+/** How a file of tests finds it. */
+const test = (folder: string, file: string): Promise<string | undefined> =>
+  watch(
+    join(folder, edition),
+    file,
+    ["node_modules/vitest/vitest.mjs", "run", file],
+    /Error: |Violation: /,
+    new AbortController().signal
+  )
+
+const watch = (
+  folder: string,
+  what: string,
+  args: ReadonlyArray<string>,
+  tells: RegExp,
+  stop: AbortSignal
+): Promise<string | undefined> =>
   new Promise((resolve) => {
-    // Not through the tsx command: that starts a process of its own, which would outlive it.
-    const command = ["--import", "tsx", "test/simulation/cli.ts", "--brief", "--only", kind]
-    // Whoever asks a real engine takes longer.
-    const seeds = kind === "engine" ? String(Math.ceil(Number(values.seeds) / 10)) : values.seeds
-    const args = [...command, "--seeds", seeds, "--steps", values.steps]
     const child = spawn(process.execPath, args, {
       cwd: folder,
       env: {
@@ -663,10 +684,10 @@ const simulate = (folder: string, kind: string, stop: AbortSignal): Promise<stri
     child.stderr.on("data", add)
     child.on("close", (code, signal) => {
       clearTimeout(timer)
-      const told = output.split("\n").find((line) => /: seed \d+ fails|Error/.test(line))
+      const told = output.split("\n").find((line) => tells.test(line))
       if (stop.aborted) resolve(undefined)
-      else if (signal !== null) resolve(`${kind}: a loop without end`)
-      else resolve(code === 0 ? undefined : (told ?? `${kind}: it broke`))
+      else if (signal !== null) resolve(`${what}: a loop without end`)
+      else resolve(code === 0 ? undefined : (told ?? `${what}: it broke`))
     })
   })
 
@@ -680,15 +701,21 @@ const kindsFor = (mutation: Mutation | undefined, kind: string | undefined): Rea
     .filter((name) => mutation === undefined || mutation.file.startsWith("quota/") === quotaKinds.includes(name))
 
 /** How the first kind of pool finds it that does; without a mutation, what is wrong with one of them. */
-const run = async (kind?: string, mutation?: Mutation): Promise<string | undefined> => {
+const run = async (kind?: string, mutation?: Mutation, file?: string): Promise<string | undefined> => {
   const folder = mkdtempSync(join(tmpdir(), "mutation-"))
   try {
-    const files = ["tsconfig.json", "package.json", ...(edition === "" ? [] : ["tsconfig.tsx.json"])]
+    const files = [
+      ...["tsconfig.json", "package.json"],
+      ...(edition === "" ? [] : ["tsconfig.tsx.json"]),
+      ...(file === undefined ? [] : ["vitest.config.ts"])
+    ]
+    const tests = file === undefined ? [] : ["test/setup.ts", "test/projects.ts", file]
     const copied = [
       "src",
       "test/simulation",
       "test/support",
       "tsconfig.json",
+      ...tests,
       ...files.map((file) => join(edition, file))
     ]
     for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true })
@@ -700,6 +727,7 @@ const run = async (kind?: string, mutation?: Mutation): Promise<string | undefin
       if ("problem" in mutated) throw new Error(mutated.problem)
       writeFileSync(join(folder, sourceOf(mutation.file)), mutated.source)
     }
+    if (file !== undefined) return await test(folder, file)
     const stop = new AbortController()
     const found = await Promise.all(
       kindsFor(mutation, kind).map(async (name) => {
@@ -733,15 +761,19 @@ if (values.dry) {
   process.exit()
 }
 
-const wrong = await run(ofKind, room === "" ? undefined : chosen[0] && { ...chosen[0], to: chosen[0].from })
-if (wrong !== undefined) {
-  console.error(`it fails without any mutation\n  ${wrong}`)
-  process.exit(2)
+const none = room === "" ? undefined : chosen[0] && { ...chosen[0], to: chosen[0].from }
+const files = new Set(chosen.flatMap(({ test }) => test ?? []))
+for (const file of [undefined, ...files]) {
+  const wrong = await run(ofKind, none, file)
+  if (wrong !== undefined) {
+    console.error(`it fails without any mutation\n  ${wrong}`)
+    process.exit(2)
+  }
 }
 
 let missed = 0
 for (const mutation of chosen) {
-  const how = await run(mutation.kind, mutation)
+  const how = await run(mutation.kind, mutation, mutation.test)
   if (how === undefined) missed += 1
   console.log(how === undefined ? `MISSED  ${mutation.name}` : `found   ${mutation.name}\n          ${how}`)
 }

@@ -108,6 +108,18 @@ const send = (...commands: ReadonlyArray<Command>): ReadonlyArray<unknown> => {
   return line.send(commands)
 }
 
+/** What the engine keeps of the quota, and of a worker, in the order of the script. The last four of a quota are texts. */
+const state = [
+  ...["v", "limit", "used", "pend", "debts", "soon", "wants", "backs", "ticket", "learn", "pause", "rp", "lvl", "seen"],
+  ...["asked", "aged", "lapse", "workers", "settling", "keys", "epoch", "run", "win", "of"]
+]
+const fields = [
+  ...["seq", "held", "allot", "want", "back", "spare", "trying", "tried", "given", "aski", "askl", "out", "old"],
+  ...["ticket", "refused", "well", "granted", "outi", "net"]
+]
+const shapeOf = (names: ReadonlyArray<string>, texts: number): string =>
+  `>${"d".repeat(names.length - texts)}${"s".repeat(texts)}`
+
 /**
  * The script with a clock and an identity by hand, which gives what it would publish along with its answer, and how the
  * state is afterwards.
@@ -130,29 +142,18 @@ local function main()
 ${script}
 end
 local answer = main()
-return { answer, published, real.call('HGETALL', KEYS[1]), real.call('HGETALL', KEYS[2]), real.call('LLEN', KEYS[9]) }
+local kept, workers = { struct.unpack('${shapeOf(state, 4)}', real.call('HGET', KEYS[1], '')) }, {}
+for i = 1, ${state.length} do kept[i] = type(kept[i]) == 'number' and string.format('%.0f', kept[i]) or kept[i] end
+kept[${state.length + 1}] = nil
+local packed = real.call('HGETALL', KEYS[2])
+for i = 1, #packed, 2 do
+  local account = { struct.unpack('${shapeOf(fields, 0)}', packed[i + 1]) }
+  account[${fields.length + 1}] = nil
+  for j = 1, #account do account[j] = string.format('%.0f', account[j]) end
+  workers[i], workers[i + 1] = packed[i], table.concat(account, ' ')
+end
+return { answer, published, kept, workers, real.call('LLEN', KEYS[9]) }
 `
-
-/** What the engine keeps of a worker, in the order of the script's fields. */
-const fields = [
-  ...[
-    "seq",
-    "held",
-    "allot",
-    "want",
-    "back",
-    "spare",
-    "trying",
-    "tried",
-    "given",
-    "aski",
-    "askl",
-    "out",
-    "old",
-    "ticket"
-  ],
-  ...["refused", "well", "granted", "outi"]
-]
 
 export interface Account {
   readonly [field: string]: number
@@ -185,6 +186,18 @@ const accountOf = (packed: string): Account => {
   return {
     ...Object.fromEntries(fields.map((field) => [field, at(field)])),
     ...{ held: at("held"), allot: at("allot"), want: at("want"), trying: at("trying") }
+  }
+}
+
+/** What a report says, as it is sent, of what a run looks at. */
+export const saidIn = (command: Command) => {
+  const [worker = "", numbers = "", , wishes = ""] = command.slice(3 + Number(command[2]))
+  const said = numbers.split(" ")
+  const [seq = 0, held = 0, back = 0, aski = 0, askl = 0, isLast] = [0, 1, 3, 9, 10, 20].map((at) => Number(said[at]))
+  const [limit = "", , pause = 0] = wishes.split(" ")
+  return {
+    ...{ id: worker, epoch: said[22] ?? "", seq, held, back, aski, askl, isLast: isLast === 1 },
+    ...{ limit, pause: Number(pause) }
   }
 }
 
@@ -221,7 +234,7 @@ export class QuotaEngine {
         return [one.slice(0, at), one.slice(at + 1)]
       }),
       kept: {
-        meta: Object.fromEntries(pairs(meta)),
+        meta: Object.fromEntries(state.map((name, index) => [name, meta[index]])),
         workers: new Map(pairs(workers).map(([id, packed]) => [id, accountOf(packed)])),
         settling
       }

@@ -177,14 +177,14 @@ export class Hand {
     this.watcher.after(this.watcher.closingTakes(), () => this.settled(held))
   }
 
-  private settled(held: Held): void {
+  private settled(held: Held, isCareless = false): void {
     if (held.state === "gone") return
     held.to = Math.min(held.to, this.watcher.now())
     held.state = "gone"
     held.goneAt = this.watcher.now()
     this.watcher.gone(this, held)
     this.paid()
-    held.permit.release()
+    if (!isCareless) held.permit.release()
   }
 
   private paid(): void {
@@ -226,10 +226,10 @@ export class Hand {
     this.isAlive = false
   }
 
-  /** It ends regularly: nobody waits, and its sockets are gone. */
-  leave(): void {
+  /** It ends regularly: nobody waits, and its sockets are gone. Where it is careless, its quota has to take the permits back. */
+  leave(isCareless: boolean): void {
     for (const take of this.takes.splice(0)) take.cancel()
-    for (const held of this.all) this.settled(held)
+    for (const held of this.all) this.settled(held, isCareless)
     this.isAlive = false
   }
 }

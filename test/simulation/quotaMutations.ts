@@ -6,8 +6,8 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not notice that the engine has fallen back",
     file: "quota/redis/script.ts",
-    from: "lost = arg(18) > get('v') else",
-    to: "lost = false else"
+    from: "then lost = version > v\n",
+    to: "then lost = false\n"
   },
   {
     name: "count no attempts that are under way",
@@ -18,25 +18,25 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not notice that a key is lost",
     file: "quota/redis/script.ts",
-    from: "get('nw') ~= call('ZCARD', e)",
-    to: "false"
+    from: "call('EXISTS', w, e, a,",
+    to: "call('EXISTS', w, a,"
   },
   {
     name: "do not notice that all reports are lost",
     file: "quota/redis/script.ts",
-    from: "get('nw') ~= call('HLEN', w)",
-    to: "false"
+    from: "call('EXISTS', w, e, a,",
+    to: "call('EXISTS', e, a,"
   },
   {
     name: "do not notice that it is lost when attempts ended",
     file: "quota/redis/script.ts",
-    from: "get('nc') ~= call('LLEN', c)",
-    to: "false"
+    from: "r, o, c, s) end\n",
+    to: "r, o, s) end\n"
   },
   {
     name: "lose the place in line of who was served",
     file: "quota/redis/script.ts",
-    from: "elseif rec.ticket == 0 or arg(33) > rec.granted or",
+    from: "elseif rec.ticket == 0 or granted > rec.granted or",
     to: "elseif rec.ticket == 0 or"
   },
   {
@@ -54,14 +54,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "take an old report for a new one",
     file: "quota/redis/script.ts",
-    from: "local isOld = packed and seq <=",
-    to: "local isOld = packed and seq <"
+    from: "local isOld = rec and seq <=",
+    to: "local isOld = rec and seq <"
   },
   {
     name: "let a report that comes twice resize again",
     file: "quota/redis/script.ts",
-    from: "  if ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end\n",
-    to: "end\nif ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end\nif not isOld then\n"
+    from: "if not isOld then\n  -- Until all",
+    to: "do\n  -- Until all"
   },
   {
     name: "grant while not all have told what they hold",
@@ -72,19 +72,19 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not wait for those who could not report while the engine was away",
     file: "quota/redis/script.ts",
-    from: "now - get('seen') > ttl / 2",
+    from: "now - seen > ttl / 2",
     to: "false"
   },
   {
     name: "take another process for the same",
     file: "quota/redis/script.ts",
-    from: "isOther = not lost and run ~= meta.run",
+    from: "isOther = not lost and found ~= run",
     to: "isOther = false"
   },
   {
     name: "forget a resize with the data",
     file: "quota/redis/script.ts",
-    from: "if now < learn and mine > of and known < epoch then",
+    from: "if latestOf > of then",
     to: "if false then"
   },
   {
@@ -98,6 +98,24 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
     file: "quota/redis/script.ts",
     from: "if x ~= me then forget(x) end",
     to: ""
+  },
+  {
+    name: "do not look for who has lapsed",
+    file: "quota/redis/script.ts",
+    from: "  lapse = math.min(lapse, now + ttl)\n",
+    to: ""
+  },
+  {
+    name: "do not note who has become richer",
+    file: "quota/redis/script.ts",
+    from: "if net ~= rec.net then",
+    to: "if rec.net == math.huge then"
+  },
+  {
+    name: "keep those in line who do not wait any more",
+    file: "quota/redis/script.ts",
+    from: "want + back + rec.want + rec.back > 0\n",
+    to: "want + back > 0\n"
   },
   {
     name: "keep the permits of a worker that has ended",
@@ -114,13 +132,13 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "end an attempt's window with its grant",
     file: "quota/redis/script.ts",
-    from: "  stamp(math.max(arg(8) - rec.tried, 0))\n  pend = pend - rec.trying + arg(7)",
-    to: "  pend = pend - rec.trying + arg(7)"
+    from: "  stamp(tried - rec.tried)\n  pend = pend - rec.trying + trying",
+    to: "  pend = pend - rec.trying + trying"
   },
   {
     name: "let nothing settle",
     file: "quota/redis/script.ts",
-    from: "  for _ = 1, count do call('RPUSH', s, now + settle) end",
+    from: "  for _ = 1, count do move('RPUSH', s, now + settle) end\n  settling = settling + math.max(count, 0)",
     to: ""
   },
   {
@@ -144,14 +162,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "ask without end for a lease that is not there",
     file: "quota/redis/script.ts",
-    from: "ARGV[35] == '1' and 0 or held - out",
+    from: "isUnable == '1' and 0 or held - out",
     to: "held - out"
   },
   {
     name: "serve background opening first",
     file: "quota/redis/script.ts",
-    from: "call('ZADD', l, later + score, x)",
-    to: "call('ZADD', l, score, x)"
+    from: "move('ZADD', l, later + score, x)",
+    to: "move('ZADD', l, score, x)"
   },
   {
     name: "serve whoever asks first, whatever it holds",
@@ -176,20 +194,34 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "take a grant for an older report",
     file: "quota/redis/worker.ts",
-    from: "Number(first) === this.seq && !isLate",
-    to: "Number(first) <= this.seq"
+    from: "Number(first) === this.seq && !this.isLate",
+    to: "Number(first) <= this.seq && !this.isLate"
   },
   {
     name: "take a grant that is older than ttl",
     file: "quota/redis/worker.ts",
-    from: "&& !isLate) this.allotted",
-    to: "&& (!isLate || isLate)) this.allotted"
+    from: "&& !this.isLate) this.allotted",
+    to: ") this.allotted"
+  },
+  {
+    name: "leave an engine that has begun anew without what was granted since the report",
+    file: "quota/redis/worker.ts",
+    from: " || this.grantedSince > 0",
+    to: "",
+    test: "test/quota/worker.test.ts"
+  },
+  {
+    name: "take an answer that is older than ttl",
+    file: "quota/redis/worker.ts",
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (answer.seq === this.seq) {"
   },
   {
     name: "take an answer to another report",
     file: "quota/redis/worker.ts",
-    from: "if (answer.seq === this.seq) {",
-    to: "{"
+    from: "if (answer.seq === this.seq && !this.isLate) {",
+    to: "if (!this.isLate) {",
+    test: "test/quota/worker.test.ts"
   },
   {
     name: "report no more after a failure",
@@ -218,8 +250,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "meet an ask twice",
     file: "quota/redis/asks.ts",
-    from: "    this.leased = leased\n    let short",
-    to: "    let short"
+    from: "    this.leased += newLeased\n",
+    to: ""
+  },
+  {
+    name: "take an answer that was overtaken by an ask for one of an engine that has begun anew",
+    file: "quota/redis/asks.ts",
+    from: "if (askedIdle < told.askedIdle) this.idle",
+    to: "this.idle"
   },
 
   // The desk, which all have

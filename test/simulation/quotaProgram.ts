@@ -1,7 +1,7 @@
 import fc from "fast-check"
 
-/** What happens to the next report of a worker. */
-export type ReportMood = "lost" | "unheard" | "lateAnswer" | "late" | "twice" | "slow"
+/** What happens to the next report of a worker. One that is sent again is answered the second time. */
+export type ReportMood = "lost" | "unheard" | "lateAnswer" | "late" | "twice" | "again" | "slow"
 
 /** One step of a program. Whoever is meant by `who` is taken from those who are there. */
 export type Step =
@@ -19,15 +19,20 @@ export type Step =
   /** An idle connection is used again, or ends. */
   | { readonly step: "idle"; readonly who: number; readonly how: "lease" | "close" }
   | { readonly step: "wait"; readonly millis: number }
-  | { readonly step: "report"; readonly who: number; readonly mood: ReportMood }
-  | { readonly step: "message"; readonly who: number; readonly mood: "lost" | "late" }
+  /** `after` how many milliseconds it comes that is late, or comes once more: by default by chance. */
+  | { readonly step: "report"; readonly who: number; readonly mood: ReportMood; readonly after?: number }
+  | { readonly step: "message"; readonly who: number; readonly mood: "lost" | "late"; readonly after?: number }
   | { readonly step: "cut"; readonly who: number; readonly millis: number }
-  | { readonly step: "kill" | "leave"; readonly who: number }
+  | { readonly step: "kill"; readonly who: number }
+  /** With permits that it has not given back itself. */
+  | { readonly step: "leave"; readonly who: number; readonly isCareless: boolean }
   | { readonly step: "enter" }
   | { readonly step: "forget"; readonly key: number }
   | { readonly step: "flush" | "save" }
   | { readonly step: "restore"; readonly restarts: boolean }
   | { readonly step: "restart"; readonly millis: number; readonly keeps: boolean }
+  /** Nobody reaches the engine, which goes on. */
+  | { readonly step: "away"; readonly millis: number }
   | { readonly step: "resize"; readonly who: number; readonly limit: number }
   | { readonly step: "pause"; readonly who: number; readonly millis: number }
 
@@ -44,6 +49,7 @@ export interface Setting {
   /** By how many milliseconds the clock of each worker is off. */
   readonly clocks: ReadonlyArray<number>
   readonly seed: number
+  readonly commandTimeout?: number
 }
 
 export interface Program {
@@ -104,6 +110,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "late",
         "twice",
         "twice",
+        "again",
         "slow"
       )
     })
@@ -116,11 +123,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ step: fc.constant("cut" as const), who, millis: fc.constantFrom(150, 600, 1500) })
   },
-  { weight: 1, arbitrary: fc.record({ step: fc.constantFrom("kill" as const, "leave" as const), who }) },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(
+      fc.record({ step: fc.constant("kill" as const), who }),
+      fc.record({ step: fc.constant("leave" as const), who, isCareless: fc.boolean() })
+    )
+  },
   { weight: 1, arbitrary: fc.constant({ step: "enter" as const }) },
   { weight: 1, arbitrary: fc.record({ step: fc.constant("forget" as const), key: fc.nat(8) }) },
   {
-    weight: 4,
+    weight: 5,
     arbitrary: fc.oneof(
       fc.record({ step: fc.constantFrom("flush" as const, "save" as const, "save" as const) }),
       fc.record({ step: fc.constant("restore" as const), restarts: fc.boolean() }),
@@ -128,7 +141,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         step: fc.constant("restart" as const),
         millis: fc.constantFrom(1, 100, 600, 1500),
         keeps: fc.boolean()
-      })
+      }),
+      fc.record({ step: fc.constant("away" as const), millis: fc.constantFrom(100, 600, 1500) })
     )
   },
   {

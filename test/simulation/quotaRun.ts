@@ -10,9 +10,9 @@ import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
 import { aheadOf, quietly, withClock } from "#support/fibers"
-import { type Kept, QuotaEngine, Refusal, type Reply } from "./quotaEngine.js"
+import { type Kept, QuotaEngine, Refusal, type Reply, saidIn } from "./quotaEngine.js"
 import { Hand, type Held, type Take, type Watcher } from "./quotaHand.js"
-import type { Program, ReportMood, Setting, Step } from "./quotaProgram.js"
+import type { Program, Setting, Step } from "./quotaProgram.js"
 import { Violation, World } from "./world.js"
 
 export type Tally = {
@@ -28,17 +28,23 @@ const commandTimeout = 100
 /** A message that is late comes at most so much later. */
 const longestDelay = 300
 
+/** A worker that knows of a pause takes no notice of one that ends so little later. */
+const pauseNoise = 100
+
 const prefix = "ewp:{q}:"
 const keys = ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefix + letter)
 
 type Respond = (effect: Effect.Effect<unknown, unknown>) => void
 
+/** It may have been asked for anything by an engine that was another one meanwhile. */
+const unknown = { aski: Number.NEGATIVE_INFINITY, askl: Number.NEGATIVE_INFINITY }
+
 const refused = new Refusal("connect ECONNREFUSED 127.0.0.1:6379")
 
 /** The network between a worker and the engine. */
 class Wire {
-  readonly reports: Array<ReportMood> = []
-  readonly messages: Array<"lost" | "late"> = []
+  readonly reports: Array<Pick<Extract<Step, { step: "report" }>, "mood" | "after">> = []
+  readonly messages: Array<Pick<Extract<Step, { step: "message" }>, "mood" | "after">> = []
   /** What it has reported that was not heard, or not answered in time; the next one is. */
   private hasFailed = false
   cutUntil = 0
@@ -69,6 +75,7 @@ class Wire {
 
   private send(args: ReadonlyArray<string>, resume: Respond): void {
     const { run } = this
+    const sentAt = run.world.now
     // What a killed process has not sent is never sent.
     if (run.killed.has(this.hand)) return
     this.sent += 1
@@ -77,32 +84,42 @@ class Wire {
       if (run.world.chance(0.5)) run.after(1, () => resume(Effect.fail(refused)))
       return
     }
-    const mood = this.hasFailed ? undefined : this.reports.shift()
+    const { mood, after } = (this.hasFailed ? undefined : this.reports.shift()) ?? { mood: undefined }
     this.hasFailed = mood !== undefined && mood !== "twice" && mood !== "slow"
     if (mood === "lost") return
-    const there = mood === "late" ? 30 + run.world.int(700) : mood === "slow" ? 40 : this.latency()
-    const back = mood === "lateAnswer" ? commandTimeout + 10 : mood === "slow" ? 40 : this.latency()
-    // What is not late comes in its order.
-    const usual = Math.max(this.heardAt, run.world.now + there)
+    // Never to the very moment in which its worker gives up on it.
+    const there = mood === "late" ? (after ?? 30.5 + run.world.int(700)) : mood === "slow" ? 40 : this.latency()
+    const back = mood === "lateAnswer" ? (after ?? commandTimeout + 10) : mood === "slow" ? 40 : this.latency()
+    const respond = (heard: Heard | undefined, millis: number): void => {
+      if (heard === undefined) return
+      run.after(millis, () => {
+        if (run.world.now - sentAt < run.commandTimeout) heard.learn()
+        resume(heard.respond)
+      })
+    }
+    // What is not late comes in its order, which no rounding may change.
+    const usual = Math.max(this.heardAt + 1e-6, run.world.now + there)
     if (mood !== "late") this.heardAt = usual
     run.after(mood === "late" ? there : usual - run.world.now, () => {
       if (run.ended.has(this.hand)) return
-      const respond = this.hear(args)
-      if (respond !== undefined && mood !== "unheard") run.after(back, () => resume(respond))
+      const heard = this.hear(args)
+      if (mood !== "unheard" && mood !== "again") respond(heard, back)
     })
-    if (mood === "twice") {
-      run.after(there + 1 + run.world.int(700), () => {
-        if (!run.ended.has(this.hand)) this.hear(args)
+    if (mood === "twice" || mood === "again") {
+      run.after(there + (after ?? (mood === "twice" ? 1 + run.world.int(700) : 60)), () => {
+        if (run.ended.has(this.hand)) return
+        const heard = this.hear(args)
+        if (mood === "again") respond(heard, back)
       })
     }
   }
 
-  private hear(args: ReadonlyArray<string>): Effect.Effect<unknown, unknown> | undefined {
+  private hear(args: ReadonlyArray<string>): Heard | undefined {
     if (!this.run.isUp || this.isCut) return undefined
     try {
-      return Effect.succeed(this.run.heard(this.hand, args))
+      return this.run.heard(this.hand, args)
     } catch (error) {
-      if (error instanceof Refusal) return Effect.fail(error)
+      if (error instanceof Refusal) return { respond: Effect.fail(error), learn: () => undefined }
       this.run.fail(String(error))
       return undefined
     }
@@ -110,9 +127,10 @@ class Wire {
 
   deliver(message: string): void {
     const { run } = this
-    const mood = this.messages.shift()
+    const { mood, after } = this.messages.shift() ?? { mood: undefined }
     if (mood === "lost" || this.isCut) return
-    run.after(mood === "late" ? 20 + run.world.int(longestDelay - 20) : this.latency(), () => {
+    const delay = mood === "late" ? (after ?? 20 + run.world.int(longestDelay - 20)) : this.latency()
+    run.after(delay, () => {
       if (this.isCut) return
       run.isTold = true
       this.onMessage(message)
@@ -121,12 +139,39 @@ class Wire {
   }
 }
 
+/** What comes of a report that is heard. */
+interface Heard {
+  readonly respond: Effect.Effect<unknown, unknown>
+  /** The answer reaches its worker. */
+  readonly learn: () => void
+}
+
+/** A limit, and how many resizes there had been by then. */
+interface Limits {
+  readonly turn: number
+  readonly limit: number
+}
+
 /** What the engine has heard of a worker. */
 interface Record {
   heardAt: number
   seq: number
-  /** The state that it knows: an epoch and a version. */
+  /** The state that it knows: an epoch and a version; and the limits. */
   known: string
+  limits: Limits
+  pausedUntil: number
+  /** How many connections it was asked for, and how many it gave up. */
+  asks: number
+  given: number
+}
+
+/** What a report says that counts, of whom. */
+interface Said {
+  readonly id: string
+  readonly held: number
+  readonly back: number
+  readonly aski: number
+  readonly askl: number
 }
 
 class Simulation implements Watcher {
@@ -143,14 +188,11 @@ class Simulation implements Watcher {
   /** Who has to be heard first: only it can tell that the engine has fallen back. */
   private gate: Hand | undefined
   private savedAs = ""
-  private savedLimit = 0
-  limit: number
-  private limitSince = ""
-  /** Who could tell an engine that has lost them what the latest limits are, and what counts if none of them does. */
-  private keepers = new Set<Hand>()
-  private limitOtherwise = 0
+  private savedLimits: Limits
+  /** Those that an engine has which was told by everybody what they know. */
+  private limits: Limits
+  private resizes = 0
   private pausedUntil = 0
-  private pausedBy: Hand | undefined
   /** Grants on their way may have been decided before. */
   private slackUntil = 0
   /** Before it, what was lost may not be known to all. */
@@ -176,8 +218,16 @@ class Simulation implements Watcher {
   constructor(readonly setting: Setting) {
     this.world = new World(setting.seed, 0)
     this.isMemory = setting.engine === "memory"
-    this.limit = setting.limit
+    this.limits = this.savedLimits = { turn: 0, limit: setting.limit }
     this.engine = this.isMemory ? undefined : new QuotaEngine(keys)
+  }
+
+  get limit(): number {
+    return this.limits.limit
+  }
+
+  get commandTimeout(): number {
+    return this.setting.commandTimeout ?? commandTimeout
   }
 
   // What a hand tells
@@ -252,6 +302,7 @@ class Simulation implements Watcher {
       return
     }
     const { now } = this.world
+    if (!this.isMemory && now - this.record(hand).heardAt > ttl) this.fail(`${hand.name} has lapsed, and opens`)
     if (now >= this.slackUntil) {
       if (this.used > this.limit) this.fail(`${this.used} of ${this.limit}: above the limit`)
       if (now < this.pausedUntil) this.fail(`granted ${this.pausedUntil - now} ms before the end of a pause`)
@@ -282,7 +333,12 @@ class Simulation implements Watcher {
 
   asked(hand: Hand, from: "idle" | "leased"): void {
     this.events += 1
-    if (!this.isMemory) return
+    if (!this.isMemory) {
+      const record = this.record(hand)
+      record.given += 1
+      if (record.given > record.asks) this.fail(`${hand.name} gives up one ${from} that nobody has asked for`)
+      return
+    }
     const coming = this.sum((one) => one.coming(from))
     const waiters = this.setting.reclaim === "none" ? 0 : this.sum((one) => one.waiters)
     const over = Math.max(this.used - this.limit, 0)
@@ -298,53 +354,60 @@ class Simulation implements Watcher {
   // The engine
 
   private record(hand: Hand): Record {
-    const record = this.records.get(hand) ?? { heardAt: Number.NEGATIVE_INFINITY, seq: 0, known: "" }
+    const limits = { turn: 0, limit: this.setting.limit }
+    const heardAt = Number.NEGATIVE_INFINITY
+    const record = this.records.get(hand) ?? { heardAt, seq: 0, known: "", limits, pausedUntil: 0, asks: 0, given: 0 }
     this.records.set(hand, record)
     return record
   }
 
-  heard(hand: Hand, args: ReadonlyArray<string>): unknown {
+  heard(hand: Hand, args: ReadonlyArray<string>): Heard {
     if (this.gate !== undefined && this.gate !== hand) throw refused
     const { engine, world } = this
     const reply = engine!.call(args, world.now)
     this.gate = undefined
-    const said = args.slice(12)
-    const seq = Number(said[1])
+    const said = saidIn(args)
     const record = this.record(hand)
     const isOld = Number(reply.answer[2]) === -1
     if (!isOld) {
-      const isLast = said[19] === "1"
-      if (world.now - record.heardAt >= ttl - 2 && Number(said[2]) > 0) this.slackUntil = world.now + longestDelay + 10
-      record.heardAt = isLast ? Number.NEGATIVE_INFINITY : world.now
-      record.seq = seq
-      if (this.keepers.has(hand) || said[27] !== "") this.keepers.clear()
-      if (said[27] !== "") {
-        this.limit = Number(said[27]) < 0 ? Number.POSITIVE_INFINITY : Number(said[27])
+      if (world.now - record.heardAt >= ttl - 2 && said.held > 0) this.slackUntil = world.now + longestDelay + 10
+      record.heardAt = said.isLast ? Number.NEGATIVE_INFINITY : world.now
+      record.seq = said.seq
+      const isRecovering = Number(reply.answer[10]) > 0
+      if (isRecovering && record.limits.turn > this.limits.turn) this.limits = record.limits
+      // Who knows of another epoch tells it of a pause; two that end in nearly the same moment are one.
+      if (isRecovering && said.epoch === reply.answer[0])
+        this.pausedUntil = Math.max(this.pausedUntil, record.pausedUntil - pauseNoise)
+      if (said.limit !== "") {
+        this.resizes += 1
+        const limit = Number(said.limit) < 0 ? Number.POSITIVE_INFINITY : Number(said.limit)
+        this.limits = { turn: this.resizes, limit }
         this.slackUntil = world.now + longestDelay + 10
-        this.limitSince = stateOf(reply.answer)
       }
-      if (Number(said[29]) > 0) {
+      if (said.pause > 0) {
         this.slackUntil = world.now + longestDelay + 10
-        if (world.now + Number(said[29]) > this.pausedUntil) {
-          this.pausedUntil = world.now + Number(said[29])
-          this.pausedBy = hand
-        }
+        this.pausedUntil = Math.max(this.pausedUntil, world.now + said.pause)
       }
     }
-    this.audit(hand, isOld ? undefined : Number(said[2]), reply)
+    this.ids.set(hand, said.id)
+    this.audit(isOld ? undefined : said, reply)
     for (const [channel, message] of reply.published) {
       const to = this.hands.find((one) => channel.endsWith(`:${this.ids.get(one)}`))
       if (to !== undefined && !this.killed.has(to)) this.wires.get(to)?.deliver(message)
     }
-    this.ids.set(hand, said[0]!)
-    if (!isOld) record.known = stateOf(reply.answer)
-    return reply.answer
+    const { limits, pausedUntil } = this
+    const learn = () => {
+      record.known = stateOf(reply.answer)
+      record.limits = limits
+      record.pausedUntil = Math.max(record.pausedUntil, pausedUntil)
+    }
+    return { respond: Effect.succeed(reply.answer), learn }
   }
 
   private readonly ids = new Map<Hand, string>()
 
   /** The engine's own books: sums, and that nothing is granted or asked for without need. */
-  private audit(hand: Hand, said: number | undefined, { answer, kept }: Reply): void {
+  private audit(said: Said | undefined, { answer, kept }: Reply): void {
     const { meta, settling, workers } = kept
     const sum = (read: (account: { readonly [field: string]: number }) => number): number =>
       Array.from(workers.values()).reduce((total, account) => total + read(account), 0)
@@ -359,31 +422,39 @@ class Simulation implements Watcher {
     for (const [field, expected] of Object.entries(sums)) {
       if (Number(meta[field]) !== expected) this.fail(`the engine counts ${meta[field]} ${field}, and has ${expected}`)
     }
-    if (Number(meta.nw) !== workers.size) this.fail(`the engine counts ${meta.nw} workers, and has ${workers.size}`)
+    if (Number(meta.workers) !== workers.size)
+      this.fail(`the engine counts ${meta.workers} workers, and has ${workers.size}`)
     const limit = Number(meta.limit) < 0 ? Number.POSITIVE_INFINITY : Number(meta.limit)
-    const id = this.ids.get(hand)
-    const before = this.kept?.meta.ep === meta.ep ? this.kept : undefined
+    const before = this.kept?.meta.epoch === meta.epoch ? this.kept : undefined
     const isSilent = Number(answer[10]) > 0 || Number(answer[11]) > 0
     let grants = 0
-    for (const [worker, { allot, held }] of workers) {
+    const waiting = Array.from(workers.values()).filter(({ want }) => want > 0)
+    for (const [worker, { allot, back = 0, held }] of workers) {
       // Whether a state that comes from before was reached by a grant in this moment, only its own report can tell.
-      const known = before === undefined ? allot : (before.workers.get(worker)?.allot ?? held)
-      const had = worker === id && said !== undefined ? said : known
-      grants += Math.max(allot - had, 0)
+      const known = before?.workers.get(worker) ?? { allot: before === undefined ? allot : held, back }
+      const had = worker === said?.id ? { allot: said.held, back: said.back } : known
+      if (allot <= had.allot) continue
+      grants += allot - had.allot
+      if (waiting.length > 0 && back < had.back!) this.fail("background opening comes before a get")
+      if (waiting.some((other) => other.allot < allot - 1)) this.fail("somebody waits who has less")
     }
     if (grants > 0 && sums.used + settling > limit) this.fail(`grants ${grants} above the limit of ${limit}`)
     if (grants > 0 && isSilent) this.fail(`grants ${grants} while nothing may be granted`)
-    const debts = sums.debts - Number(before?.meta.debts ?? 0)
-    // An idle one is asked for though another worker has promised a lease.
-    const promised = sum(({ askl = 0 }) => askl) > 0 ? sums.debts - Number(meta.soon) : 0
-    if (before !== undefined && debts > 0 && sums.debts - promised > sums.wants + Math.max(sums.used - limit, 0)) {
-      const asks = sum(({ aski = 0, askl = 0 }) => aski + askl)
-      const asked = Array.from(before.workers.values()).reduce(
-        (total, { aski = 0, askl = 0 }) => total + aski + askl,
-        0
-      )
-      if (asks > asked) this.fail(`owes ${sums.debts} where ${sums.wants} wait`)
+    let idle = 0
+    let leased = 0
+    for (const [hand, id] of this.ids) {
+      const account = workers.get(id)
+      if (account === undefined) continue
+      const { aski, askl } = before?.workers.get(id) ?? (id === said?.id ? said : unknown)
+      const asks = [Math.max(account.aski! - aski!, 0), Math.max(account.askl! - askl!, 0)] as const
+      this.record(hand).asks += asks[0] + asks[1]
+      idle += asks[0]
+      leased += asks[1]
     }
+    // An idle one is asked for though another worker has promised a lease, and not the other way round.
+    const short = sums.wants + Math.max(sums.used - limit, 0)
+    const isAskedTooOften = (idle > 0 && sums.soon > short) || (leased > 0 && sums.debts > short)
+    if (before !== undefined && isAskedTooOften) this.fail(`${sums.debts} are asked for where ${short} are short`)
     this.kept = kept
   }
 
@@ -420,7 +491,7 @@ class Simulation implements Watcher {
       recovery,
       unreachable,
       onLapse,
-      commandTimeout,
+      commandTimeout: this.commandTimeout,
       client: wire.client
     })
     this.world.fork(
@@ -442,17 +513,27 @@ class Simulation implements Watcher {
   }
 
   /** Some of what the engine knew is gone, or all. */
-  private lost(keepsAll: boolean, limit = this.setting.limit): void {
+  private lost(keepsAll: boolean, limits: Limits = { turn: 0, limit: this.setting.limit }, pausedUntil = 0): void {
     this.calmAt = this.world.now + 2 * ttl + recovery
     if (keepsAll) return
     this.losses += 1
     this.lossAt = this.world.now
     this.kept = undefined
     for (const hand of this.killed) this.record(hand).heardAt = Number.NEGATIVE_INFINITY
-    this.limitOtherwise = limit
-    this.keepers = new Set(this.living.filter((hand) => this.record(hand).known >= this.limitSince))
-    if (this.keepers.size === 0) this.limit = limit
-    if (this.pausedBy !== undefined && !this.pausedBy.isAlive) this.pausedUntil = 0
+    this.limits = limits
+    this.pausedUntil = pausedUntil
+  }
+
+  /** Nobody could report for so long, who may report now. */
+  private away(millis: number, keepsAll: boolean): void {
+    const those = this.living.filter((hand) => this.counts(hand))
+    this.isUp = false
+    this.lost(keepsAll)
+    this.after(millis, () => {
+      this.isUp = true
+      this.lost(keepsAll)
+      if (millis > ttl / 2) for (const hand of those) if (hand.isAlive) this.record(hand).heardAt = this.world.now
+    })
   }
 
   step(step: Step): void {
@@ -466,16 +547,18 @@ class Simulation implements Watcher {
       case "save":
         if (this.engine !== undefined && this.isUp) {
           this.engine.save()
-          this.savedLimit = this.limit
-          this.savedAs = this.kept === undefined ? "" : `${this.kept.meta.ep} ${String(this.kept.meta.v).padStart(9)}`
+          this.savedLimits = this.limits
+          this.savedAs =
+            this.kept === undefined ? "" : `${this.kept.meta.epoch} ${String(this.kept.meta.v).padStart(9)}`
         }
         return
       case "forget":
       case "flush":
         if (!this.mayLose) return
         this.engine!.lose(step.step === "forget" ? [keys[step.key]!] : keys)
-        // The limits are in the first.
-        this.lost(false, step.step === "forget" && step.key > 0 ? this.limit : undefined)
+        // The limits are in the first, and until when the fleet is paused.
+        if (step.step === "forget" && step.key > 0) this.lost(false, this.limits, this.pausedUntil)
+        else this.lost(false)
         return
       case "restore": {
         if (!this.mayLose) return
@@ -486,19 +569,17 @@ class Simulation implements Watcher {
         if (!this.engine!.restore()) return
         if (restarts) this.engine!.restart()
         else this.gate = latest
-        this.lost(false, this.savedLimit)
+        this.lost(false, this.savedLimits)
         return
       }
+      case "away":
+        if (this.mayLose) this.away(step.millis, true)
+        return
       case "restart":
         if (!this.mayLose) return
-        this.isUp = false
         this.engine!.restart()
         if (!step.keeps) this.engine!.lose()
-        this.after(step.millis, () => {
-          this.isUp = true
-          this.lost(step.keeps)
-        })
-        this.lost(step.keeps)
+        this.away(step.millis, step.keeps)
         return
       default: {
         const hand = this.pick(step.who)
@@ -535,10 +616,10 @@ class Simulation implements Watcher {
         return
       }
       case "report":
-        wire?.reports.push(step.mood)
+        wire?.reports.push(step)
         return
       case "message":
-        wire?.messages.push(step.mood)
+        wire?.messages.push(step)
         return
       case "cut":
         if (wire === undefined || now < this.calmAt || !this.isUp) return
@@ -547,7 +628,10 @@ class Simulation implements Watcher {
         return
       case "kill":
       case "leave":
-        if (this.living.length > 1) this.leave(hand, step.step === "kill" && !this.isMemory)
+        if (this.living.length === 1) return
+        if (step.step === "leave") this.leave(hand, step.isCareless)
+        else if (this.isMemory) this.leave(hand, false)
+        else this.kill(hand)
         return
       case "resize":
         this.resize(hand, step.limit)
@@ -561,7 +645,7 @@ class Simulation implements Watcher {
 
   private resize(hand: Hand, connections: number): void {
     if (this.setting.limit === Number.POSITIVE_INFINITY) return
-    if (this.isMemory) this.limit = connections
+    if (this.isMemory) this.limits = { turn: 0, limit: connections }
     this.world.fork(quietly(Effect.ignore(hand.quota.resize({ connections }))))
   }
 
@@ -588,27 +672,27 @@ class Simulation implements Watcher {
     this.pausedUntil = Math.max(this.pausedUntil, this.refusedUntil)
   }
 
-  private leave(hand: Hand, isKilled: boolean): void {
-    if (isKilled) {
-      this.killed.add(hand)
-      hand.drop()
-    } else {
-      this.wires.get(hand)?.reports.splice(0)
-      hand.leave()
-    }
-    const closing = this.world.fork(Scope.close(hand.scope, Exit.void))
-    if (isKilled) {
-      this.keepsNoMore(hand)
-      return
-    }
-    closing.addObserver(() => {
+  private kill(hand: Hand): void {
+    this.killed.add(hand)
+    hand.drop()
+    this.world.fork(Scope.close(hand.scope, Exit.void))
+    this.tellsNoMore(hand)
+  }
+
+  private leave(hand: Hand, isCareless: boolean): void {
+    this.wires.get(hand)?.reports.splice(0)
+    hand.leave(isCareless)
+    this.world.fork(Scope.close(hand.scope, Exit.void)).addObserver(() => {
       this.ended.add(hand)
-      this.keepsNoMore(hand)
+      this.tellsNoMore(hand)
     })
   }
 
-  private keepsNoMore(hand: Hand): void {
-    if (this.keepers.delete(hand) && this.keepers.size === 0) this.limit = this.limitOtherwise
+  /** Where only it could have told that the engine has fallen back, the engine is another process. */
+  private tellsNoMore(hand: Hand): void {
+    if (this.gate !== hand) return
+    this.gate = undefined
+    this.engine!.restart()
   }
 
   // Checks

@@ -56,11 +56,14 @@ export interface FleetOptions {
 
 export class FleetWorker {
   answers = 0
+  /** How often it was without the engine for longer than `ttl`. */
+  lapses = 0
   readonly startedAt = performance.now()
 
   constructor(readonly process: ChildProcess) {
-    process.on("message", (message: { readonly answers: number }) => {
-      this.answers = message.answers
+    process.on("message", ({ answers, lapses }: { readonly answers: number; readonly lapses: number }) => {
+      this.answers = answers
+      this.lapses = lapses
     })
   }
 

@@ -1,5 +1,6 @@
 import type { Desk } from "../desk.js"
 import type { Party } from "../line.js"
+import type { Answer, Report } from "./report.js"
 
 /**
  * What the engine asks this process to give up. The engine counts what it has ever asked for, so that no ask is lost, and
@@ -22,18 +23,21 @@ export class Asks {
     return this.desk.tried + this.desk.given
   }
 
+  /**
+   * An engine that counts less than it was told has forgotten, and counts on from there. Only what this very report has told shows
+   * that: an ask may have overtaken its answer, and counts still.
+   */
+  follow(told: Report, { askedIdle, askedLeased }: Answer): void {
+    if (askedIdle < told.askedIdle) this.idle = Math.min(this.idle, askedIdle)
+    if (askedLeased < told.askedLeased) this.leased = Math.min(this.leased, askedLeased)
+  }
+
   /** Meets what is new, and says whether all of it could be met. */
   meet(idle: number, leased: number): boolean {
-    const newIdle = idle - this.idle
-    const newLeased = leased - this.leased
-    if (newIdle <= 0 && newLeased <= 0) {
-      // The engine has begun anew, and counts from what it was told.
-      this.idle = Math.min(this.idle, idle)
-      this.leased = Math.min(this.leased, leased)
-      return true
-    }
-    this.idle = idle
-    this.leased = leased
+    const newIdle = Math.max(idle - this.idle, 0)
+    const newLeased = Math.max(leased - this.leased, 0)
+    this.idle += newIdle
+    this.leased += newLeased
     let short = 0
     for (let count = newIdle; count > 0; count--) if (!this.giveUp(({ spare }) => spare, "idle")) short += 1
     for (let count = newLeased; count > 0; count--) {

@@ -35,7 +35,7 @@ export interface Report {
   readonly ages: ReadonlyArray<number>
   readonly isLast: boolean
   /** What it knows of the limits: for an engine that has forgotten them. */
-  readonly latest: Pick<Answer, "limit" | "windows"> | undefined
+  readonly latest: Pick<Answer, "limit" | "windows" | "limitsOf"> | undefined
   readonly limit: number | undefined
   readonly windows: ReadonlyArray<Window> | undefined
   readonly pause: number
@@ -45,7 +45,6 @@ export interface Report {
 /** What every report carries, so that the first one can begin the quota. */
 export interface Terms {
   readonly keys: ReadonlyArray<string>
-  readonly channel: string
   readonly ttl: number
   readonly recovery: number
   readonly settle: number
@@ -59,35 +58,46 @@ const shownLimit = (limit: number): string => (Number.isFinite(limit) ? String(l
 export const shownWindows = (windows: ReadonlyArray<Window>): string =>
   windows.map(({ limit, millis }) => `${limit}:${Math.ceil(millis)}`).join(",")
 
-/** The keys and arguments of the script, in its order. `isFresh`: the engine did not know the script. */
+/**
+ * The keys and arguments of the script, in its order. Each argument costs the engine more than what stands in it: they
+ * are few. `isFresh`: the engine did not know the script.
+ */
 export const argsOf = (report: Report, terms: Terms, isFresh: boolean): ReadonlyArray<string> => [
   String(terms.keys.length),
   ...terms.keys,
   report.worker,
-  ...[report.seq, report.held, report.want, report.back, report.spare, report.trying, report.tried, report.given].map(
-    String
-  ),
-  ...[report.askedIdle, report.askedLeased, report.owed, report.old, report.refused].map(String),
-  String(Math.ceil(report.retryAfter ?? -1)),
-  String(report.well),
-  report.epoch,
-  String(report.version),
-  isFresh ? "1" : "0",
-  report.isLast ? "1" : "0",
-  report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(","),
-  ...[terms.ttl, terms.recovery, terms.settle].map((millis) => String(Math.ceil(millis))),
-  terms.reclaim,
-  shownLimit(report.latest?.limit ?? terms.connections),
-  report.latest?.windows ?? shownWindows(terms.windows),
-  report.limit === undefined ? "" : shownLimit(report.limit),
-  report.windows === undefined ? "-" : shownWindows(report.windows),
-  String(Math.ceil(report.pause)),
-  terms.channel,
-  report.counts ? "1" : "0",
-  String(report.granted),
-  String(report.owedIdle),
-  report.isUnable ? "1" : "0"
+  `${numbersOf(report, isFresh).join(" ")} ${report.epoch}`,
+  termsOf(terms, report.latest),
+  wishesOf(report),
+  report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(",")
 ]
+
+const numbersOf = (report: Report, isFresh: boolean): ReadonlyArray<number> => [
+  ...[report.seq, report.held, report.want, report.back, report.spare, report.trying],
+  ...[report.tried, report.given, report.granted],
+  ...[report.askedIdle, report.askedLeased, report.owed, report.owedIdle, Number(report.isUnable)],
+  ...[report.old, report.refused, Math.ceil(report.retryAfter ?? -1), report.well, report.version],
+  ...[isFresh, report.isLast, report.counts].map(Number)
+]
+
+const termsOf = (terms: Terms, latest: Report["latest"]): string =>
+  [
+    ...[terms.ttl, terms.recovery, terms.settle].map(Math.ceil),
+    terms.reclaim,
+    shownLimit(latest?.limit ?? terms.connections),
+    latest?.windows ?? shownWindows(terms.windows),
+    latest?.limitsOf ?? ""
+  ].join(" ")
+
+/** Nothing, most often. */
+const wishesOf = ({ limit, pause, windows }: Report): string =>
+  limit === undefined && windows === undefined && pause <= 0
+    ? ""
+    : [
+        limit === undefined ? "" : shownLimit(limit),
+        windows === undefined ? "-" : shownWindows(windows),
+        Math.ceil(pause)
+      ].join(" ")
 
 /** What the engine answers. */
 export interface Answer {
@@ -110,10 +120,12 @@ export interface Answer {
   readonly connects: ReadonlyArray<number> | undefined
   /** The windows, as the engine keeps them. */
   readonly windows: string
+  /** When the limits were set: later ones sort behind. */
+  readonly limitsOf: string
 }
 
 export const answerOf = (reply: unknown): Answer | undefined => {
-  if (!Array.isArray(reply) || reply.length < 16) return undefined
+  if (!Array.isArray(reply) || reply.length < 17) return undefined
   const [epoch, ...rest] = reply.map(String)
   const counts = rest[13] ?? ""
   const at = (index: number): number => Number(rest[index])
@@ -134,7 +146,8 @@ export const answerOf = (reply: unknown): Answer | undefined => {
     wait: at(11),
     rank: at(12),
     connects: counts === "" ? undefined : counts.split(",").map(Number),
-    windows: rest[14] ?? ""
+    windows: rest[14] ?? "",
+    limitsOf: rest[15] ?? ""
   }
 }
 

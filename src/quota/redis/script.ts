@@ -4,7 +4,7 @@
  *
  * | key | what it keeps |
  * |---|---|
- * | `m` | the quota: epoch, version, limits, sums, until when nothing is granted, and how large each other key is |
+ * | `m` | the quota: epoch, version, limits, sums, until when nothing is granted, and how many of the other keys there are |
  * | `w` | the latest report of each worker, and what it was granted and asked for since |
  * | `e` | when each worker lapses |
  * | `a` | what each worker holds less what it owes: who is richest |
@@ -13,67 +13,106 @@
  * | `c` | when attempts ended, the latest first |
  * | `s` | until when permits that were given back count |
  *
- * Half of this is worse than nothing: if one key is not as large as the quota says, or if a worker remembers a later
- * version or epoch than the engine, all of it is dropped, and an epoch begins in which nothing is granted until every
- * worker has reported.
+ * Half of this is worse than nothing: if one key is gone, or if a worker remembers a later version or epoch than the
+ * engine, all of it is dropped, and an epoch begins in which nothing is granted until every worker has reported.
+ *
+ * Another process may go on with an older state, and whoever reports first may know of none that is later. Which process it
+ * is costs a quarter of a report to ask, so it is asked where it may be another: where it did not know the script, which none
+ * does when it begins, and where it was not asked for a tenth of a second, or its clock was set back. No process takes the place
+ * of another in less. An engine that may not be asked is another where it did not know the script.
+ *
+ * Thousands of workers report several times a minute, and most say what they said before. So numbers are packed into one
+ * value for the quota and one for each worker, and a sorted set is written only where its order changes.
  */
 export const script = `local m, w, e, a, l, r, o, c, s = unpack(KEYS)
 local call = redis.call
-local function arg(i) return tonumber(ARGV[i]) end
-local me, seq, held, want, back, spare = ARGV[1], arg(2), arg(3), arg(4), arg(5), arg(6)
-local ttl, recovery, settle, mode = arg(22), arg(23), arg(24), ARGV[25]
+local me = ARGV[1]
+local seq, held, want, back, spare, trying, tried, given, granted, aski, askl, owed, owedi, isUnable, old, refused, after, well,
+  version, isUnknown, isLast, isCounted, known = string.match(ARGV[2], string.rep('(%S+) ', 22) .. '(%S*)')
+-- What is compared has to be a number.
+seq, held, want, back, spare, trying, tried, given = seq + 0, held + 0, want + 0, back + 0, spare + 0, trying + 0, tried + 0, given + 0
+granted, old, refused, well, version = granted + 0, old + 0, refused + 0, well + 0, version + 0
+local ttl, recovery, settle, mode, latest, spans, latestOf = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S*) (.*)')
+ttl, settle = ttl + 0, settle + 0
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local micros = time[1] * 1000000 + time[2]
 local later = 2251799813685248
 
-local meta = {}
-local raw = call('HGETALL', m)
-for i = 1, #raw, 2 do meta[raw[i]] = raw[i + 1] end
-local function get(field) return tonumber(meta[field] or '0') end
+-- Whether keys may have come or gone.
+local isMoved = false
+local function move(...)
+  isMoved = true
+  return call(...)
+end
+local function present() return call('EXISTS', w, e, a, l, r, o, c, s) end
 
-local epoch, known = meta.ep, ARGV[17]
-local mine = known ~= '' and string.format('%s %017.0f', known, arg(18)) or ''
-local lost = not epoch or get('nw') ~= call('HLEN', w) or get('nw') ~= call('ZCARD', e) or get('nw') ~= call('ZCARD', a)
-  or get('nl') ~= call('ZCARD', l) or get('nr') ~= call('ZCARD', r) or get('no') ~= call('ZCARD', o)
-  or get('nc') ~= call('LLEN', c) or get('ns') ~= call('LLEN', s)
-if not lost and known ~= '' then
-  if known == epoch then lost = arg(18) > get('v') else lost = known > epoch end
+local state = '>dddddddddd dddddddddd ssss'
+local kept = call('HGET', m, '')
+local lost, v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, asked, aged, lapse, workers, settling, keys,
+  epoch, run, win, of = not kept, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0, 0, '', '', '', ''
+if kept then
+  v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, asked, aged, lapse, workers, settling, keys,
+    epoch, run, win, of = struct.unpack(state, kept)
+  lost = keys ~= present()
+  if not lost and known == epoch then lost = version > v
+  elseif not lost then lost = known > epoch end
 end
 if lost then
-  call('DEL', m, w, e, a, l, r, o, c, s)
-  local micros = time[1] * 1000000 + time[2]
-  epoch = string.format('%017.0f', math.max(micros, tonumber(epoch or '0') + 1, tonumber(known ~= '' and known or '0') + 1))
-  local of = meta.ep and string.format('%s %017.0f', meta.ep, get('v')) or mine
-  meta = { limit = meta.limit or ARGV[26], win = meta.win or ARGV[27], of = of, pause = meta.pause, rp = meta.rp, lvl = meta.lvl, learn = now + recovery }
+  move('DEL', m, w, e, a, l, r, o, c, s)
+  if not kept then limit, win, of = latest + 0, spans, latestOf end
+  epoch = string.format('%017.0f', math.max(micros, (tonumber(epoch) or 0) + 1, (tonumber(known) or 0) + 1))
+  v, used, pend, debts, soon, wants, backs, ticket, aged, lapse, workers, settling = 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0
+  learn = now + recovery
 end
-local learn, pause = get('learn'), get('pause')
-local used, pend, debts, soon = get('used'), get('pend'), get('debts'), get('soon')
-local wants, backs, ticket = get('wants'), get('backs'), get('ticket')
-local limit, win, of, rp, lvl = get('limit'), meta.win or '', meta.of or '', get('rp'), get('lvl')
 
 -- The engine was away, or is another process than before: nobody could renew, and it may have fallen back.
-local info = redis.pcall('INFO', 'server')
-local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
-local isOther = ARGV[19] == '1'
-if run ~= '' then isOther = not lost and run ~= meta.run end
-if not lost and get('nw') > 0 and (isOther or now - get('seen') > ttl / 2) then
+local isOther = false
+if lost or isUnknown == '1' or now < asked or now - asked >= 100 then
+  local info = redis.pcall('INFO', 'server')
+  local found = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
+  if found then isOther = not lost and found ~= run else isOther = isUnknown == '1' end
+  run, asked = found or run, now
+end
+if not lost and (isOther or workers > 0 and now - seen > ttl / 2) then
   learn = math.max(learn, now + recovery)
   local ends = call('ZRANGE', e, 0, -1, 'WITHSCORES')
   for i = 1, #ends, 2 do
     if tonumber(ends[i + 1]) < now + ttl then call('ZADD', e, now + ttl, ends[i]) end
   end
-elseif not lost and isOther then
-  learn = math.max(learn, now + recovery)
 end
 
-local packed = call('HGET', w, me)
-local isOld = packed and seq <= tonumber(string.match(packed, '%d+'))
+-- What is known of a worker: what it said in its latest report, and what it was granted and asked for since.
+local shape = '>dddddddddd ddddddddd'
+local function account(seq, held, allot, want, back, spare, trying, tried, given, aski, askl, out, old, ticket, refused, well, granted, outi, net)
+  return { seq = seq, held = held, allot = allot, want = want, back = back, spare = spare, trying = trying, tried = tried, given = given,
+    aski = aski, askl = askl, out = out, old = old, ticket = ticket, refused = refused, well = well, granted = granted, outi = outi, net = net }
+end
+local cache = {}
+local function load(x)
+  if cache[x] == nil then
+    local packed = call('HGET', w, x)
+    cache[x] = packed and account(struct.unpack(shape, packed))
+  end
+  return cache[x]
+end
+local rec = load(me)
+local isOld = rec and seq <= rec.seq
 if not isOld then
-  -- Until all have told what they hold, who knows the latest limits tells these, too.
-  if now < learn and mine > of and known < epoch then limit, win, of = arg(26), ARGV[27], mine end
-  if ARGV[28] ~= '' then limit, of = arg(28), epoch .. '~' end
-  if ARGV[29] ~= '-' then win, of = ARGV[29], epoch .. '~' end
-  if arg(30) > 0 then pause = math.max(pause, now + arg(30)) end
+  -- Until all have told what they hold, who knows the latest limits tells these, too: the latest resize counts, however often
+  -- the engine has begun anew or fallen back since.
+  if now < learn then
+    if latestOf > of then limit, win, of = latest + 0, spans, latestOf end
+  elseif of == '' then of = epoch end
+  if ARGV[4] ~= '' then
+    local wish, windows, rest = string.match(ARGV[4], '(%S*) (%S*) (%S*)')
+    if wish ~= '' then limit = wish + 0 end
+    if windows ~= '-' then win = windows end
+    if wish ~= '' or windows ~= '-' then
+      of = string.format('%017.0f', math.max(micros, (tonumber(of) or 0) + 1, (tonumber(latestOf) or 0) + 1))
+    end
+    if rest ~= '0' then pause = math.max(pause, now + rest) end
+  end
 end
 local windows, most = {}, 0
 for bound, millis in string.gmatch(win, '(%d+):(%d+)') do
@@ -82,134 +121,120 @@ for bound, millis in string.gmatch(win, '(%d+):(%d+)') do
 end
 
 local function stamp(count)
-  if most == 0 then return end
-  for _ = 1, math.min(count, most) do call('LPUSH', c, now) end
-  if count > 0 then call('LTRIM', c, 0, most - 1) end
+  if most == 0 or count <= 0 then return end
+  for _ = 1, math.min(count, most) do move('LPUSH', c, now) end
+  call('LTRIM', c, 0, most - 1)
 end
 local function rest(count)
   if settle == 0 then return end
-  for _ = 1, count do call('RPUSH', s, now + settle) end
-end
-
-local fields = { 'seq', 'held', 'allot', 'want', 'back', 'spare', 'trying', 'tried', 'given', 'aski', 'askl', 'out', 'old', 'ticket', 'refused', 'well', 'granted', 'outi' }
-local cache = {}
-local function load(x)
-  if cache[x] == nil then
-    local packed = call('HGET', w, x)
-    if packed then
-      local rec, i = {}, 1
-      for value in string.gmatch(packed, '%S+') do
-        rec[fields[i]] = tonumber(value)
-        i = i + 1
-      end
-      cache[x] = rec
-    else cache[x] = false end
-  end
-  return cache[x]
+  for _ = 1, count do move('RPUSH', s, now + settle) end
+  settling = settling + math.max(count, 0)
 end
 local function rank(key, score, x)
-  if score > 0 then call('ZADD', key, score, x) else call('ZREM', key, x) end
+  if score > 0 then move('ZADD', key, score, x) else move('ZREM', key, x) end
+end
+local function place(x, rec, number)
+  local score = math.min(rec.allot, 524287) * 4294967296 + number % 4294967296
+  if rec.want > 0 then move('ZADD', l, score, x)
+  elseif rec.back > 0 then move('ZADD', l, later + score, x)
+  else move('ZREM', l, x) end
 end
 local function forget(x)
   local rec = load(x)
   if rec then
     used, pend, wants, backs = used - rec.allot, pend - rec.trying, wants - rec.want, backs - rec.back
-    debts, soon = debts - rec.out, soon - rec.outi
+    debts, soon, workers = debts - rec.out, soon - rec.outi, workers - 1
     stamp(rec.trying)
     rest(rec.allot)
   end
   cache[x] = false
-  call('HDEL', w, x)
+  move('HDEL', w, x)
   for _, key in ipairs({ e, a, l, r, o }) do call('ZREM', key, x) end
 end
-local function place(x, rec, number)
-  local score = math.min(rec.allot, 524287) * 4294967296 + number % 4294967296
-  if rec.want > 0 then call('ZADD', l, score, x)
-  elseif rec.back > 0 then call('ZADD', l, later + score, x)
-  else call('ZREM', l, x) end
-end
 
-if now >= learn then
+if now >= learn and now >= lapse then
   for _, x in ipairs(call('ZRANGEBYSCORE', e, '-inf', now, 'LIMIT', 0, 100)) do
     if x ~= me then forget(x) end
   end
+  lapse = tonumber(call('ZRANGE', e, 0, 0, 'WITHSCORES')[2] or math.huge)
 end
 
-local rec = load(me)
 if isOld then
   -- One that was overtaken, or comes twice: what came later says what is.
-elseif ARGV[20] == '1' then
+elseif isLast == '1' then
   if rec then
     used = used - rec.allot
     rec.allot = 0
-    rest(math.max(arg(9) - rec.given, 0))
-    stamp(math.max(arg(8) - rec.tried, 0))
+    rest(given - rec.given)
+    stamp(tried - rec.tried)
     pend = pend - rec.trying
     rec.trying = 0
   end
   forget(me)
 else
   if not rec then
-    rec = { seq = 0, held = 0, allot = 0, want = 0, back = 0, spare = 0, trying = 0, tried = arg(8), given = arg(9), aski = arg(10), askl = arg(11), out = 0, old = 0, ticket = 0, refused = arg(14), well = arg(16), granted = arg(33), outi = 0 }
+    rec = account(0, 0, 0, 0, 0, 0, 0, tried, given, aski + 0, askl + 0, 0, 0, 0, refused, well, granted, 0, math.huge)
     cache[me] = rec
+    workers, isMoved = workers + 1, true
   end
-  if ARGV[21] ~= '' and most > 0 then
+  if ARGV[5] ~= '' and most > 0 then
     local ends = call('LRANGE', c, 0, -1)
-    for age in string.gmatch(ARGV[21], '%d+') do ends[#ends + 1] = now - tonumber(age) end
+    for age in string.gmatch(ARGV[5], '%d+') do ends[#ends + 1] = now - age end
     table.sort(ends, function(x, y) return tonumber(x) > tonumber(y) end)
-    call('DEL', c)
+    move('DEL', c)
     for i = 1, math.min(#ends, most) do call('RPUSH', c, ends[i]) end
   end
   used = used - rec.allot + held
-  rest(math.max(arg(9) - rec.given, 0))
-  stamp(math.max(arg(8) - rec.tried, 0))
-  pend = pend - rec.trying + arg(7)
-  if arg(16) > rec.well then lvl = 0 end
-  if arg(14) > rec.refused then
-    if arg(15) >= 0 then
-      rp = math.max(rp, now + arg(15))
+  rest(given - rec.given)
+  stamp(tried - rec.tried)
+  pend = pend - rec.trying + trying
+  if well > rec.well then lvl = 0 end
+  if refused > rec.refused then
+    if tonumber(after) >= 0 then
+      rp = math.max(rp, now + after)
     elseif now >= rp then
       rp = now + math.min(1000 * 2 ^ lvl, 60000)
       lvl = math.min(lvl + 1, 16)
     end
     pause = math.max(pause, rp)
   end
-  local outi = math.max(rec.aski - arg(10), 0) + arg(34)
-  local out = math.max(rec.aski - arg(10), 0) + math.max(rec.askl - arg(11), 0) + arg(12)
+  local outi = math.max(rec.aski - aski, 0) + owedi
+  local out = math.max(rec.aski - aski, 0) + math.max(rec.askl - askl, 0) + owed
   debts, soon = debts - rec.out + out, soon - rec.outi + outi
   wants = wants - rec.want + want
   backs = backs - rec.back + back
   -- Who was served, or begins to wait, goes to the end of those who hold as much.
   if want + back == 0 then rec.ticket = 0
-  elseif rec.ticket == 0 or arg(33) > rec.granted or (want > 0 and rec.want == 0 and rec.allot <= rec.held) then
+  elseif rec.ticket == 0 or granted > rec.granted or (want > 0 and rec.want == 0 and rec.allot <= rec.held) then
     ticket = ticket + 1
     rec.ticket = ticket
   end
-  rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying = seq, held, held, want, back, spare, arg(7)
-  rec.tried, rec.given, rec.out, rec.outi, rec.old = arg(8), arg(9), out, outi, arg(13)
-  rec.refused, rec.well, rec.granted = arg(14), arg(16), arg(33)
-  call('ZADD', e, now + ttl, me)
   -- Who cannot give up any of its leases now is asked for none.
-  call('ZADD', a, ARGV[35] == '1' and 0 or held - out, me)
-  rank(r, spare, me)
-  rank(o, rec.old, me)
-  place(me, rec, rec.ticket)
+  local net = isUnable == '1' and 0 or held - out
+  local isInLine = want + back + rec.want + rec.back > 0
+  -- Most reports say again what was said before: in what order workers are is written where it changes.
+  call('ZADD', e, now + ttl, me)
+  lapse = math.min(lapse, now + ttl)
+  if net ~= rec.net then call('ZADD', a, net, me) end
+  if spare ~= rec.spare then rank(r, spare, me) end
+  if old ~= rec.old then rank(o, old, me) end
+  rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying = seq, held, held, want, back, spare, trying
+  rec.tried, rec.given, rec.out, rec.outi, rec.old, rec.net = tried, given, out, outi, old, net
+  rec.refused, rec.well, rec.granted = refused, well, granted
+  if isInLine then place(me, rec, rec.ticket) end
 end
 
-while true do
-  local first = call('LINDEX', s, 0)
-  if not first or tonumber(first) > now then break end
-  call('LPOP', s)
+while settling > 0 and tonumber(call('LINDEX', s, 0)) <= now do
+  move('LPOP', s)
+  settling = settling - 1
 end
-local settling = call('LLEN', s)
 
 local wait, told, isFull, isHeldUp = 0, {}, false, false
 if now < learn then wait = learn - now
 elseif now < pause then wait = pause - now
 else
-  for _ = 1, 1000 do
+  for _ = 1, math.min(wants + backs, 1000) do
     local head = call('ZRANGE', l, 0, 0)[1]
-    if not head then break end
     if limit >= 0 and used + settling >= limit then
       isFull = true
       break
@@ -236,78 +261,83 @@ else
     end
     ticket = ticket + 1
     place(head, x, ticket)
-    call('ZINCRBY', a, 1, head)
+    x.net = x.net + 1
+    call('ZADD', a, x.net, head)
     if head ~= me then told[head] = true end
   end
 end
+-- Their channels are named as the keys are.
 for x in pairs(told) do
   local rec = load(x)
-  call('PUBLISH', ARGV[31] .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
+  call('PUBLISH', string.sub(m, 1, -2) .. 'to:' .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
 end
 
 -- Who is short, and whose connections are to be given up for them.
-local asked = {}
-local function ask(x, kind)
-  local rec = load(x)
-  if kind == 'idle' then
-    rec.aski, rec.spare, rec.outi, soon = rec.aski + 1, rec.spare - 1, rec.outi + 1, soon + 1
-    rank(r, rec.spare, x)
-  else
-    rec.askl, rec.old = rec.askl + 1, math.max(rec.old - 1, 0)
-    rank(o, rec.old, x)
-  end
-  rec.out, debts = rec.out + 1, debts + 1
-  call('ZINCRBY', a, -1, x)
-  asked[x] = true
-  return true
-end
-local function takeIdle(x)
-  -- Who waits although it has idle ones wants a new one: its own go first.
-  if x and load(x).spare > 0 then return ask(x, 'idle') end
-  local idle = call('ZREVRANGE', r, 0, 0)[1]
-  return idle and ask(idle, 'idle')
-end
-local function takeLeased(x, holding)
-  local rich = call('ZREVRANGE', a, 0, 1, 'WITHSCORES')
-  local i = rich[1] == x and 3 or 1
-  if not rich[i] then return false end
-  local net = tonumber(rich[i + 1])
-  if net >= (x and holding + 2 or 1) then return ask(rich[i], 'leased') end
-  if x and holding == 0 then
-    local old = call('ZREVRANGE', o, 0, 1)
-    local one = old[1] == x and old[2] or old[1]
-    if one and load(one).allot > load(one).out then return ask(one, 'leased') end
-  end
-  return false
-end
-local function reclaim()
-  -- What comes soon, and what comes when a lease ends.
-  local near, far = soon + settling, debts - soon
-  for _ = 1, math.min(math.max(used - limit, 0), 100) do
-    if near > 0 then near = near - 1
-    -- Nothing waits for a lease to end while there is an idle one.
-    elseif not takeIdle() then
-      if far > 0 then far = far - 1
-      elseif not takeLeased() then return end
-    end
-  end
-  if mode == 'none' or not isFull or near >= wants then return end
-  for _, x in ipairs(call('ZRANGE', l, 0, 49)) do
+local debtors = {}
+if limit >= 0 and (isFull or used > limit) and now >= learn then
+  local function ask(x, kind)
     local rec = load(x)
-    for j = 0, rec.want - 1 do
+    if kind == 'idle' then
+      rec.aski, rec.spare, rec.outi, soon = rec.aski + 1, rec.spare - 1, rec.outi + 1, soon + 1
+      rank(r, rec.spare, x)
+    else
+      rec.askl, rec.old = rec.askl + 1, math.max(rec.old - 1, 0)
+      rank(o, rec.old, x)
+    end
+    rec.out, debts = rec.out + 1, debts + 1
+    rec.net = rec.net - 1
+    call('ZADD', a, rec.net, x)
+    debtors[x] = true
+    return true
+  end
+  local function takeIdle(x)
+    -- Who waits although it has idle ones wants a new one: its own go first.
+    if x and load(x).spare > 0 then return ask(x, 'idle') end
+    local idle = call('ZREVRANGE', r, 0, 0)[1]
+    return idle and ask(idle, 'idle')
+  end
+  local function takeLeased(x, holding)
+    local rich = call('ZREVRANGE', a, 0, 1, 'WITHSCORES')
+    local i = rich[1] == x and 3 or 1
+    if not rich[i] then return false end
+    local net = tonumber(rich[i + 1])
+    if net >= (x and holding + 2 or 1) then return ask(rich[i], 'leased') end
+    if x and holding == 0 then
+      local old = call('ZREVRANGE', o, 0, 1)
+      local one = old[1] == x and old[2] or old[1]
+      if one and load(one).allot > load(one).out then return ask(one, 'leased') end
+    end
+    return false
+  end
+  local function reclaim()
+    -- What comes soon, and what comes when a lease ends.
+    local near, far = soon + settling, debts - soon
+    for _ = 1, math.min(math.max(used - limit, 0), 100) do
       if near > 0 then near = near - 1
-      elseif not takeIdle(x) then
+      -- Nothing waits for a lease to end while there is an idle one.
+      elseif not takeIdle() then
         if far > 0 then far = far - 1
-        elseif mode ~= 'fair' or not takeLeased(x, rec.allot + j) then return end
+        elseif not takeLeased() then return end
+      end
+    end
+    if mode == 'none' or not isFull or near >= wants then return end
+    for _, x in ipairs(call('ZRANGE', l, 0, 49)) do
+      local rec = load(x)
+      for j = 0, rec.want - 1 do
+        if near > 0 then near = near - 1
+        elseif not takeIdle(x) then
+          if far > 0 then far = far - 1
+          elseif mode ~= 'fair' or not takeLeased(x, rec.allot + j) then return end
+        end
       end
     end
   end
+  reclaim()
 end
-if limit >= 0 and (isFull or used > limit) and now >= learn then reclaim() end
-for x in pairs(asked) do
+for x in pairs(debtors) do
   if x ~= me then
     local rec = load(x)
-    call('PUBLISH', ARGV[31] .. x, 'r ' .. epoch .. ' ' .. rec.aski .. ' ' .. rec.askl)
+    call('PUBLISH', string.sub(m, 1, -2) .. 'to:' .. x, 'r ' .. epoch .. ' ' .. rec.aski .. ' ' .. rec.askl)
   end
 end
 
@@ -315,31 +345,26 @@ if isFull or isHeldUp then
   wait = math.huge
   local ends = call('ZRANGE', e, 0, 0, 'WITHSCORES')
   if ends[2] then wait = math.max(tonumber(ends[2]) - now, 1) end
-  local first = call('LINDEX', s, 0)
-  if first then wait = math.min(wait, tonumber(first) - now) end
+  if settling > 0 then wait = math.min(wait, tonumber(call('LINDEX', s, 0)) - now) end
 end
 
 for x, rec in pairs(cache) do
   if rec then
-    local packed = {}
-    for i = 1, #fields do packed[i] = string.format('%.0f', rec[fields[i]]) end
-    call('HSET', w, x, table.concat(packed, ' '))
+    call('HSET', w, x, struct.pack(shape, rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying, rec.tried, rec.given,
+      rec.aski, rec.askl, rec.out, rec.old, rec.ticket, rec.refused, rec.well, rec.granted, rec.outi, rec.net))
   end
 end
-local version, kept = get('v') + 1, get('kept')
-if now - kept > 3600000 then
-  kept = now
-  for i = 2, #KEYS do call('PEXPIRE', KEYS[i], 172800000) end
+if now - aged > 3600000 then aged = now end
+if isMoved then keys = present() end
+v = v + 1
+call('HSET', m, '', struct.pack(state, v, limit, used, pend, debts, soon, wants, backs, ticket % 4294967296, learn, pause, rp, lvl, now, asked,
+  aged, lapse, workers, settling, keys, epoch, run, win, of))
+if aged == now then
+  for i = 1, #KEYS do call('PEXPIRE', KEYS[i], 172800000) end
 end
-local workers = call('HLEN', w)
-call('HSET', m, 'ep', epoch, 'v', version, 'used', used, 'pend', pend, 'debts', debts, 'soon', soon, 'wants', wants, 'backs', backs,
-  'ticket', ticket % 4294967296, 'limit', limit, 'win', win, 'of', of, 'run', run, 'learn', learn, 'pause', pause, 'rp', rp, 'lvl', lvl,
-  'seen', now, 'kept', kept, 'nw', workers, 'nl', call('ZCARD', l), 'nr', call('ZCARD', r), 'no', call('ZCARD', o),
-  'nc', call('LLEN', c), 'ns', settling)
-if kept == now then call('PEXPIRE', m, 172800000) end
 
 local counts = {}
-if ARGV[32] == '1' then
+if isCounted == '1' then
   local ends = call('LRANGE', c, 0, -1)
   for i = 1, #windows do
     local count = pend
@@ -349,10 +374,11 @@ if ARGV[32] == '1' then
     counts[i] = count
   end
 end
-local record = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0 }
-return { epoch, version, isOld and -1 or record.seq, record.allot, record.aski, record.askl, limit, used + settling, wants + backs, workers,
-  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait, call('ZRANK', l, me) or -1, table.concat(counts, ','), win }
+rec = load(me) or { seq = seq, allot = 0, aski = 0, askl = 0, want = 0, back = 0 }
+return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit, used + settling, wants + backs, workers,
+  math.max(learn - now, 0), math.max(pause - now, 0), wait == math.huge and 0 or wait,
+  rec.want + rec.back > 0 and call('ZRANK', l, me) or -1, table.concat(counts, ','), win, of }
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "c11760930a2d904925ae1f9e7a6d64906307d06d"
+export const sha = "c0f10545cffa29a7cd496dabb21a2cbf8d3c5bf9"

@@ -1,5 +1,4 @@
-import type { Fork } from "#dialect"
-import type * as Config from "#effect/Config"
+import { type Fork, turn } from "#dialect"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import { makeTimer, type Timer, type Timers } from "../../core/timers.js"
@@ -7,7 +6,7 @@ import { QuotaUnavailableError } from "../../values/errors.js"
 import type { ConnectionQuota } from "../../values/quota.js"
 import type { QuotaState, QuotaStats } from "../../values/quotaStats.js"
 import { Desk, type Engine } from "../desk.js"
-import { decodeQuotaLimits, millisOfPause, type Window } from "../options.js"
+import { decodeQuotaLimits, millisOfPause } from "../options.js"
 import { Askers, Wishes } from "./askers.js"
 import { Asks } from "./asks.js"
 import { Attempts } from "./attempts.js"
@@ -90,9 +89,7 @@ export class Worker implements ConnectionQuota, Engine {
     })
   }
 
-  start(): void {
-    this.report()
-  }
+  readonly start = (): void => this.report()
 
   /** Tells the engine that this worker is over. */
   get end(): Effect.Effect<void> {
@@ -100,7 +97,9 @@ export class Worker implements ConnectionQuota, Engine {
       this.isOver = true
       for (const timer of [this.heartbeat, this.again, this.lapse, this.idling]) this.timers.clear(timer)
       this.seq += 1
-      return Effect.ignore(this.link.exchange({ ...this.present(new Wishes()), isLast: true }))
+      const last = Effect.suspend(() => this.link.exchange({ ...this.present(new Wishes()), isLast: true }))
+      // A turn later: a report of this very moment would come after it, and the engine would know this worker again.
+      return Effect.ignore(Effect.andThen(turn, last))
     })
   }
 
@@ -118,14 +117,8 @@ export class Worker implements ConnectionQuota, Engine {
   })
 
   readonly resize: ConnectionQuota["resize"] = (limits) =>
-    Effect.flatMap(
-      Effect.suspend(
-        (): Effect.Effect<
-          { readonly connections?: number; readonly windows?: ReadonlyArray<Window> },
-          Config.ConfigError
-        > => decodeQuotaLimits(limits, this.settings.name)
-      ),
-      ({ connections, windows }) => Effect.asVoid(this.ask({ limit: connections, windows }))
+    Effect.flatMap(decodeQuotaLimits(limits, this.settings.name), ({ connections, windows }) =>
+      Effect.asVoid(this.ask({ limit: connections, windows }))
     )
 
   readonly pause: ConnectionQuota["pause"] = (duration) =>
@@ -182,9 +175,7 @@ export class Worker implements ConnectionQuota, Engine {
     }
   }
 
-  left(): void {
-    this.changed()
-  }
+  readonly left = (): void => this.changed()
 
   /** Reports, if what was reported is not so any more. */
   changed(): void {
@@ -232,7 +223,8 @@ export class Worker implements ConnectionQuota, Engine {
     if (this.isScheduled || this.isInFlight || this.isOver) return
     this.isScheduled = true
     this.fork(
-      Effect.sync(() => {
+      // A turn later: who gives back, and takes again at once, has one report for both.
+      Effect.map(turn, () => {
         this.isScheduled = false
         if (!this.isInFlight && !this.isOver) this.send()
       }),
@@ -299,7 +291,7 @@ export class Worker implements ConnectionQuota, Engine {
         wishes.tell(outcome)
         return
       }
-      if (Exit.isSuccess(outcome)) this.answered(outcome.value)
+      if (Exit.isSuccess(outcome)) this.answered(report, outcome.value)
       else {
         this.attempts.tellFrom(toldFrom)
         this.isForgotten ||= wasForgotten
@@ -323,7 +315,7 @@ export class Worker implements ConnectionQuota, Engine {
     this.grantAlone()
   }
 
-  private answered(answer: Answer): void {
+  private answered(report: Report, answer: Answer): void {
     const { ttl } = this.settings
     const now = this.timers.now()
     const before = this.answer
@@ -337,17 +329,19 @@ export class Worker implements ConnectionQuota, Engine {
       // It has begun anew: it has to be told what only the workers know.
       const hasEnded = this.attempts.tellFrom(Number.NEGATIVE_INFINITY)
       this.isForgotten = this.epoch !== "" && this.news.pausedUntil > now
-      this.isDue ||= hasEnded || this.isForgotten
+      // Had the report been sent again, it would not say what was granted for it before.
+      this.isDue ||= hasEnded || this.isForgotten || this.grantedSince > 0
       this.epoch = answer.epoch
       this.version = answer.version
     } else this.version = Math.max(this.version, answer.version)
     this.answer = { ...answer, connects: answer.connects ?? before?.connects }
     this.timers.set(this.lapse, this.sentAt + ttl)
     this.timers.set(this.heartbeat, now + (ttl / 3) * (0.9 + 0.1 * this.random()))
-    if (answer.seq === this.seq) {
+    if (answer.seq === this.seq && !this.isLate) {
+      this.asks.follow(report, answer)
       this.asked(answer.askedIdle, answer.askedLeased)
       this.allotted(answer.allotment)
-    }
+    } else this.timers.set(this.again, now + firstRetry)
     this.desk.tellQueued()
     if (this.desk.waiting > 0 && answer.wait > 0) {
       const delay = answer.rank > 0 ? Math.min(answer.rank * rankDelay, longestRankDelay) : 0
@@ -363,9 +357,13 @@ export class Worker implements ConnectionQuota, Engine {
       this.asked(Number(first), Number(second))
       return
     }
-    // One that is about an older report was answered by a later one; one that is too old may have been given to others.
-    const isLate = this.timers.now() - this.sentAt >= this.settings.ttl
-    if (kind === "g" && Number(first) === this.seq && !isLate) this.allotted(Number(second))
+    // One that is about an older report was answered by a later one.
+    if (kind === "g" && Number(first) === this.seq && !this.isLate) this.allotted(Number(second))
+  }
+
+  /** Whether what was granted for the latest report may have been given to others: the engine may have forgotten it. */
+  private get isLate(): boolean {
+    return this.timers.now() - this.sentAt >= this.settings.ttl
   }
 
   private allotted(allotment: number): void {
