@@ -669,6 +669,7 @@ const watch = (
       cwd: folder,
       env: {
         ...process.env,
+        NO_COLOR: "1",
         TSX_TSCONFIG_PATH: join(folder, edition, edition === "" ? "tsconfig.json" : "tsconfig.tsx.json")
       },
       stdio: ["ignore", "pipe", "pipe"]

@@ -97,8 +97,8 @@ class Wire {
         resume(heard.respond)
       })
     }
-    // What is not late comes in its order, which no rounding may change.
-    const usual = Math.max(this.heardAt + 1e-6, run.world.now + there)
+    // What is not late comes in its order, by more than times are rounded.
+    const usual = Math.max(this.heardAt + 0.001, run.world.now + there)
     if (mood !== "late") this.heardAt = usual
     run.after(mood === "late" ? there : usual - run.world.now, () => {
       if (run.ended.has(this.hand)) return
