@@ -672,11 +672,16 @@ const watch = (
         NO_COLOR: "1",
         TSX_TSCONFIG_PATH: join(folder, edition, edition === "" ? "tsconfig.json" : "tsconfig.tsx.json")
       },
-      stdio: ["ignore", "pipe", "pipe"]
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own: tests run in processes of their own, which may be in a loop without end.
+      detached: true
     })
-    stop.addEventListener("abort", () => child.kill("SIGKILL"))
+    const end = (): void => {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL")
+    }
+    stop.addEventListener("abort", end)
     let output = ""
-    const timer = setTimeout(() => child.kill("SIGKILL"), patience)
+    const timer = setTimeout(end, patience)
     const add = (chunk: Buffer): void => {
       output += chunk.toString()
       timer.refresh()
