@@ -190,7 +190,7 @@ describe("a suspicion names", () => {
     }).pipe(Effect.provide(poolWith({ leakThreshold: "2 seconds" })), Effect.provide(layer))
   }
 
-  const here = "leaks.test.ts"
+  const here = "leaks.slow.test.ts"
 
   it.effect("the place where use was called", () =>
     Effect.gen(function* () {
@@ -198,8 +198,8 @@ describe("a suspicion names", () => {
         return pool.use(() => Effect.never)
       }
       const { line, suspicion } = yield* suspicionOf(takesAndForgets)
-      assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at takesAndForgets .*leaks\.test\.ts/)
-      assert.match(line.cause, /^Error: The lease was taken\n +at takesAndForgets .*leaks\.test\.ts/)
+      assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at takesAndForgets .*leaks\.slow\.test\.ts/)
+      assert.match(line.cause, /^Error: The lease was taken\n +at takesAndForgets .*leaks\.slow\.test\.ts/)
       assert.isUndefined(suspicion.span)
     })
   )
@@ -268,7 +268,7 @@ describe("a suspicion names", () => {
       )
       assert.strictEqual(suspicion.span, "inner")
       assert.match(suspicion.traceId ?? "", /^trace-/)
-      assert.match(suspicion.place ?? "", /at inner \(.*leaks\.test\.ts.*\n +at outer \(.*leaks\.test\.ts/)
+      assert.match(suspicion.place ?? "", /at inner \(.*leaks\.slow\.test\.ts.*\n +at outer \(.*leaks\.slow\.test\.ts/)
       assert.include(line.cause, "at inner (")
       assert.deepInclude(line.annotations, { span: "inner", traceId: suspicion.traceId })
     }).pipe(Effect.provide(layer))
@@ -292,8 +292,8 @@ describe("a suspicion names", () => {
         const { line, suspicion } = yield* suspicionOf((pool) =>
           take.takesAndForgets().pipe(Effect.provideService(Pool, pool), Effect.provideService(Tts, pool))
         )
-        assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at .*takesAndForgets .*leaks\.test\.ts/)
-        assert.match(line.cause, /^Error: The lease was taken\n +at .*takesAndForgets .*leaks\.test\.ts/)
+        assert.match(suspicion.place?.split("\n")[0] ?? "", /^ +at .*takesAndForgets .*leaks\.slow\.test\.ts/)
+        assert.match(line.cause, /^Error: The lease was taken\n +at .*takesAndForgets .*leaks\.slow\.test\.ts/)
       })
     )
   }
@@ -314,7 +314,7 @@ describe("a suspicion names", () => {
         )
         const lines = suspicion.place?.split("\n") ?? []
         assert.lengthOf(lines, 1)
-        assert.match(lines[0] ?? "", /^ +at .*leaks\.test\.ts/)
+        assert.match(lines[0] ?? "", /^ +at .*leaks\.slow\.test\.ts/)
         assert.include(line.cause, here)
       })
     )
@@ -346,7 +346,7 @@ describe("a suspicion names", () => {
         WebSocketPool.use(() => Effect.never).pipe(Effect.withSpan("asks"), Effect.provideService(Pool, pool))
       )
       assert.strictEqual(suspicion.span, "asks")
-      assert.match(suspicion.place ?? "", /leaks\.test\.ts[\s\S]*\n +at asks \(.*leaks\.test\.ts[^\n]*$/)
+      assert.match(suspicion.place ?? "", /leaks\.slow\.test\.ts[\s\S]*\n +at asks \(.*leaks\.slow\.test\.ts[^\n]*$/)
     })
   )
 
@@ -358,7 +358,7 @@ describe("a suspicion names", () => {
         )
       )
       assert.strictEqual(suspicion.span, "asks")
-      assert.match(suspicion.place ?? "", /^ +at asks \(.*leaks\.test\.ts[^\n]*$/)
+      assert.match(suspicion.place ?? "", /^ +at asks \(.*leaks\.slow\.test\.ts[^\n]*$/)
     })
   )
 
