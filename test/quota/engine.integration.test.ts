@@ -11,6 +11,7 @@ const key = (letter: string) => `ewp:{q}:${letter}`
 
 const terms = {
   keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
+  channel: key("to:"),
   ttl,
   recovery,
   settle: 0,
@@ -72,25 +73,30 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     assert.deepInclude(report(ttl + 1, "other", { held: 1, want: 1 }), { allotment: 1, used: 2, workers: 2 })
   })
 
-  it("promise 1: another process is noticed at once where the script was missing, else within a tenth of a second", () => {
-    const noticed = (now: number, isFresh: boolean) => {
+  it("promise 1: another process is noticed by the first report to it, whoever knows the script already", () => {
+    const noticed = (left: number, found: number, how: (engine: QuotaEngine) => void = () => undefined) => {
       const engine = new QuotaEngine(terms.keys)
       let seq = 0
-      const recovering = (at: number, knowsNothing = false) => {
+      const recovering = (at: number) => {
         seq += 1
         const report = { ...silent, worker: "one", seq }
-        return engine.call(["EVAL", script, ...argsOf(report, terms, knowsNothing)], at).answer[10]
+        return engine.call(["EVAL", script, ...argsOf(report, terms, false)], at).answer[10]
       }
       assert.strictEqual(recovering(1000), recovery)
       assert.strictEqual(recovering(1000 + recovery), 0)
-      // Asked then. Another quota may be the first whose script the new process hears of.
+      how(engine)
+      assert.strictEqual(recovering(left), 0)
+      // Another quota may be the first whose script the new process hears of.
       engine.restart()
-      return recovering(1000 + recovery + now, isFresh) === recovery
+      return recovering(found) === recovery
     }
-    assert.isTrue(noticed(1, true))
-    assert.isFalse(noticed(99, false))
-    assert.isTrue(noticed(100, false))
+    for (const left of [1400, 2999, 3000, 4999, 7000]) {
+      for (const after of [1, 99, 1000, 5000])
+        assert.isTrue(noticed(left, left + after), `${after} ms after ${left} ms`)
+    }
+    // Saved in the very second in which the other one begins, and when it had been written last.
+    assert.isTrue(noticed(7000, 7001, (engine) => engine.saveAt(7000)))
     // Another machine's clock may be behind.
-    assert.isTrue(noticed(-1, false))
+    assert.isTrue(noticed(7000, 6999))
   })
 })

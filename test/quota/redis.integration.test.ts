@@ -275,6 +275,7 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
           const { script } = await import("../../src/quota/redis/script.js")
           const terms = {
             keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
+            channel: key("to:"),
             ...{ ttl: 600, recovery: 300, settle: 0, reclaim: "fair", connections: 2, windows: [] }
           }
           const report = {
@@ -385,6 +386,74 @@ describe.skipIf(!hasRedis)(`the quota on Redis${hasRedis ? "" : `: ${skipped}`}`
         assert.strictEqual(a.permits.length, 2)
         yield* until(() => a.permits.length === 3, "the third")
         assert.isAtLeast(Date.now() - begin, 1400)
+      }),
+    20_000
+  )
+
+  it.live(
+    "who waits is woken though the client puts something before its keys",
+    () =>
+      Effect.gen(function* () {
+        const options = {
+          name: fresh(),
+          connections: 1,
+          ttl: "1 minute",
+          client: { port: server.port, keyPrefix: "app:" }
+        } as const
+        const a = yield* Hand.make(RedisConnectionQuota.layerIoredis({ ...quick, ...options }))
+        const b = yield* Hand.make(RedisConnectionQuota.layerIoredis({ ...quick, ...options }))
+        a.want()
+        yield* until(() => a.permits.length === 1, "the permit")
+        b.want()
+        yield* until(() => b.share !== undefined, "a place in line")
+        yield* sleep(100)
+        a.release()
+        // The next heartbeat is at least 18 s away.
+        yield* until(() => b.permits.length === 1, "the one given back")
+      }),
+    20_000
+  )
+
+  it.live(
+    "nothing is left for ever of a fleet that has ended",
+    () =>
+      Effect.gen(function* () {
+        const name = fresh()
+        const limits = { connections: 1, settle: "1 minute", connects: { limit: 10, window: "1 minute" } } as const
+        const a = yield* worker({ name, ...limits })
+        const b = yield* worker({ name, ...limits })
+        a.want()
+        yield* until(() => a.permits.length === 1, "the permit")
+        b.want()
+        yield* sleep(100)
+        a.release()
+        yield* until(() => a.permits.length === 0, "none")
+        yield* sleep(100)
+        const keys = yield* Effect.promise(() => admin.keys(`ewp:{${name}}:*`))
+        assert.includeMembers(
+          keys.map((key) => key.at(-1)),
+          ["m", "w", "l", "c", "s"]
+        )
+        const lives = yield* Effect.promise(() => Promise.all(keys.map((key) => admin.pttl(key))))
+        for (const [index, key] of keys.entries()) assert.isAbove(lives[index]!, 0, key)
+      }),
+    20_000
+  )
+
+  it.live(
+    "a pause may be for ever",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* worker({ name: fresh(), connections: 1 })
+        yield* sleep(400)
+        const events: Array<ConnectionQuota.QuotaEvent> = []
+        yield* Effect.forkScoped(Stream.runForEach(a.quota.events, (event) => Effect.sync(() => events.push(event))))
+        yield* sleep(20)
+        yield* a.quota.pause(Number.POSITIVE_INFINITY)
+        a.want()
+        yield* until(() => events.some(({ _tag }) => _tag === "Paused"), "it is told")
+        yield* sleep(100)
+        assert.lengthOf(a.permits, 0)
       }),
     20_000
   )

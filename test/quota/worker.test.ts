@@ -48,7 +48,7 @@ const workerOn = (answer: (said: Said) => Answered | Effect.Effect<Answered>) =>
               1,
               0,
               0,
-              0,
+              14_000,
               -1,
               "",
               "",

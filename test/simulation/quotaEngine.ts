@@ -111,7 +111,7 @@ const send = (...commands: ReadonlyArray<Command>): ReadonlyArray<unknown> => {
 /** What the engine keeps of the quota, and of a worker, in the order of the script. The last four of a quota are texts. */
 const state = [
   ...["v", "limit", "used", "pend", "debts", "soon", "wants", "backs", "ticket", "learn", "pause", "rp", "lvl", "seen"],
-  ...["asked", "aged", "lapse", "workers", "settling", "keys", "epoch", "run", "win", "of"]
+  ...["saved", "aged", "lapse", "workers", "settling", "keys", "epoch", "run", "win", "of"]
 ]
 const fields = [
   ...["seq", "held", "allot", "want", "back", "spare", "trying", "tried", "given", "aski", "askl", "out", "old"],
@@ -126,10 +126,11 @@ const shapeOf = (names: ReadonlyArray<string>, texts: number): string =>
  */
 const byHand = `
 local published = {}
-local hand = #ARGV - 2
+local hand = #ARGV - 3
 local real = redis
 local function told(name, ...)
   if name == 'TIME' then return { ARGV[hand], ARGV[hand + 1] } end
+  if name == 'LASTSAVE' then return tonumber(ARGV[hand + 3]) end
   if name == 'INFO' then return 'run_id:' .. ARGV[hand + 2] .. string.char(13, 10) end
   if name == 'PUBLISH' then
     published[#published + 1] = table.concat({ ... }, ' ')
@@ -208,6 +209,8 @@ export class Refusal extends Error {}
 export class QuotaEngine {
   /** Another one is another process. */
   private process = 1
+  /** When it began, or saved its data, in seconds. */
+  private savedAt: number | undefined
   private hasScript = false
   private snapshot: ReadonlyArray<readonly [string, string]> = []
   private sha: string
@@ -223,8 +226,10 @@ export class QuotaEngine {
     if (name === "EVAL") this.hasScript = true
     else if (!this.hasScript) throw new Refusal("NOSCRIPT No matching script. Please use EVAL.")
     const micros = Math.floor((now + 1_700_000_000_000) * 1000)
-    const time = [Math.floor(micros / 1_000_000), micros % 1_000_000, `process${this.process}`].map(String)
-    const [reply] = send(["EVALSHA", this.sha, ...args, ...time])
+    const seconds = Math.floor(micros / 1_000_000)
+    this.savedAt ??= seconds
+    const identity = [seconds, micros % 1_000_000, `process${this.process}`, this.savedAt].map(String)
+    const [reply] = send(["EVALSHA", this.sha, ...args, ...identity])
     if (!Array.isArray(reply)) throw new Error(JSON.stringify(reply))
     const [answer, published, meta, workers, settling] = reply
     return {
@@ -250,8 +255,14 @@ export class QuotaEngine {
     send(["DEL", ...keys])
   }
 
+  /** Has it save its data at this time in milliseconds, as far as it tells. */
+  saveAt(now: number): void {
+    this.savedAt = Math.floor((now + 1_700_000_000_000) / 1000)
+  }
+
   restart(): void {
     this.process += 1
+    this.savedAt = undefined
     this.hasScript = false
   }
 

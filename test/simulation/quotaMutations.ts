@@ -76,6 +76,20 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
     to: "false"
   },
   {
+    name: "ask which process it is only where the script was not known",
+    file: "quota/redis/script.ts",
+    from: " or save ~= saved or seen < (saved + 2) * 1000 or now < seen",
+    to: "",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
+    name: "take a process that has saved in the same second for the same",
+    file: "quota/redis/script.ts",
+    from: " or seen < (saved + 2) * 1000",
+    to: "",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
     name: "take another process for the same",
     file: "quota/redis/script.ts",
     from: "isOther = not lost and found ~= run",
@@ -213,14 +227,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "take an answer that is older than ttl",
     file: "quota/redis/worker.ts",
-    from: "if (answer.seq === this.seq && !this.isLate) {",
-    to: "if (answer.seq === this.seq) {"
+    from: "const isTaken = answer.seq === this.seq && !this.isLate",
+    to: "const isTaken = answer.seq === this.seq"
   },
   {
     name: "take an answer to another report",
     file: "quota/redis/worker.ts",
-    from: "if (answer.seq === this.seq && !this.isLate) {",
-    to: "if (!this.isLate) {",
+    from: "const isTaken = answer.seq === this.seq && !this.isLate",
+    to: "const isTaken = !this.isLate",
     test: "test/quota/worker.test.ts"
   },
   {

@@ -27,6 +27,7 @@ export const make = (
     const root = `${settings.prefix}{${settings.name}}:`
     const terms: Terms = {
       keys: keyNames.map((key) => root + key),
+      channel: `${root}to:`,
       ttl: settings.ttl,
       recovery: settings.recovery,
       settle: settings.settle,

@@ -45,6 +45,8 @@ export interface Report {
 /** What every report carries, so that the first one can begin the quota. */
 export interface Terms {
   readonly keys: ReadonlyArray<string>
+  /** With the worker's name behind it: where it listens. Clients may add something to keys, and not to channels. */
+  readonly channel: string
   readonly ttl: number
   readonly recovery: number
   readonly settle: number
@@ -69,7 +71,8 @@ export const argsOf = (report: Report, terms: Terms, isFresh: boolean): Readonly
   `${numbersOf(report, isFresh).join(" ")} ${report.epoch}`,
   termsOf(terms, report.latest),
   wishesOf(report),
-  report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(",")
+  report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(","),
+  terms.channel
 ]
 
 const numbersOf = (report: Report, isFresh: boolean): ReadonlyArray<number> => [
@@ -89,6 +92,9 @@ const termsOf = (terms: Terms, latest: Report["latest"]): string =>
     latest?.limitsOf ?? ""
   ].join(" ")
 
+/** What an engine can still count with, in milliseconds: for ever. */
+const longestPause = 2 ** 50
+
 /** Nothing, most often. */
 const wishesOf = ({ limit, pause, windows }: Report): string =>
   limit === undefined && windows === undefined && pause <= 0
@@ -96,7 +102,7 @@ const wishesOf = ({ limit, pause, windows }: Report): string =>
     : [
         limit === undefined ? "" : shownLimit(limit),
         windows === undefined ? "-" : shownWindows(windows),
-        Math.ceil(pause)
+        Math.min(Math.ceil(pause), longestPause)
       ].join(" ")
 
 /** What the engine answers. */

@@ -17,9 +17,10 @@
  * engine, all of it is dropped, and an epoch begins in which nothing is granted until every worker has reported.
  *
  * Another process may go on with an older state, and whoever reports first may know of none that is later. Which process it
- * is costs a quarter of a report to ask, so it is asked where it may be another: where it did not know the script, which none
- * does when it begins, and where it was not asked for a tenth of a second, or its clock was set back. No process takes the place
- * of another in less. An engine that may not be asked is another where it did not know the script.
+ * is costs a quarter of a report to ask, so it is asked unless it is known: when an engine has last saved its data, or has begun, is told
+ * for next to nothing, and one that takes the place of another begins later than what that one has left was written. By whole
+ * seconds: a save has to lie two behind what was written last. It is asked, too, where it did not know the script, which none
+ * does when it begins. An engine that may not be asked is another where it did not know the script.
  *
  * Thousands of workers report several times a minute, and most say what they said before. So numbers are packed into one
  * value for the quota and one for each worker, and a sorted set is written only where its order changes.
@@ -49,10 +50,10 @@ local function present() return call('EXISTS', w, e, a, l, r, o, c, s) end
 
 local state = '>dddddddddd dddddddddd ssss'
 local kept = call('HGET', m, '')
-local lost, v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, asked, aged, lapse, workers, settling, keys,
+local lost, v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, saved, aged, lapse, workers, settling, keys,
   epoch, run, win, of = not kept, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0, 0, '', '', '', ''
 if kept then
-  v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, asked, aged, lapse, workers, settling, keys,
+  v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, saved, aged, lapse, workers, settling, keys,
     epoch, run, win, of = struct.unpack(state, kept)
   lost = keys ~= present()
   if not lost and known == epoch then lost = version > v
@@ -68,11 +69,12 @@ end
 
 -- The engine was away, or is another process than before: nobody could renew, and it may have fallen back.
 local isOther = false
-if lost or isUnknown == '1' or now < asked or now - asked >= 100 then
+local save = redis.pcall('LASTSAVE')
+if lost or isUnknown == '1' or save ~= saved or seen < (saved + 2) * 1000 or now < seen then
   local info = redis.pcall('INFO', 'server')
   local found = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
   if found then isOther = not lost and found ~= run else isOther = isUnknown == '1' end
-  run, asked = found or run, now
+  run, saved = found or run, type(save) == 'number' and save or 0
 end
 if not lost and (isOther or workers > 0 and now - seen > ttl / 2) then
   learn = math.max(learn, now + recovery)
@@ -266,10 +268,9 @@ else
     if head ~= me then told[head] = true end
   end
 end
--- Their channels are named as the keys are.
 for x in pairs(told) do
   local rec = load(x)
-  call('PUBLISH', string.sub(m, 1, -2) .. 'to:' .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
+  call('PUBLISH', ARGV[6] .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
 end
 
 -- Who is short, and whose connections are to be given up for them.
@@ -337,7 +338,7 @@ end
 for x in pairs(debtors) do
   if x ~= me then
     local rec = load(x)
-    call('PUBLISH', string.sub(m, 1, -2) .. 'to:' .. x, 'r ' .. epoch .. ' ' .. rec.aski .. ' ' .. rec.askl)
+    call('PUBLISH', ARGV[6] .. x, 'r ' .. epoch .. ' ' .. rec.aski .. ' ' .. rec.askl)
   end
 end
 
@@ -354,10 +355,14 @@ for x, rec in pairs(cache) do
       rec.aski, rec.askl, rec.out, rec.old, rec.ticket, rec.refused, rec.well, rec.granted, rec.outi, rec.net))
   end
 end
+if isMoved then
+  local found = present()
+  if found > keys then aged = 0 end
+  keys = found
+end
 if now - aged > 3600000 then aged = now end
-if isMoved then keys = present() end
 v = v + 1
-call('HSET', m, '', struct.pack(state, v, limit, used, pend, debts, soon, wants, backs, ticket % 4294967296, learn, pause, rp, lvl, now, asked,
+call('HSET', m, '', struct.pack(state, v, limit, used, pend, debts, soon, wants, backs, ticket % 4294967296, learn, pause, rp, lvl, now, saved,
   aged, lapse, workers, settling, keys, epoch, run, win, of))
 if aged == now then
   for i = 1, #KEYS do call('PEXPIRE', KEYS[i], 172800000) end
@@ -381,4 +386,4 @@ return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "c0f10545cffa29a7cd496dabb21a2cbf8d3c5bf9"
+export const sha = "32ef7414b1774ea739747d030e612360ed04ab2a"

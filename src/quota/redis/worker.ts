@@ -337,13 +337,14 @@ export class Worker implements ConnectionQuota, Engine {
     this.answer = { ...answer, connects: answer.connects ?? before?.connects }
     this.timers.set(this.lapse, this.sentAt + ttl)
     this.timers.set(this.heartbeat, now + (ttl / 3) * (0.9 + 0.1 * this.random()))
-    if (answer.seq === this.seq && !this.isLate) {
+    const isTaken = answer.seq === this.seq && !this.isLate
+    if (isTaken) {
       this.asks.follow(report, answer)
       this.asked(answer.askedIdle, answer.askedLeased)
       this.allotted(answer.allotment)
     } else this.timers.set(this.again, now + firstRetry)
     this.desk.tellQueued()
-    if (this.desk.waiting > 0 && answer.wait > 0) {
+    if (isTaken && this.desk.waiting > 0 && answer.wait > 0) {
       const delay = answer.rank > 0 ? Math.min(answer.rank * rankDelay, longestRankDelay) : 0
       this.timers.set(this.again, now + answer.wait + 1 + delay)
     }
