@@ -32,7 +32,7 @@ export default defineConfig({
     projects: projects("test/**/*.4.test.ts"),
     setupFiles: [src("../test/setup.ts")],
     testTimeout: 60_000,
-    // Of a project alone, this would not keep a thread for the next file.
+    // A project cannot say that a thread is kept for the next file: only this is asked.
     poolOptions: { threads: { isolate: false } },
     // What a pool logs matters where something fails.
     silent: "passed-only",

@@ -16,11 +16,11 @@
  * Half of this is worse than nothing: if one key is gone, or if a worker remembers a later version or epoch than the
  * engine, all of it is dropped, and an epoch begins in which nothing is granted until every worker has reported.
  *
- * Another process may go on with an older state, and whoever reports first may know of none that is later. Which process it
- * is costs a quarter of a report to ask, so it is asked unless it is known: when an engine has last saved its data, or has begun, is told
- * for next to nothing, and one that takes the place of another begins later than what that one has left was written. By whole
- * seconds: a save has to lie two behind what was written last. It is asked, too, where it did not know the script, which none
- * does when it begins. An engine that may not be asked is another where it did not know the script.
+ * Another process may go on with an older state, and whoever reports first may know of none that is later. To ask the engine
+ * which process it is costs a quarter of a report, so it is asked only where its last save does not show that. Until it saves
+ * for the first time, that is when it began: later than its predecessor wrote anything that it has found. The engine tells it
+ * in whole seconds, so it proves something only once what was written last is two seconds younger. The engine is asked, too,
+ * where it did not know the script, which none does when it begins. One that may not be asked is another where it did not.
  *
  * Thousands of workers report several times a minute, and most say what they said before. So numbers are packed into one
  * value for the quota and one for each worker, and a sorted set is written only where its order changes.
