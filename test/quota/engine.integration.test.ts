@@ -1,16 +1,17 @@
 /** What the engine decides, to the millisecond: a real one, on a clock by hand. */
+import { Redis } from "ioredis"
 import { assert, describe, it } from "#support/vitest"
 import { argsOf, type Report } from "../../src/quota/redis/report.js"
 import { script } from "../../src/quota/redis/script.js"
 import { hasEngine, QuotaEngine } from "../simulation/quotaEngine.js"
-import { skipped } from "../support/redisServer.js"
+import { RedisServer, skipped } from "../support/redisServer.js"
 
 const ttl = 15_000
 const recovery = 300
 const key = (letter: string) => `ewp:{q}:${letter}`
 
 const terms = {
-  keys: ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map(key),
+  keys: ["w", "e", "a", "l", "r", "o", "c", "s"].map(key),
   channel: key("to:"),
   ttl,
   recovery,
@@ -71,6 +72,148 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     assert.deepInclude(report(ttl, "one", { want: 1 }), { allotment: 1, used: 2, workers: 2 })
     assert.deepInclude(report(ttl, "other", { want: 2 }), { allotment: 1, used: 2, workers: 2 })
     assert.deepInclude(report(ttl + 1, "other", { held: 1, want: 1 }), { allotment: 1, used: 2, workers: 2 })
+  })
+
+  it("promise 12: a report that says what the last one said renews, and is answered as that would be now", () => {
+    const engine = new QuotaEngine(terms.keys)
+    let seq = 0
+    let latest: ReadonlyArray<unknown> = []
+    const report = (now: number, worker: string, said: Partial<Report> = {}, number = seq + 1) => {
+      seq = Math.max(seq, number)
+      const [epoch = "", version = 0] = latest
+      const known = { epoch: String(epoch), version: Number(version) }
+      const { answer } = engine.call(
+        ["EVAL", script, ...argsOf({ ...silent, worker, seq: number, ...known, ...said }, terms, false)],
+        now
+      )
+      latest = answer
+      const [, , about, allotment, , , , used, waiting, workers, recovering, , , rank] = answer
+      return { about, allotment, used, waiting, workers, recovering, rank }
+    }
+    const calm = { allotment: 1, used: 2, waiting: 0, workers: 2, recovering: 0, rank: -1 }
+    report(0, "one", { held: 1 })
+    report(0, "other", { held: 1 })
+    for (const now of [5000, 10_000, 14_000, 19_000]) {
+      assert.deepEqual(report(now, "one", { held: 1 }), { about: seq, ...calm })
+      assert.deepEqual(report(now, "other", { held: 1 }), { about: seq, ...calm })
+    }
+    // One that is late, or comes twice, says nothing, and renews nothing.
+    assert.deepEqual(report(20_000, "one", { held: 1 }, seq - 1), { about: -1, ...calm })
+    for (const now of [24_000, 29_000, 33_999]) {
+      assert.deepEqual(report(now, "other", { held: 1 }), { about: seq, ...calm })
+    }
+    assert.deepEqual(report(34_000, "other", { held: 1 }), { about: seq, ...calm, used: 1, workers: 1 })
+    // What was granted is not granted again, however often the worker says that it has heard nothing of it.
+    const granted = { ...calm, allotment: 2, used: 2, workers: 1 }
+    for (const now of [35_000, 35_001, 35_002]) {
+      assert.deepEqual(report(now, "other", { held: 1, want: 1 }), { about: seq, ...granted })
+    }
+    // A key that is lost is missed by the next that says something new, and nobody has written it anew.
+    report(36_000, "other", { held: 2 })
+    engine.lose([key("e")])
+    for (const now of [37_000, 38_000]) {
+      assert.deepEqual(report(now, "other", { held: 2 }), { about: seq, ...granted })
+    }
+    assert.include(report(39_000, "other", { held: 1, given: 1 }), { allotment: 1, used: 1, recovering: recovery })
+  })
+
+  it("promise 3: a killed worker's permits are free after ttl, though that of others is longer, and all say the same", () => {
+    const engine = new QuotaEngine(terms.keys)
+    const seqs = { patient: 0, other: 0 }
+    let latest: ReadonlyArray<unknown> = []
+    const report = (now: number, worker: keyof typeof seqs, said: Partial<Report> = {}) => {
+      const [epoch = "", version = 0] = latest
+      const known = { epoch: String(epoch), version: Number(version) }
+      const own = { ...terms, ttl: worker === "patient" ? 4 * ttl : ttl }
+      seqs[worker] += 1
+      const numbered = { ...silent, worker, seq: seqs[worker], ...known, ...said }
+      latest = engine.call(["EVAL", script, ...argsOf(numbered, own, false)], now).answer
+      return { allotment: latest[3], used: latest[7] }
+    }
+    report(0, "patient")
+    report(0, "other", { held: 1 })
+    // All have so long now that it takes the longest ttl until somebody lapses.
+    engine.restart()
+    report(1000, "patient")
+    report(11_000, "patient")
+    report(15_600, "other", { held: 1 })
+    report(15_700, "other", { held: 1 })
+    report(25_000, "patient")
+    assert.deepEqual(report(30_699, "patient", { want: 2 }), { allotment: 1, used: 2 })
+    assert.deepEqual(report(30_700, "patient", { held: 1, want: 1, granted: 1 }), { allotment: 2, used: 2 })
+  })
+
+  it("promise 17: the first one's options count, though all have said the same since the engine lost its data", () => {
+    const engine = new QuotaEngine(terms.keys)
+    const latest = new Map<string, ReadonlyArray<unknown>>()
+    const seqs = new Map<string, number>()
+    const report = (now: number, worker: string, connections: number, said: Partial<Report> = {}) => {
+      const [epoch = "", version = 0, , , , , limit = connections] = latest.get(worker) ?? []
+      const limitsOf = String(latest.get(worker)?.[16] ?? "")
+      const seq = (seqs.get(worker) ?? 0) + 1
+      seqs.set(worker, seq)
+      const known = {
+        epoch: String(epoch),
+        version: Number(version),
+        latest: { limit: Number(limit), windows: "", limitsOf }
+      }
+      const numbered = { ...silent, worker, seq, ...known, ...said }
+      const { answer } = engine.call(["EVAL", script, ...argsOf(numbered, { ...terms, connections }, false)], now)
+      latest.set(worker, answer)
+      return answer[6]
+    }
+    for (const now of [0, recovery, 5000, 10_000]) assert.strictEqual(report(now, "first", 2), 2)
+    engine.lose()
+    assert.strictEqual(report(11_000, "other", 5), 5)
+    assert.strictEqual(report(11_000 + recovery - 1, "first", 2), 2)
+    assert.strictEqual(report(11_000 + recovery, "other", 5), 2)
+  })
+
+  it("asks thousands of workers at once", async () => {
+    const server = await RedisServer.start()
+    const redis = new Redis({ port: server.port })
+    try {
+      const many = 4100
+      const own = { ...terms, recovery: 1, connections: many }
+      const report = (index: number, said: Partial<Report>) => [
+        script,
+        ...argsOf({ ...silent, worker: `worker${index}`, seq: 1, ...said }, own, false)
+      ]
+      const all = Array.from({ length: many }, (_, index) =>
+        redis.call("EVAL", ...report(index, { held: 1, spare: 1 }))
+      )
+      await Promise.all(all)
+      const answer = await redis.call("EVAL", ...report(0, { seq: 2, held: 1, spare: 1, want: many }))
+      assert.deepInclude(answer, many)
+      // Each of them was noted.
+      assert.strictEqual(await redis.zcard(key("r")), 0)
+      assert.deepInclude(await redis.call("EVAL", ...report(1, { seq: 2, held: 1, spare: 1 })), many)
+    } finally {
+      redis.disconnect()
+      await server.end()
+    }
+  })
+
+  it("promise 9: who wanted something alone, and got a part of it, is in its place in line", () => {
+    const engine = new QuotaEngine(terms.keys)
+    let seq = 0
+    const report = (now: number, worker: string, said: Partial<Report> = {}) => {
+      seq += 1
+      const { answer } = engine.call(
+        ["EVAL", script, ...argsOf({ ...silent, worker, seq, ...said }, terms, false)],
+        now
+      )
+      return { allotment: answer[3], waiting: answer[8], rank: answer[13] }
+    }
+    report(0, "one")
+    assert.deepEqual(report(recovery, "one", { want: 3 }), { allotment: 2, waiting: 1, rank: 0 })
+    assert.deepEqual(report(recovery, "other", { want: 1 }), { allotment: 0, waiting: 2, rank: 0 })
+    assert.deepEqual(report(recovery, "one", { held: 2, want: 1, granted: 2 }), { allotment: 2, waiting: 2, rank: 1 })
+    // Whoever leaves the line has left it.
+    assert.deepEqual(report(recovery, "other"), { allotment: 0, waiting: 1, rank: -1 })
+    assert.deepEqual(report(recovery, "one", { held: 2, granted: 2 }), { allotment: 2, waiting: 0, rank: -1 })
+    assert.deepEqual(report(recovery, "other", { want: 1 }), { allotment: 0, waiting: 1, rank: 0 })
+    assert.deepEqual(report(recovery, "one", { held: 1, given: 1, granted: 2 }), { allotment: 1, waiting: 0, rank: -1 })
   })
 
   it("promise 1: another process is noticed by the first report to it, whoever knows the script already", () => {

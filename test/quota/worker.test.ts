@@ -29,7 +29,8 @@ const workerOn = (answer: (said: Said) => Answered | Effect.Effect<Answered>) =>
     const client: RedisConnectionQuota.Client = {
       command: (args) =>
         Effect.suspend(() => {
-          const [seq = 0, held = 0, want = 0] = (args[13] ?? "").split(" ").map(Number)
+          const numbers = (args[12] ?? "").split(" ")
+          const [seq = 0, held = 0, want = 0] = [0, 6, 7].map((at) => Number(numbers[at]))
           const said = { seq, held, want }
           reports.push(said)
           const answered = answer(said)

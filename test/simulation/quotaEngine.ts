@@ -108,17 +108,20 @@ const send = (...commands: ReadonlyArray<Command>): ReadonlyArray<unknown> => {
   return line.send(commands)
 }
 
-/** What the engine keeps of the quota, and of a worker, in the order of the script. The last four of a quota are texts. */
+/**
+ * What the engine keeps of the quota, and of a worker, in the order of the script. The last four of a quota are texts, and
+ * the fifth of a worker is.
+ */
 const state = [
-  ...["v", "limit", "used", "pend", "debts", "soon", "wants", "backs", "ticket", "learn", "pause", "rp", "lvl", "seen"],
+  ...["v", "seen", "limit", "used", "pend", "debts", "soon", "wants", "backs", "ticket", "learn", "pause", "rp", "lvl"],
   ...["saved", "aged", "lapse", "workers", "settling", "keys", "epoch", "run", "win", "of"]
 ]
 const fields = [
-  ...["seq", "held", "allot", "want", "back", "spare", "trying", "tried", "given", "aski", "askl", "out", "old"],
+  ...["seq", "allot", "aski", "askl", "held", "want", "back", "spare", "trying", "tried", "given", "out", "old"],
   ...["ticket", "refused", "well", "granted", "outi", "net"]
 ]
-const shapeOf = (names: ReadonlyArray<string>, texts: number): string =>
-  `>${"d".repeat(names.length - texts)}${"s".repeat(texts)}`
+const stateShape = `>${"d".repeat(state.length - 4)}ssss`
+const fieldsShape = `>dddds${"d".repeat(fields.length - 4)}`
 
 /**
  * The script with a clock and an identity by hand, which gives what it would publish along with its answer, and how the
@@ -143,17 +146,19 @@ local function main()
 ${script}
 end
 local answer = main()
-local kept, workers = { struct.unpack('${shapeOf(state, 4)}', real.call('HGET', KEYS[1], '')) }, {}
+local kept, workers = { struct.unpack('${stateShape}', real.call('HGET', KEYS[1], '')) }, {}
 for i = 1, ${state.length} do kept[i] = type(kept[i]) == 'number' and string.format('%.0f', kept[i]) or kept[i] end
 kept[${state.length + 1}] = nil
-local packed = real.call('HGETALL', KEYS[2])
-for i = 1, #packed, 2 do
-  local account = { struct.unpack('${shapeOf(fields, 0)}', packed[i + 1]) }
+local packed = real.call('HGETALL', KEYS[1])
+for i = 1, #packed, 2 do if packed[i] ~= '' then
+  local account = { struct.unpack('${fieldsShape}', packed[i + 1]) }
+  table.remove(account, 5)
   account[${fields.length + 1}] = nil
   for j = 1, #account do account[j] = string.format('%.0f', account[j]) end
-  workers[i], workers[i + 1] = packed[i], table.concat(account, ' ')
-end
-return { answer, published, kept, workers, real.call('LLEN', KEYS[9]) }
+  workers[#workers + 1] = packed[i]
+  workers[#workers + 1] = table.concat(account, ' ')
+end end
+return { answer, published, kept, workers, real.call('LLEN', KEYS[8]) }
 `
 
 export interface Account {
@@ -194,10 +199,10 @@ const accountOf = (packed: string): Account => {
 export const saidIn = (command: Command) => {
   const [worker = "", numbers = "", , wishes = ""] = command.slice(3 + Number(command[2]))
   const said = numbers.split(" ")
-  const [seq = 0, held = 0, back = 0, aski = 0, askl = 0, isLast] = [0, 1, 3, 9, 10, 20].map((at) => Number(said[at]))
+  const [seq = 0, isLast, held = 0, back = 0, aski = 0, askl = 0] = [0, 3, 6, 8, 14, 15].map((at) => Number(said[at]))
   const [limit = "", , pause = 0] = wishes.split(" ")
   return {
-    ...{ id: worker, epoch: said[22] ?? "", seq, held, back, aski, askl, isLast: isLast === 1 },
+    ...{ id: worker, epoch: said[5] ?? "", seq, held, back, aski, askl, isLast: isLast === 1 },
     ...{ limit, pause: Number(pause) }
   }
 }

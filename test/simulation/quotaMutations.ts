@@ -6,8 +6,8 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not notice that the engine has fallen back",
     file: "quota/redis/script.ts",
-    from: "then lost = version > v\n",
-    to: "then lost = false\n"
+    from: "then lost = version > v else",
+    to: "then lost = false else"
   },
   {
     name: "count no attempts that are under way",
@@ -18,20 +18,60 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not notice that a key is lost",
     file: "quota/redis/script.ts",
-    from: "call('EXISTS', w, e, a,",
-    to: "call('EXISTS', w, a,"
-  },
-  {
-    name: "do not notice that all reports are lost",
-    file: "quota/redis/script.ts",
-    from: "call('EXISTS', w, e, a,",
-    to: "call('EXISTS', e, a,"
+    from: "call('EXISTS', e, a,",
+    to: "call('EXISTS', a,"
   },
   {
     name: "do not notice that it is lost when attempts ended",
     file: "quota/redis/script.ts",
     from: "r, o, c, s) end\n",
     to: "r, o, s) end\n"
+  },
+  {
+    name: "answer a report that comes twice as one that says what was said before",
+    file: "quota/redis/script.ts",
+    from: "said == before and seq > last",
+    to: "said == before",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
+    name: "renew nothing for who says what was said before",
+    file: "quota/redis/script.ts",
+    from: "    call('ZADD', e, 'XX', now + ttl, me)\n",
+    to: ""
+  },
+  {
+    name: "write a key anew that was lost",
+    file: "quota/redis/script.ts",
+    from: "call('ZADD', e, 'XX', now + ttl, me)",
+    to: "call('ZADD', e, now + ttl, me)",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
+    name: "do not look earlier for who lapses, though who says the same will",
+    file: "quota/redis/script.ts",
+    from: " and lapse <= now + ttl",
+    to: "",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
+    name: "leave open whose options count, while all say the same",
+    file: "quota/redis/script.ts",
+    from: " and of ~= ''",
+    to: "",
+    test: "test/quota/engine.integration.test.ts"
+  },
+  {
+    name: "answer who says the same while others wait",
+    file: "quota/redis/script.ts",
+    from: "and wants + backs + settling == 0 and",
+    to: "and"
+  },
+  {
+    name: "take who is not alone in line for alone",
+    file: "quota/redis/script.ts",
+    from: "isNew and wants + backs == rec.want + rec.back",
+    to: "isNew"
   },
   {
     name: "lose the place in line of who was served",
@@ -78,14 +118,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "ask which process it is only where the script was not known",
     file: "quota/redis/script.ts",
-    from: " or save ~= saved or seen < (saved + 2) * 1000 or now < seen",
+    from: " and save == saved and seen >= (saved + 2) * 1000 and now >= seen",
     to: "",
     test: "test/quota/engine.integration.test.ts"
   },
   {
     name: "take a process that has saved in the same second for the same",
     file: "quota/redis/script.ts",
-    from: " or seen < (saved + 2) * 1000",
+    from: " and seen >= (saved + 2) * 1000",
     to: "",
     test: "test/quota/engine.integration.test.ts"
   },
@@ -122,14 +162,14 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   {
     name: "do not note who has become richer",
     file: "quota/redis/script.ts",
-    from: "if net ~= rec.net then",
-    to: "if rec.net == math.huge then"
+    from: "if rec.net ~= hadNet then",
+    to: "if hadNet == math.huge then"
   },
   {
     name: "keep those in line who do not wait any more",
     file: "quota/redis/script.ts",
-    from: "want + back + rec.want + rec.back > 0\n",
-    to: "want + back > 0\n"
+    from: "if wasInLine or rec.want",
+    to: "if rec.want"
   },
   {
     name: "keep the permits of a worker that has ended",

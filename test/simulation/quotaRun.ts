@@ -32,7 +32,7 @@ const longestDelay = 300
 const pauseNoise = 100
 
 const prefix = "ewp:{q}:"
-const keys = ["m", "w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefix + letter)
+const keys = ["w", "e", "a", "l", "r", "o", "c", "s"].map((letter) => prefix + letter)
 
 type Respond = (effect: Effect.Effect<unknown, unknown>) => void
 

@@ -11,7 +11,7 @@ import type { RedisQuotaSettings } from "./options.js"
 import type { Terms } from "./report.js"
 import { Worker } from "./worker.js"
 
-const keyNames = ["m", "w", "e", "a", "l", "r", "o", "c", "s"]
+const keyNames = ["w", "e", "a", "l", "r", "o", "c", "s"]
 
 /** Makes a worker on a client. It never waits for the engine, but for its own farewell. */
 export const make = (

@@ -68,19 +68,26 @@ export const argsOf = (report: Report, terms: Terms, isFresh: boolean): Readonly
   String(terms.keys.length),
   ...terms.keys,
   report.worker,
-  `${numbersOf(report, isFresh).join(" ")} ${report.epoch}`,
+  `${whichOf(report, isFresh).join(" ")} ${numbersOf(report).join(" ")}`,
   termsOf(terms, report.latest),
   wishesOf(report),
   report.ages.map((age) => String(Math.max(Math.floor(age), 0))).join(","),
   terms.channel
 ]
 
-const numbersOf = (report: Report, isFresh: boolean): ReadonlyArray<number> => [
-  ...[report.seq, report.held, report.want, report.back, report.spare, report.trying],
+/** Which report it is. */
+const whichOf = ({ counts, epoch, isLast, seq, version }: Report, isFresh: boolean): ReadonlyArray<number | string> => [
+  ...[seq, version],
+  ...[isFresh, isLast, counts].map(Number),
+  epoch
+]
+
+/** What it says: most often the same as the one before. */
+const numbersOf = (report: Report): ReadonlyArray<number> => [
+  ...[report.held, report.want, report.back, report.spare, report.trying],
   ...[report.tried, report.given, report.granted],
   ...[report.askedIdle, report.askedLeased, report.owed, report.owedIdle, Number(report.isUnable)],
-  ...[report.old, report.refused, Math.ceil(report.retryAfter ?? -1), report.well, report.version],
-  ...[isFresh, report.isLast, report.counts].map(Number)
+  ...[report.old, report.refused, Math.ceil(report.retryAfter ?? -1), report.well]
 ]
 
 const termsOf = (terms: Terms, latest: Report["latest"]): string =>

@@ -4,8 +4,8 @@
  *
  * | key | what it keeps |
  * |---|---|
- * | `m` | the quota: epoch, version, limits, sums, until when nothing is granted, and how many of the other keys there are |
- * | `w` | the latest report of each worker, and what it was granted and asked for since |
+ * | `w` | the quota, under no name: epoch, version, limits, sums, until when nothing is granted, and how many of the other keys |
+ * |     | there are; and the latest report of each worker, and what it was granted and asked for since |
  * | `e` | when each worker lapses |
  * | `a` | what each worker holds less what it owes: who is richest |
  * | `l` | who waits: background last, then who holds least, then by ticket |
@@ -23,16 +23,15 @@
  * where it did not know the script, which none does when it begins. One that may not be asked is another where it did not.
  *
  * Thousands of workers report several times a minute, and most say what they said before. So numbers are packed into one
- * value for the quota and one for each worker, and a sorted set is written only where its order changes.
+ * value for the quota and one for each worker, a sorted set is written only where its order changes, and what a worker said is
+ * kept as it came, so that a report which says nothing new is answered before it is taken apart.
  */
-export const script = `local m, w, e, a, l, r, o, c, s = unpack(KEYS)
+export const script = `local w, e, a, l, r, o, c, s = unpack(KEYS)
 local call = redis.call
 local me = ARGV[1]
-local seq, held, want, back, spare, trying, tried, given, granted, aski, askl, owed, owedi, isUnable, old, refused, after, well,
-  version, isUnknown, isLast, isCounted, known = string.match(ARGV[2], string.rep('(%S+) ', 22) .. '(%S*)')
 -- What is compared has to be a number.
-seq, held, want, back, spare, trying, tried, given = seq + 0, held + 0, want + 0, back + 0, spare + 0, trying + 0, tried + 0, given + 0
-granted, old, refused, well, version = granted + 0, old + 0, refused + 0, well + 0, version + 0
+local seq, version, isUnknown, isLast, isCounted, known, said = string.match(ARGV[2], '(%S+) (%S+) (%S) (%S) (%S) (%S*) (.*)')
+seq, version = seq + 0, version + 0
 local ttl, recovery, settle, mode, latest, spans, latestOf = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S*) (.*)')
 ttl, settle = ttl + 0, settle + 0
 local time = call('TIME')
@@ -46,21 +45,39 @@ local function move(...)
   isMoved = true
   return call(...)
 end
-local function present() return call('EXISTS', w, e, a, l, r, o, c, s) end
+local function present() return call('EXISTS', e, a, l, r, o, c, s) end
 
 local state = '>dddddddddd dddddddddd ssss'
-local kept = call('HGET', m, '')
-local lost, v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, saved, aged, lapse, workers, settling, keys,
-  epoch, run, win, of = not kept, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0, 0, '', '', '', ''
+local kept, packed = unpack(call('HMGET', w, '', me))
+local lost, v, seen, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, saved, aged, lapse, workers, settling, keys,
+  epoch, run, win, of = not kept, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0, 0, '', '', '', ''
 if kept then
-  v, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, seen, saved, aged, lapse, workers, settling, keys,
+  v, seen, limit, used, pend, debts, soon, wants, backs, ticket, learn, pause, rp, lvl, saved, aged, lapse, workers, settling, keys,
     epoch, run, win, of = struct.unpack(state, kept)
-  lost = keys ~= present()
-  if not lost and known == epoch then lost = version > v
-  elseif not lost then lost = known > epoch end
+  if known == epoch then lost = version > v else lost = known > epoch end
 end
+
+local save = redis.pcall('LASTSAVE')
+local isProven = isUnknown == '0' and save == saved and seen >= (saved + 2) * 1000 and now >= seen
+local isAway = workers > 0 and now - seen > ttl / 2
+
+-- Nobody waits, and this worker says what it said before: there is nothing to decide, and what it was granted or asked for
+-- since stays so. A key that is lost stays lost.
+if isProven and packed and of ~= '' and not lost and not isAway and wants + backs + settling == 0 and (limit < 0 or used <= limit)
+  and now >= math.max(learn, pause) and now < lapse and lapse <= now + ttl and now - aged <= 3600000
+  and isLast .. isCounted .. ARGV[4] .. ARGV[5] == '00' then
+  local last, allot, aski, askl, before = struct.unpack('>dddds', packed)
+  if said == before and seq > last then
+    call('ZADD', e, 'XX', now + ttl, me)
+    call('HSET', w, '', struct.pack('>dd', v + 1, now) .. string.sub(kept, 17), me, struct.pack('>d', seq) .. string.sub(packed, 9))
+    return { epoch, v + 1, seq, allot, aski, askl, limit, used, 0, workers, 0, 0, 0, -1, '', win, of }
+  end
+end
+
+lost = lost or keys ~= present()
 if lost then
-  move('DEL', m, w, e, a, l, r, o, c, s)
+  packed = false
+  move('DEL', w, e, a, l, r, o, c, s)
   if not kept then limit, win, of = latest + 0, spans, latestOf end
   epoch = string.format('%017.0f', math.max(micros, (tonumber(epoch) or 0) + 1, (tonumber(known) or 0) + 1))
   v, used, pend, debts, soon, wants, backs, ticket, aged, lapse, workers, settling = 0, 0, 0, 0, 0, 0, 0, 0, 0, math.huge, 0, 0
@@ -69,14 +86,13 @@ end
 
 -- The engine was away, or is another process than before: nobody could renew, and it may have fallen back.
 local isOther = false
-local save = redis.pcall('LASTSAVE')
-if lost or isUnknown == '1' or save ~= saved or seen < (saved + 2) * 1000 or now < seen then
+if lost or not isProven then
   local info = redis.pcall('INFO', 'server')
   local found = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
   if found then isOther = not lost and found ~= run else isOther = isUnknown == '1' end
   run, saved = found or run, type(save) == 'number' and save or 0
 end
-if not lost and (isOther or workers > 0 and now - seen > ttl / 2) then
+if not lost and (isOther or isAway) then
   learn = math.max(learn, now + recovery)
   local ends = call('ZRANGE', e, 0, -1, 'WITHSCORES')
   for i = 1, #ends, 2 do
@@ -84,13 +100,19 @@ if not lost and (isOther or workers > 0 and now - seen > ttl / 2) then
   end
 end
 
+local held, want, back, spare, trying, tried, given, granted, aski, askl, owed, owedi, isUnable, old, refused, after, well =
+  string.match(said, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+held, want, back, spare, trying, tried, given = held + 0, want + 0, back + 0, spare + 0, trying + 0, tried + 0, given + 0
+granted, old, refused, well = granted + 0, old + 0, refused + 0, well + 0
+
 -- What is known of a worker: what it said in its latest report, and what it was granted and asked for since.
-local shape = '>dddddddddd ddddddddd'
-local function account(seq, held, allot, want, back, spare, trying, tried, given, aski, askl, out, old, ticket, refused, well, granted, outi, net)
-  return { seq = seq, held = held, allot = allot, want = want, back = back, spare = spare, trying = trying, tried = tried, given = given,
-    aski = aski, askl = askl, out = out, old = old, ticket = ticket, refused = refused, well = well, granted = granted, outi = outi, net = net }
+local shape = '>dddds dddddddddd ddddd'
+local function account(seq, allot, aski, askl, said, held, want, back, spare, trying, tried, given, out, old, ticket, refused, well, granted, outi, net)
+  return { seq = seq, allot = allot, aski = aski, askl = askl, said = said, held = held, want = want, back = back, spare = spare,
+    trying = trying, tried = tried, given = given, out = out, old = old, ticket = ticket, refused = refused, well = well,
+    granted = granted, outi = outi, net = net }
 end
-local cache = {}
+local cache = { [me] = packed and account(struct.unpack(shape, packed)) }
 local function load(x)
   if cache[x] == nil then
     local packed = call('HGET', w, x)
@@ -98,8 +120,10 @@ local function load(x)
   end
   return cache[x]
 end
-local rec = load(me)
+local rec = cache[me]
 local isOld = rec and seq <= rec.seq
+-- What has to be written of this worker, so that others find it in its place.
+local isNew, wasInLine, hadNet = false, false, math.huge
 if not isOld then
   -- Until all have told what they hold, who knows the latest limits tells these, too: the latest resize counts, however often
   -- the engine has begun anew or fallen back since.
@@ -150,8 +174,8 @@ local function forget(x)
     rest(rec.allot)
   end
   cache[x] = false
-  move('HDEL', w, x)
-  for _, key in ipairs({ e, a, l, r, o }) do call('ZREM', key, x) end
+  call('HDEL', w, x)
+  for _, key in ipairs({ e, a, l, r, o }) do move('ZREM', key, x) end
 end
 
 if now >= learn and now >= lapse then
@@ -175,7 +199,7 @@ elseif isLast == '1' then
   forget(me)
 else
   if not rec then
-    rec = account(0, 0, 0, 0, 0, 0, 0, tried, given, aski + 0, askl + 0, 0, 0, 0, refused, well, granted, 0, math.huge)
+    rec = account(0, 0, aski + 0, askl + 0, said, 0, 0, 0, 0, 0, tried, given, 0, 0, 0, refused, well, granted, 0, math.huge)
     cache[me] = rec
     workers, isMoved = workers + 1, true
   end
@@ -213,17 +237,15 @@ else
   end
   -- Who cannot give up any of its leases now is asked for none.
   local net = isUnable == '1' and 0 or held - out
-  local isInLine = want + back + rec.want + rec.back > 0
+  isNew, wasInLine, hadNet = true, rec.want + rec.back > 0, rec.net
   -- Most reports say again what was said before: in what order workers are is written where it changes.
   call('ZADD', e, now + ttl, me)
   lapse = math.min(lapse, now + ttl)
-  if net ~= rec.net then call('ZADD', a, net, me) end
   if spare ~= rec.spare then rank(r, spare, me) end
   if old ~= rec.old then rank(o, old, me) end
   rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying = seq, held, held, want, back, spare, trying
   rec.tried, rec.given, rec.out, rec.outi, rec.old, rec.net = tried, given, out, outi, old, net
-  rec.refused, rec.well, rec.granted = refused, well, granted
-  if isInLine then place(me, rec, rec.ticket) end
+  rec.refused, rec.well, rec.granted, rec.said = refused, well, granted, said
 end
 
 while settling > 0 and tonumber(call('LINDEX', s, 0)) <= now do
@@ -231,12 +253,19 @@ while settling > 0 and tonumber(call('LINDEX', s, 0)) <= now do
   settling = settling - 1
 end
 
+local function write(number)
+  if wasInLine or rec.want + rec.back > 0 then place(me, rec, number) end
+  if rec.net ~= hadNet then call('ZADD', a, rec.net, me) end
+end
+-- Most who want something are alone with that, and served at once: then they need not stand in line for it.
+local isAlone = isNew and wants + backs == rec.want + rec.back
+if isNew and not isAlone then write(rec.ticket) end
+
 local wait, told, isFull, isHeldUp = 0, {}, false, false
 if now < learn then wait = learn - now
 elseif now < pause then wait = pause - now
 else
   for _ = 1, math.min(wants + backs, 1000) do
-    local head = call('ZRANGE', l, 0, 0)[1]
     if limit >= 0 and used + settling >= limit then
       isFull = true
       break
@@ -254,6 +283,7 @@ else
       if at < math.huge then wait = at - now else isHeldUp = true end
       break
     end
+    local head = isAlone and me or call('ZRANGE', l, 0, 0)[1]
     local x = load(head)
     x.allot, x.trying, used, pend = x.allot + 1, x.trying + 1, used + 1, pend + 1
     if x.want > 0 then
@@ -262,12 +292,15 @@ else
       x.back, backs = x.back - 1, backs - 1
     end
     ticket = ticket + 1
-    place(head, x, ticket)
     x.net = x.net + 1
-    call('ZADD', a, x.net, head)
+    if not isAlone then
+      place(head, x, ticket)
+      call('ZADD', a, x.net, head)
+    end
     if head ~= me then told[head] = true end
   end
 end
+if isAlone then write(rec.allot > rec.held and ticket or rec.ticket) end
 for x in pairs(told) do
   local rec = load(x)
   call('PUBLISH', ARGV[6] .. x, 'g ' .. epoch .. ' ' .. rec.seq .. ' ' .. rec.allot)
@@ -349,10 +382,12 @@ if isFull or isHeldUp then
   if settling > 0 then wait = math.min(wait, tonumber(call('LINDEX', s, 0)) - now) end
 end
 
+local mine = {}
 for x, rec in pairs(cache) do
   if rec then
-    call('HSET', w, x, struct.pack(shape, rec.seq, rec.held, rec.allot, rec.want, rec.back, rec.spare, rec.trying, rec.tried, rec.given,
-      rec.aski, rec.askl, rec.out, rec.old, rec.ticket, rec.refused, rec.well, rec.granted, rec.outi, rec.net))
+    local packed = struct.pack(shape, rec.seq, rec.allot, rec.aski, rec.askl, rec.said, rec.held, rec.want, rec.back, rec.spare,
+      rec.trying, rec.tried, rec.given, rec.out, rec.old, rec.ticket, rec.refused, rec.well, rec.granted, rec.outi, rec.net)
+    if x == me then mine = { x, packed } else call('HSET', w, x, packed) end
   end
 end
 if isMoved then
@@ -362,8 +397,8 @@ if isMoved then
 end
 if now - aged > 3600000 then aged = now end
 v = v + 1
-call('HSET', m, '', struct.pack(state, v, limit, used, pend, debts, soon, wants, backs, ticket % 4294967296, learn, pause, rp, lvl, now, saved,
-  aged, lapse, workers, settling, keys, epoch, run, win, of))
+call('HSET', w, '', struct.pack(state, v, now, limit, used, pend, debts, soon, wants, backs, ticket % 4294967296, learn, pause, rp, lvl, saved,
+  aged, lapse, workers, settling, keys, epoch, run, win, of), unpack(mine))
 if aged == now then
   for i = 1, #KEYS do call('PEXPIRE', KEYS[i], 172800000) end
 end
@@ -386,4 +421,4 @@ return { epoch, v, isOld and -1 or rec.seq, rec.allot, rec.aski, rec.askl, limit
 `
 
 /** The name under which the engine keeps the script: its SHA-1. A test holds it to the text. */
-export const sha = "32ef7414b1774ea739747d030e612360ed04ab2a"
+export const sha = "1fc50b289db56f2627faf7ed79d464a06138151c"
