@@ -73,8 +73,10 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   private readonly tasks: Tasks
   private readonly health: Health
   private readonly settling: Settling
-  /** Those whose readers have something to read. */
-  private awaited: Array<Link> = []
+  /** Those whose readers have something to read, and an array for those of the next turn: both keep what they have grown to. */
+  private awaited: Array<Link | undefined> = []
+  private awaitedBefore: Array<Link | undefined> = []
+  private awaiting = 0
   private readonly defer: WebSocketTransport["defer"]
   private readonly longWaits: LongWaits
 
@@ -218,14 +220,20 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
       return
     }
     // Fibers that run one after the other share much of what it costs to run one.
-    if (this.awaited.length === 0) this.defer(() => this.wakeAll())
-    this.awaited.push(link)
+    if (this.awaiting === 0) this.defer(this.wakeAll)
+    this.awaited[this.awaiting++] = link
   }
 
-  private wakeAll(): void {
-    const links = this.awaited
-    this.awaited = []
-    for (const link of links) link.inbox.wake()
+  private readonly wakeAll = (): void => {
+    const { awaited, awaiting } = this
+    this.awaited = this.awaitedBefore
+    this.awaitedBefore = awaited
+    this.awaiting = 0
+    for (let index = 0; index < awaiting; index++) {
+      const link = awaited[index]!
+      awaited[index] = undefined
+      link.inbox.wake()
+    }
   }
 
   onDropped(link: Link, bytes: number): void {

@@ -1,4 +1,4 @@
-import { afterwards, interruptionOf, spanIn } from "#dialect"
+import { afterwards, currentFiber, interruptionOf, spanIn } from "#dialect"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
@@ -104,15 +104,14 @@ export class Exchange
     return Effect.interrupt
   }
 
-  /** Waits for the outcome. To be interrupted is all that it takes to give it up. */
   private get answer(): Answer {
-    return (
-      this.outcome ??
-      Effect.callback((resume) => {
-        if (this.outcome === undefined) this.resume = resume
-        else resume(this.outcome)
-      })
-    )
+    return this.outcome ?? this.exchanges.waitFor(this)
+  }
+
+  /** Its fiber waits for the outcome. To be interrupted is all that it takes to give it up. */
+  awaited(resume: (answer: Answer) => void): void {
+    if (this.outcome === undefined) this.resume = resume
+    else resume(this.outcome)
   }
 
   // In line
@@ -239,6 +238,24 @@ export class Exchange
 /** The exchanges of a pool that are not over, and the sweep for those that nobody waits for any more. */
 export class Exchanges implements Timer {
   private readonly underWay = new List<Exchange>()
+  /** The one whose fiber will wait in its next step. */
+  private next: Exchange | undefined = undefined
+  /** Those whose fibers let others go first there. */
+  private readonly late = new WeakMap<Fiber.Fiber<unknown, unknown>, Exchange>()
+
+  /** One effect for all: to make one for each would take as much memory as the rest of an exchange. */
+  private readonly wait: Answer = Effect.callback((resume) => {
+    const fiber = currentFiber()!
+    const { next } = this
+    if (next?.fiber === fiber) {
+      this.next = undefined
+      next.awaited(resume)
+      return
+    }
+    const exchange = this.late.get(fiber)!
+    this.late.delete(fiber)
+    exchange.awaited(resume)
+  })
 
   due = 0
   position = -1
@@ -256,6 +273,13 @@ export class Exchanges implements Timer {
     this.underWay.push(exchange)
     // It stays armed while exchanges come and go, and finds out by itself that none is left.
     if (this.position === -1) this.timers.set(this, this.timers.now() + sweepInterval)
+  }
+
+  /** Waits for the outcome of an exchange, whose fiber has to do so next. */
+  waitFor(exchange: Exchange): Answer {
+    if (this.next !== undefined) this.late.set(this.next.fiber, this.next)
+    this.next = exchange
+    return this.wait
   }
 
   onDue(): void {

@@ -5,7 +5,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as TestClock from "#effect/testing/TestClock"
-import { defectsOf, interruptNow, poll } from "#support/fibers"
+import { defectsOf, interruptNow, poll, steppingScheduler, withScheduler } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { answerPings, type HandSocket, makeTransport } from "../support/handTransport.js"
 import { collect, expectTag, notYet, now } from "../support/memoryPool.js"
@@ -112,6 +112,40 @@ describe("ask", () => {
         assert.strictEqual((yield* pool.stats).opened, 3)
       })
     )
+  )
+
+  it.live("gives each asker its own reply, wherever its fiber lets others go first", () =>
+    Effect.gen(function* () {
+      for (let seed = 1; seed <= 40; seed++) {
+        let state = seed
+        const random = (below: number): number => {
+          state = (Math.imul(state, 1103515245) + 12345) >>> 0
+          return (state >>> 16) % below
+        }
+        let steps = 12
+        const scheduler = steppingScheduler((fiber) => {
+          // A yield is made of some steps itself.
+          if (fiber.currentOpCount <= steps) return false
+          steps = 12 + random(12)
+          return true
+        })
+        yield* scenario(echo(), { maxConnections: 3 }, (pool) =>
+          Effect.gen(function* () {
+            const asked = Array.from({ length: 8 }, (_, who) =>
+              Array.from({ length: 8 }, (_, number) => `${who}: ${number}`)
+            )
+            const asking = Effect.forEach(
+              asked,
+              (messages) => Effect.forEach(messages, (message) => pool.ask(message)),
+              {
+                concurrency: "unbounded"
+              }
+            )
+            assert.deepStrictEqual(yield* withScheduler(asking, scheduler), asked)
+          })
+        )
+      }
+    })
   )
 
   it.effect("takes the greeting of a connection's first lease for its reply, as use does", () =>
