@@ -2,16 +2,26 @@
 import { Effect, Pool, type Scope } from "effect"
 import type { WebSocket } from "ws"
 import { pooledSocket } from "#bench/dialect"
+import { NodeWebSocketTransport } from "../src/node.js"
+import type { TransportSocket } from "../src/WebSocketTransport.js"
 import { makePool, open, openUndici } from "./peers.js"
 
 export type Hold = (url: string, count: number) => Effect.Effect<unknown, unknown, Scope.Scope>
 
 const atATime = 100
 
+/** By so many fibers in all, as `promised` has so many loops. */
 const eachOf = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
-  Effect.forEach(Array.from({ length: count }), () => effect, { concurrency: atATime })
+  Effect.suspend(() => {
+    let begun = 0
+    const worker = Effect.whileLoop({ while: () => begun++ < count, body: () => effect, step: ignore })
+    return Effect.all(
+      Array.from({ length: atATime }, () => worker),
+      { concurrency: "unbounded", discard: true }
+    )
+  })
 
-const promised = <A>(count: number, make: () => Promise<A>): Promise<Array<A>> => {
+const promised = <A>(count: number, make: () => Promise<A>, workers = atATime): Promise<Array<A>> => {
   const made: Array<A> = []
   let begun = 0
   const worker = async () => {
@@ -20,7 +30,7 @@ const promised = <A>(count: number, make: () => Promise<A>): Promise<Array<A>> =
       made.push(await make())
     }
   }
-  return Promise.all(Array.from({ length: atATime }, worker)).then(() => made)
+  return Promise.all(Array.from({ length: workers }, worker)).then(() => made)
 }
 
 const ignore = () => {}
@@ -33,9 +43,9 @@ const listening = async (url: string): Promise<WebSocket> => {
   return socket
 }
 
-const bareSockets = (url: string, count: number) =>
+const bareSockets = (url: string, count: number, workers?: number) =>
   Effect.acquireRelease(
-    Effect.promise(() => promised(count, () => listening(url))),
+    Effect.promise(() => promised(count, () => listening(url), workers)),
     (sockets) =>
       Effect.promise(() =>
         Promise.all(
@@ -48,7 +58,9 @@ const bareSockets = (url: string, count: number) =>
       )
   )
 
-const bare: Hold = bareSockets
+const bare: Hold = (url, count) => bareSockets(url, count)
+
+const bareAtOnce: Hold = (url, count) => bareSockets(url, count, count)
 
 const pingInterval = 30_000
 
@@ -88,6 +100,33 @@ const spreadPool: Hold = (url, count) =>
     yield* pool.ready
   })
 
+/** What the pool stands on: an effect for each, and no more of Effect. */
+const transport: Hold = (url, count) => {
+  const { connect } = NodeWebSocketTransport.make({})
+  const request = { url, protocols: [], headers: {}, maxPayload: 1024 * 1024, closeTimeout: 1000 }
+  return eachOf(
+    count,
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        const heard: { socket?: TransportSocket; gone: () => void } = { gone: ignore }
+        const events = {
+          onOpen: (socket: TransportSocket) => {
+            heard.socket = socket
+          },
+          onGone: () => heard.gone(),
+          ...{ onMessage: ignore, onPong: ignore, onFlush: ignore, onEnd: ignore }
+        }
+        return Effect.as(connect(request, events), heard)
+      }),
+      (heard) =>
+        Effect.async<void>((resume) => {
+          heard.gone = () => resume(Effect.void)
+          heard.socket!.close(1000, "")
+        })
+    )
+  )
+}
+
 const effectPool: Hold = (url, count) =>
   Effect.gen(function* () {
     const pool = yield* Pool.makeWithTTL({ acquire: pooledSocket(url), min: 0, max: count, timeToLive: "1 hour" })
@@ -115,8 +154,11 @@ const undici: Hold = (url, count) =>
 export const holders = {
   nothing: { label: "a process without connections", hold: () => Effect.void },
   bare: { label: "bare `ws`, no pool", hold: bare },
+  "bare-at-once": { label: "bare `ws`, no pool", hold: bareAtOnce },
+  "pool-at-once": { label: "`WebSocketPool`, `minConnections`", hold: keptPool },
   "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
   pool: { label: "`WebSocketPool`", hold: pool },
+  transport: { label: "the transport alone, no pool", hold: transport },
   "kept-pool": { label: "`WebSocketPool`, default options", hold: keptPool },
   "spread-pool": { label: "the same, opened in the course of 30 s", hold: spreadPool },
   undici: { label: "undici's `WebSocket`, no pool", hold: undici },

@@ -1,12 +1,13 @@
 /**
  * The server of the benchmarks, a process of its own on the loopback interface. The path says what it does with a
- * message: `/echo` sends it back, `/delay/20` does so after 20 ms. `/push` and `/burst` take it for a number and send so
+ * message: `/echo` sends it back, `/reflect` does so without `ws`, which costs less than any client, `/delay/20` after 20 ms. `/push` and `/burst` take it for a number and send so
  * many messages of 64 bytes: one by one, as servers do, or many in one write, which costs the server next to nothing.
  * `/answer` and `/join` answer requests of JSON-RPC: one by one, or all that came together in one write.
  */
 import type { AddressInfo, Socket } from "node:net"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { answering } from "./answering.js"
+import { echoing } from "./echoing.js"
 
 const message = "x".repeat(64)
 
@@ -47,10 +48,11 @@ server.on("connection", (client, { socket, url = "" }) => {
   else if (url.startsWith("/delay/")) {
     const millis = Number(url.slice("/delay/".length))
     client.on("message", (data, isBinary) => setTimeout(echo, millis, client, data, isBinary))
-  } else if (url === "/answer" || url === "/join") {
+  } else if (url === "/answer" || url === "/join" || url === "/reflect") {
     // Frames are not the business of `ws` from here on: it costs the server more than all that the clients do.
     socket.removeAllListeners("data")
-    answering(socket, url === "/join")
+    if (url === "/reflect") echoing(socket)
+    else answering(socket, url === "/join")
   } else client.on("message", (data, isBinary) => echo(client, data, isBinary))
 })
 server.on("listening", () => process.send?.((server.address() as AddressInfo).port))

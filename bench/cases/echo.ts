@@ -66,7 +66,7 @@ const rateTarget = (what: string, one: Measured, bare: Measured, bounds: Bounds)
 
 const run = (settings: Settings) =>
   Effect.gen(function* () {
-    const setting = { url: `${settings.url}/echo`, connections, message: small }
+    const setting = { url: `${settings.url}/reflect`, connections, message: small }
     const all = yield* contenders(Object.keys(peers) as Array<PeerName>, setting, connections)
     const measured = yield* measure(all, settings, 250)
     const heap = yield* measureHeap(
@@ -156,7 +156,7 @@ export const waiters: Case = {
   about: `the same with ${manyWorkers} fibers, so that most of them wait for a connection`,
   run: (settings) =>
     Effect.gen(function* () {
-      const setting = { url: `${settings.url}/echo`, connections, message: small }
+      const setting = { url: `${settings.url}/reflect`, connections, message: small }
       const names = ["bare", "line", "scoped-line", "ask", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
       const measured = yield* measure(yield* contenders(names, setting, manyWorkers), settings, 250)
       const bare = of(measured, "bare")
@@ -182,7 +182,7 @@ export const largeMessages: Case = {
   about: `an echo of 1 MiB, binary, ${largeConnections} connections, as many fibers`,
   run: (settings) =>
     Effect.gen(function* () {
-      const setting = { url: `${settings.url}/echo`, connections: largeConnections, message: large }
+      const setting = { url: `${settings.url}/reflect`, connections: largeConnections, message: large }
       const names = ["bare", "fiber", "use", "get", "undici", "effect-pool"] as const
       const measured = yield* measure(yield* contenders(names, setting, largeConnections, 64), settings, 400)
       const bare = of(measured, "bare")

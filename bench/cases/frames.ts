@@ -187,7 +187,7 @@ const run = (settings: Settings) =>
     const targets: Array<Target> = []
     const samples: Array<ReadonlyArray<Measured>> = []
     for (const { connections, message, title, turns } of cases) {
-      const setting: Setting = { url: `${settings.url}/echo`, connections, message }
+      const setting: Setting = { url: `${settings.url}/reflect`, connections, message }
       const measured = yield* Effect.scoped(
         Effect.flatMap(
           Effect.forEach(peers, ([name, label, peer, isOurs]) =>
