@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
-import { checkServerIdentity } from "node:tls"
+import { checkServerIdentity, connect, createSecureContext } from "node:tls"
+import { WebSocket } from "ws"
 import * as Effect from "#effect/Effect"
 import { WebSocketPool } from "../../src/index.js"
 import { NodeWebSocketTransport } from "../../src/node.js"
@@ -42,6 +43,44 @@ const refreshed = (name: string, label: string, url: string, options: NodeWebSoc
     return { contender, resumed: () => median(shares) }
   })
 
+/** Bare `ws`, which offers the latest session or none. Closing is off the clock. */
+const bare = (name: string, label: string, url: string, resumes: boolean): Contender => {
+  const secureContext = createSecureContext({ ca: readFileSync(inRoot("test/fixtures/tls/ca.pem")) })
+  const { hostname: host, port } = new URL(url)
+  let session: Buffer | undefined
+  let sockets: ReadonlyArray<WebSocket> = []
+  const createConnection = () => {
+    const offered = session === undefined ? {} : { session }
+    const line = connect({ host, port: Number(port), secureContext, ...offered })
+    if (resumes) {
+      line.on("session", (data: Buffer) => {
+        session = data
+      })
+    }
+    return line
+  }
+  const open = () =>
+    new Promise<WebSocket>((resolve, reject) => {
+      const socket = new WebSocket(url, { createConnection, perMessageDeflate: false })
+      socket.once("open", () => resolve(socket))
+      socket.once("error", reject)
+    })
+  const close = (socket: WebSocket) =>
+    new Promise((resolve) => {
+      socket.once("close", resolve)
+      socket.close()
+    })
+  return {
+    ...{ name, label, isOurs: false, turns: connections },
+    run: async () => {
+      sockets = await Promise.all(Array.from({ length: connections }, open))
+    },
+    after: async () => {
+      await Promise.all(sockets.map(close))
+    }
+  }
+}
+
 export const tls: Case = {
   name: "tls",
   about: `TLS: opening ${connections} connections by \`refresh\`, with sessions resumed and without`,
@@ -52,7 +91,9 @@ export const tls: Case = {
       // Sessions that a check of the user's own has passed are never kept.
       const full = yield* refreshed("full", "`WebSocketPool`, a full handshake each", url, { checkServerIdentity })
       const resumed = yield* refreshed("resumed", "`WebSocketPool`, sessions resumed", url, {})
-      const measured = yield* measure([full.contender, resumed.contender], settings, 0)
+      const bareFull = bare("bare-full", "bare `ws`, a full handshake each", url, false)
+      const bareResumed = bare("bare-resumed", "bare `ws`, sessions resumed", url, true)
+      const measured = yield* measure([bareFull, bareResumed, full.contender, resumed.contender], settings, 0)
       const [first, second] = [of(measured, "full"), of(measured, "resumed")]
       const percent = (share: number): string => `${(100 * share).toFixed(0)} %`
       const micros = (cpu: ReadonlyArray<number>): string => `${number(median(cpu))} µs`
@@ -62,15 +103,21 @@ export const tls: Case = {
           {
             title: `TLS, ${connections} connections opened by \`refresh\``,
             columns: ["", "resumed", "took", "full = 1", "client CPU per connection, µs", "full = 1"],
-            rows: [full, resumed].map(({ contender, resumed }, index) => {
-              const { cpu, nanos } = measured[index]!
+            rows: [
+              [bareFull, bareFull, ""],
+              [bareResumed, bareFull, ""],
+              [full.contender, full.contender, percent(full.resumed())],
+              [resumed.contender, full.contender, percent(resumed.resumed())]
+            ].map(([one, other, share]) => {
+              const { cpu, label, nanos } = of(measured, one.name)
+              const against = of(measured, other.name)
               return [
-                contender.label,
-                percent(resumed()),
+                label,
+                share,
                 `${number((median(nanos) * connections) / 1e6)} ms`,
-                ratio(nanos, first.nanos).toFixed(2),
+                ratio(nanos, against.nanos).toFixed(2),
                 number(median(cpu)),
-                ratio(cpu, first.cpu).toFixed(2)
+                ratio(cpu, against.cpu).toFixed(2)
               ]
             })
           }
