@@ -397,6 +397,8 @@ class Simulation implements Watcher {
     }
     const { limits, pausedUntil } = this
     const learn = () => {
+      // Whoever ends takes no answer any more.
+      if (!hand.isAlive) return
       record.known = stateOf(reply.answer)
       record.limits = limits
       record.pausedUntil = Math.max(record.pausedUntil, pausedUntil)
