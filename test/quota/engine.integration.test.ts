@@ -50,16 +50,26 @@ const silent: Omit<Report, "worker" | "seq"> = {
   counts: false
 }
 
+type Said = Pick<Report, "worker" | "seq"> & Partial<Report>
+
+const argsIn = (said: Said, own = terms) => [script, ...argsOf({ ...silent, ...said }, own, false)]
+
+const answerTo = (engine: QuotaEngine, now: number, said: Said, own = terms): ReadonlyArray<unknown> =>
+  engine.call(["EVAL", ...argsIn(said, own)], now).answer
+
+/** What a worker knows by an answer. */
+const knownBy = ([epoch = "", version = 0]: ReadonlyArray<unknown>) => ({
+  epoch: String(epoch),
+  version: Number(version)
+})
+
 describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () => {
   it("promise 3: a killed worker's permits are free after ttl, not a millisecond before, and once", () => {
     const engine = new QuotaEngine(terms.keys)
     let seq = 0
     const report = (now: number, worker: string, said: Partial<Report>) => {
       seq += 1
-      const { answer } = engine.call(
-        ["EVAL", script, ...argsOf({ ...silent, worker, seq, ...said }, terms, false)],
-        now
-      )
+      const answer = answerTo(engine, now, { worker, seq, ...said })
       return { allotment: answer[3], used: answer[7], workers: answer[9], wait: answer[12] }
     }
     report(0, "killed", { held: 2 })
@@ -80,14 +90,8 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     let latest: ReadonlyArray<unknown> = []
     const report = (now: number, worker: string, said: Partial<Report> = {}, number = seq + 1) => {
       seq = Math.max(seq, number)
-      const [epoch = "", version = 0] = latest
-      const known = { epoch: String(epoch), version: Number(version) }
-      const { answer } = engine.call(
-        ["EVAL", script, ...argsOf({ ...silent, worker, seq: number, ...known, ...said }, terms, false)],
-        now
-      )
-      latest = answer
-      const [, , about, allotment, , , , used, waiting, workers, recovering, , , rank] = answer
+      latest = answerTo(engine, now, { worker, seq: number, ...knownBy(latest), ...said })
+      const [, , about, allotment, , , , used, waiting, workers, recovering, , , rank] = latest
       return { about, allotment, used, waiting, workers, recovering, rank }
     }
     const calm = { allotment: 1, used: 2, waiting: 0, workers: 2, recovering: 0, rank: -1 }
@@ -122,12 +126,9 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     const seqs = { patient: 0, other: 0 }
     let latest: ReadonlyArray<unknown> = []
     const report = (now: number, worker: keyof typeof seqs, said: Partial<Report> = {}) => {
-      const [epoch = "", version = 0] = latest
-      const known = { epoch: String(epoch), version: Number(version) }
       const own = { ...terms, ttl: worker === "patient" ? 4 * ttl : ttl }
       seqs[worker] += 1
-      const numbered = { ...silent, worker, seq: seqs[worker], ...known, ...said }
-      latest = engine.call(["EVAL", script, ...argsOf(numbered, own, false)], now).answer
+      latest = answerTo(engine, now, { worker, seq: seqs[worker], ...knownBy(latest), ...said }, own)
       return { allotment: latest[3], used: latest[7] }
     }
     report(0, "patient")
@@ -144,29 +145,22 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
 
   it("promise 17: the first one's options count, though all have said the same since the engine lost its data", () => {
     const engine = new QuotaEngine(terms.keys)
-    const latest = new Map<string, ReadonlyArray<unknown>>()
-    const seqs = new Map<string, number>()
-    const report = (now: number, worker: string, connections: number, said: Partial<Report> = {}) => {
-      const [epoch = "", version = 0, , , , , limit = connections] = latest.get(worker) ?? []
-      const limitsOf = String(latest.get(worker)?.[16] ?? "")
-      const seq = (seqs.get(worker) ?? 0) + 1
-      seqs.set(worker, seq)
-      const known = {
-        epoch: String(epoch),
-        version: Number(version),
-        latest: { limit: Number(limit), windows: "", limitsOf }
-      }
-      const numbered = { ...silent, worker, seq, ...known, ...said }
+    const answers = new Map<string, ReadonlyArray<unknown>>()
+    let seq = 0
+    const limitOf = (now: number, worker: string, connections: number) => {
+      const before = answers.get(worker) ?? []
+      seq += 1
+      const latest = { limit: Number(before[6] ?? connections), windows: "", limitsOf: String(before[16] ?? "") }
       const own = { ...terms, recovery: 6000, connections }
-      const { answer } = engine.call(["EVAL", script, ...argsOf(numbered, own, false)], now)
-      latest.set(worker, answer)
+      const answer = answerTo(engine, now, { worker, seq, ...knownBy(before), latest }, own)
+      answers.set(worker, answer)
       return answer[6]
     }
-    for (const now of [0, 5000, 7000, 9000]) assert.strictEqual(report(now, "first", 2), 2)
+    for (const now of [0, 5000, 7000, 9000]) assert.strictEqual(limitOf(now, "first", 2), 2)
     engine.lose()
-    assert.strictEqual(report(10_000, "other", 5), 5)
-    assert.strictEqual(report(15_000, "first", 2), 2)
-    assert.strictEqual(report(16_000, "other", 5), 2)
+    assert.strictEqual(limitOf(10_000, "other", 5), 5)
+    assert.strictEqual(limitOf(15_000, "first", 2), 2)
+    assert.strictEqual(limitOf(16_000, "other", 5), 2)
   })
 
   it("asks thousands of workers at once", async () => {
@@ -175,19 +169,15 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     try {
       const many = 4100
       const own = { ...terms, recovery: 1, connections: many }
-      const report = (index: number, said: Partial<Report>) => [
-        script,
-        ...argsOf({ ...silent, worker: `worker${index}`, seq: 1, ...said }, own, false)
-      ]
-      const all = Array.from({ length: many }, (_, index) =>
-        redis.call("EVAL", ...report(index, { held: 1, spare: 1 }))
-      )
-      await Promise.all(all)
-      const answer = await redis.call("EVAL", ...report(0, { seq: 2, held: 1, spare: 1, want: many }))
-      assert.deepInclude(answer, many)
-      // Each of them was noted.
+      const idle = (index: number, said: Partial<Report> = {}) =>
+        redis.call("EVAL", ...argsIn({ worker: `worker${index}`, seq: 1, held: 1, spare: 1, ...said }, own))
+      await Promise.all(Array.from({ length: many }, (_, index) => idle(index)))
+      const [, , about, allotment] = (await idle(0, { seq: 2, want: many })) as ReadonlyArray<unknown>
+      assert.deepEqual([about, allotment], [2, 1])
+      // Each of them was noted, and what it owes.
       assert.strictEqual(await redis.zcard(key("r")), 0)
-      assert.deepInclude(await redis.call("EVAL", ...report(1, { seq: 2, held: 1, spare: 1 })), many)
+      const [, , , , asked, , , used] = (await idle(1, { seq: 2 })) as ReadonlyArray<unknown>
+      assert.deepEqual([asked, used], [1, many])
     } finally {
       redis.disconnect()
       await server.end()
@@ -199,10 +189,7 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
     let seq = 0
     const report = (now: number, worker: string, said: Partial<Report> = {}) => {
       seq += 1
-      const { answer } = engine.call(
-        ["EVAL", script, ...argsOf({ ...silent, worker, seq, ...said }, terms, false)],
-        now
-      )
+      const answer = answerTo(engine, now, { worker, seq, ...said })
       return { allotment: answer[3], waiting: answer[8], rank: answer[13] }
     }
     report(0, "one")
@@ -222,8 +209,7 @@ describe.skipIf(!hasEngine)(`the engine${hasEngine ? "" : `: ${skipped}`}`, () =
       let seq = 0
       const recovering = (at: number) => {
         seq += 1
-        const report = { ...silent, worker: "one", seq }
-        return engine.call(["EVAL", script, ...argsOf(report, terms, false)], at).answer[10]
+        return answerTo(engine, at, { worker: "one", seq })[10]
       }
       assert.strictEqual(recovering(1000), recovery)
       assert.strictEqual(recovering(1000 + recovery), 0)

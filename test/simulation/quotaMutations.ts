@@ -197,19 +197,19 @@ export const quotaMutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "ask again for what was asked for",
-    file: "quota/redis/script.ts",
+    file: "quota/redis/reclaiming.ts",
     from: "local near, far = soon + settling, debts - soon",
     to: "local near, far = settling, 0"
   },
   {
     name: "ask nobody for a lease",
-    file: "quota/redis/script.ts",
+    file: "quota/redis/reclaiming.ts",
     from: "return ask(rich[i], 'leased')",
     to: "return false"
   },
   {
     name: "ask nobody for an idle connection",
-    file: "quota/redis/script.ts",
+    file: "quota/redis/reclaiming.ts",
     from: "return idle and ask(idle, 'idle')",
     to: "return false"
   },
