@@ -65,8 +65,11 @@ export const afterwards = (f: () => void): void => f()
 /** Lets those go on who can, and takes no turn of the event loop. */
 export const turn: Effect.Effect<void> = Effect.yieldNow()
 
-/** Lets timers and sockets have a turn, whatever clock is in use. */
-export const realTurn: Effect.Effect<void> = Clock.make().sleep(Duration.zero)
+/** Lets timers and sockets have a turn, whatever clock is in use. On Node several timers may end in one turn of the loop. */
+export const realTurn: Effect.Effect<void> =
+  "setImmediate" in globalThis
+    ? Effect.async((resume) => void setImmediate(resume, Effect.void))
+    : Clock.make().sleep(Duration.zero)
 
 /** The fiber that runs, with what `isInterruptible` wants to know of it. */
 export const withFiber = Effect.withFiberRuntime
