@@ -1,10 +1,11 @@
 /**
- * Tries the package as its users get it: packed, installed into an empty project, and run in plain Node.js with the
- * quick start of the README, with the server that it brings and against a real one. The README's own commands install it
- * with each package manager, and the edition for another major of Effect is refused, or warned of.
+ * Tries the package as its users get it: packed, looked through by the tools for packages, installed into an empty
+ * project, and run in plain Node.js with the quick start of the README, with the server that it brings and against a real
+ * one. The README's own commands install it with each package manager, and the edition for another major of Effect is
+ * refused, or warned of.
  *
- * Run with `npm run smoke`, here and in the folder of another edition, whose package is tried then. Everything it writes
- * goes to one temporary folder, which it removes.
+ * Run with `npm run smoke`, here and in the folder of another edition, whose package is tried then; with `-- --built` if
+ * it has just been built. Everything it writes goes to one temporary folder, which it removes.
  */
 
 import assert from "node:assert/strict"
@@ -25,7 +26,10 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const json = async (...path) => JSON.parse(await readFile(join(...path), "utf8"))
 /** Where the edition is that is tried. */
 const edition = process.cwd()
-const { name, dependencies = {}, imports = {}, peerDependencies = {} } = await json(edition, "package.json")
+const manifest = await json(edition, "package.json")
+const { name, dependencies = {}, imports = {}, peerDependencies = {} } = manifest
+/** Whether what is compiled is up to date: it is not built once more then. */
+const isBuilt = process.argv.includes("--built")
 /** The major version of Effect that it is for. */
 const [major] = /\d+/.exec(peerDependencies.effect)
 
@@ -69,7 +73,8 @@ const end = (child) => {
 const run = async (title, command, args, { all = false, cwd, env, timeout = TIMEOUT }) => {
   const child = spawn(command, args, {
     cwd,
-    env: { ...process.env, ...env },
+    // What npm says is what is looked for, however quiet it was asked to be when it started this.
+    env: { ...process.env, npm_config_loglevel: "notice", ...env },
     detached: grouped,
     shell: command === "npm" && !grouped,
     stdio: ["ignore", "pipe", "pipe"]
@@ -147,10 +152,24 @@ const readQuickStart = async () => {
 
 const pack = async (folder) => {
   await mkdir(folder)
-  await run("npm pack", "npm", ["pack", "--pack-destination", folder], { cwd: edition })
+  const how = isBuilt ? ["--ignore-scripts"] : []
+  await run("npm pack", "npm", ["pack", "--pack-destination", folder, ...how], { cwd: edition })
   const files = (await readdir(folder)).filter((file) => file.endsWith(".tgz"))
   assert(files.length === 1, `npm pack wrote ${files.length} files instead of one`)
   return join(folder, files[0])
+}
+
+/** What tools for packages find wrong with it. */
+const lint = async (tarball) => {
+  const tools = {
+    publint: ["run", tarball, "--strict"],
+    attw: [tarball, "--profile", "esm-only", "--ignore-rules", "internal-resolution-error"]
+  }
+  await Promise.all(
+    Object.entries(tools).map(([tool, args]) =>
+      run(tool, join(edition, "node_modules", ".bin", tool), args, { cwd: edition })
+    )
+  )
 }
 
 /** The versions of our lock file for these packages and for the peers they ask for, which npm would choose itself. */
@@ -370,11 +389,14 @@ const checkImportable = async (cwd, specifier) => {
   await node(`import "${specifier}"`, ["--input-type=module", "--eval", code], { cwd })
 }
 
-const checkNotImportable = async (cwd, specifier) => {
+const checkNotImportable = async (cwd, specifiers) => {
   const code = `
-    const code = await import(${JSON.stringify(specifier)}).then(() => "none: it was imported", (error) => error.code)
-    if (code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error("expected ERR_PACKAGE_PATH_NOT_EXPORTED, got " + code)`
-  await node(`import "${specifier}"`, ["--input-type=module", "--eval", code], { cwd })
+    for (const specifier of ${JSON.stringify(specifiers)}) {
+      const code = await import(specifier).then(() => "none: it was imported", (error) => error.code)
+      if (code !== "ERR_PACKAGE_PATH_NOT_EXPORTED")
+        throw new Error(specifier + ": expected ERR_PACKAGE_PATH_NOT_EXPORTED, got " + code)
+    }`
+  await node("import of internal modules", ["--input-type=module", "--eval", code], { cwd })
 }
 
 // ----------------------------------------------------------------------------
@@ -479,7 +501,15 @@ try {
 
   const quickStart = await step("the README has a quick start", readQuickStart)
   const tarball = await step("the package packs", () => pack(join(temporary, "pack")))
+  await step("publint and attw find nothing wrong with it", () => lint(tarball))
   const installed = await step("it installs into an empty project", () => install(project, tarball))
+
+  const there = await readdir(installed)
+  assert.deepEqual(
+    manifest.files.filter((file) => !there.includes(file)),
+    [],
+    "files that package.json announces, and are missing"
+  )
 
   const dist = join(installed, "dist")
   const files = await listFiles(dist)
@@ -498,8 +528,9 @@ try {
     Promise.all(specifiers.map((specifier) => checkImportable(project, specifier)))
   )
   await step("its internal modules are closed", () =>
-    Promise.all(
-      ["internal/x", "monitor/x", ...internal].map((module) => checkNotImportable(project, `${name}/${module}`))
+    checkNotImportable(
+      project,
+      ["internal/x", "monitor/x", ...internal].map((module) => `${name}/${module}`)
     )
   )
   await step("the quick start runs and prints the echo", () => runQuickStart(project, quickStart))
