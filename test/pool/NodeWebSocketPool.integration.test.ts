@@ -338,7 +338,8 @@ describe("replies", () => {
               const exchange = WebSocketPool.use((connection) =>
                 Effect.andThen(connection.send(text), connection.receive)
               )
-              const patience = yield* Random.nextIntBetween(0, 25)
+              // On a slow machine nobody else may get a reply.
+              const patience = request % 4 === 0 ? "1 minute" : yield* Random.nextIntBetween(0, 25)
               const outcome = yield* Effect.timeoutOption(exchange, patience)
               if (Option.isNone(outcome)) interrupted += 1
               else {
