@@ -8,10 +8,10 @@ export const house = "."
 export const suffix = ""
 
 /**
- * What a scoped `get` may cost, next to a request of bare `ws`; what a lease by `use` and by `get` may, next to Effect's `Pool`;
+ * What a scoped `get` may cost, and next to what; what a lease by `use` and by `get` may, next to Effect's `Pool`;
  * and how many more requests than over that there are to be.
  */
-export const scopedBounds = { least: 2.6, aim: 2.3 }
+export const scopedBounds = { against: "scoped-line", least: 1.15, aim: 1 }
 export const poolBounds = { least: 0.15, aim: 0.12 }
 export const poolGetBounds = { least: 0.75, aim: 0.6 }
 export const pooledBounds = { least: 4.5, aim: 6 }

@@ -11,12 +11,12 @@ export type Hold = (url: string, count: number) => Effect.Effect<unknown, unknow
 const atATime = 100
 
 /** By so many fibers in all, as `promised` has so many loops. */
-const eachOf = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
+const eachOf = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>, workers = atATime) =>
   Effect.suspend(() => {
     let begun = 0
     const worker = Effect.whileLoop({ while: () => begun++ < count, body: () => effect, step: ignore })
     return Effect.all(
-      Array.from({ length: atATime }, () => worker),
+      Array.from({ length: workers }, () => worker),
       { concurrency: "unbounded", discard: true }
     )
   })
@@ -101,7 +101,7 @@ const spreadPool: Hold = (url, count) =>
   })
 
 /** What the pool stands on: an effect for each, and no more of Effect. */
-const transport: Hold = (url, count) => {
+const transportAlone = (url: string, count: number, workers?: number) => {
   const { connect } = NodeWebSocketTransport.make({})
   const request = { url, protocols: [], headers: {}, maxPayload: 1024 * 1024, closeTimeout: 1000 }
   return eachOf(
@@ -123,9 +123,14 @@ const transport: Hold = (url, count) => {
           heard.gone = () => resume(Effect.void)
           heard.socket!.close(1000, "")
         })
-    )
+    ),
+    workers
   )
 }
+
+const transport: Hold = (url, count) => transportAlone(url, count)
+
+const transportAtOnce: Hold = (url, count) => transportAlone(url, count, count)
 
 const effectPool: Hold = (url, count) =>
   Effect.gen(function* () {
@@ -155,6 +160,7 @@ export const holders = {
   nothing: { label: "a process without connections", hold: () => Effect.void },
   bare: { label: "bare `ws`, no pool", hold: bare },
   "bare-at-once": { label: "bare `ws`, no pool", hold: bareAtOnce },
+  "transport-at-once": { label: "the transport alone, no pool", hold: transportAtOnce },
   "pool-at-once": { label: "`WebSocketPool`, `minConnections`", hold: keptPool },
   "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
   pool: { label: "`WebSocketPool`", hold: pool },

@@ -7,7 +7,7 @@ interface Waiter<A> {
 
 /**
  * The least that it costs to share items among fibers: a list of what is free, and a line of those who wait. It is no
- * pool: what an interrupted fiber holds is lost, nothing is opened, checked, bounded or counted.
+ * pool: what is given to a fiber that was interrupted meanwhile is lost, nothing is opened, checked, bounded or counted.
  */
 export class Line<A> {
   private first: Waiter<A> | undefined
@@ -20,20 +20,39 @@ export class Line<A> {
     this.free = [...items]
   }
 
+  private readonly wait = Effect.callback<A>((resume) => {
+    const waiter: Waiter<A> = { resume, next: undefined }
+    if (this.last === undefined) this.first = waiter
+    else this.last.next = waiter
+    this.last = waiter
+    this.length += 1
+  })
+
   use<B, E>(f: (item: A) => Effect.Effect<B, E>): Effect.Effect<B, E> {
     const hold = (item: A) =>
       Effect.map(f(item), (value) => {
         this.give(item)
         return value
       })
-    const wait = Effect.callback<A>((resume) => {
-      const waiter: Waiter<A> = { resume, next: undefined }
-      if (this.last === undefined) this.first = waiter
-      else this.last.next = waiter
-      this.last = waiter
-      this.length += 1
+    return Effect.suspend(() => (this.free.length > 0 ? hold(this.free.pop()!) : Effect.flatMap(this.wait, hold)))
+  }
+
+  /** The same, with the region that gives an item back whatever its holder comes to. */
+  useSafely<B, E>(f: (item: A) => Effect.Effect<B, E>): Effect.Effect<B, E> {
+    return Effect.uninterruptibleMask((restore) => {
+      const hold = (item: A) =>
+        Effect.matchCauseEffect(restore(f(item)), {
+          onFailure: (cause) => {
+            this.give(item)
+            return Effect.failCause(cause)
+          },
+          onSuccess: (value) => {
+            this.give(item)
+            return Effect.succeed(value)
+          }
+        })
+      return this.free.length > 0 ? hold(this.free.pop()!) : Effect.flatMap(restore(this.wait), hold)
     })
-    return Effect.suspend(() => (this.free.length > 0 ? hold(this.free.pop()!) : Effect.flatMap(wait, hold)))
   }
 
   private give(item: A): void {

@@ -132,12 +132,12 @@ export const fiberPerSocket: Peer = (setting) =>
       )
   )
 
-/** Fibers that share the sockets, with nothing around it: what it costs at the least to lease one to a fiber. */
+/** Fibers that share the sockets: what it costs at the least to lease one to a fiber. */
 const inLine =
-  (around: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Peer =>
+  (turn: (line: Line<Effect.Effect<unknown>>) => Effect.Effect<unknown>): Peer =>
   (setting) =>
     Effect.map(questions(setting), (asks) => {
-      const ask = around(new Line(asks).use((ask) => ask))
+      const ask = turn(new Line(asks))
       return (times, workers) => fibers(times, workers, ask)
     })
 
@@ -280,8 +280,17 @@ const effectPoolOf =
 export const peers = {
   bare: { label: "bare `ws`, no pool", peer: bare, isOurs: false },
   fiber: { label: "bare `ws`, a fiber per socket, no pool", peer: fiberPerSocket, isOurs: false },
-  line: { label: "bare `ws`, fibers in line, no pool", peer: inLine(identity), isOurs: false },
-  "scoped-line": { label: "the same, each turn in an empty scope", peer: inLine(Effect.scoped), isOurs: false },
+  line: { label: "bare `ws`, fibers in line, no pool", peer: inLine((line) => line.use(identity)), isOurs: false },
+  "safe-line": {
+    label: "fibers in line, given back whatever happens",
+    peer: inLine((line) => line.useSafely(identity)),
+    isOurs: false
+  },
+  "scoped-line": {
+    label: "fibers in line, each turn in an empty scope",
+    peer: inLine((line) => Effect.scoped(line.use(identity))),
+    isOurs: false
+  },
   ask: { label: "`WebSocketPool.ask`", peer: ask, isOurs: true },
   use: { label: "`WebSocketPool.use`", peer: use, isOurs: true },
   get: { label: "`WebSocketPool.get`, scoped", peer: get, isOurs: true },

@@ -43,14 +43,14 @@ const table = (title: string, measured: ReadonlyArray<Measured>): Table =>
 
 const requests = (one: Measured): string => `${number(perSecond(one))}/s`
 
-/** What is compared to bare `ws`, and how far it has to get. */
+/** How far it has to get. */
 type Bounds = Pick<Target, "least" | "aim">
 
-const cpuTarget = (what: string, one: Measured, bare: Measured, bounds: Bounds): Target => ({
+const cpuTarget = (what: string, one: Measured, other: Measured, bounds: Bounds): Target => ({
   what: `${what}: client CPU per request`,
   measured: `${median(one.cpu).toFixed(1)} µs`,
-  against: `bare \`ws\`: ${median(bare.cpu).toFixed(1)} µs`,
-  ratio: ratio(one.cpu, bare.cpu),
+  against: `${other.label}: ${median(other.cpu).toFixed(1)} µs`,
+  ratio: ratio(one.cpu, other.cpu),
   better: "less",
   ...bounds
 })
@@ -71,15 +71,17 @@ const run = (settings: Settings) =>
     const measured = yield* measure(all, settings, 250)
     const heap = yield* measureHeap(
       // Effect's `Pool` leaves so much that it is collected meanwhile.
-      all.filter(({ name }) => ["bare", "fiber", "line", "scoped-line", "ask", "use", "get"].includes(name)),
+      all.filter(({ name }) =>
+        ["bare", "fiber", "line", "safe-line", "scoped-line", "ask", "use", "get"].includes(name)
+      ),
       settings
     )
     const kilobytes = (name: string): number => (heap.get(name) ?? Number.NaN) / 1024
-    const heapTarget = (name: string, bounds: Bounds): Target => ({
-      what: `echo of 64 bytes, \`${name}\`: heap of each, KB`,
+    const heapTarget = (name: string, other: string, bounds: Bounds): Target => ({
+      what: `echo of 64 bytes, \`${name}\`: heap of each`,
       measured: `${kilobytes(name).toFixed(1)} KB`,
-      against: `bare \`ws\`: ${kilobytes("bare").toFixed(1)} KB`,
-      ratio: kilobytes(name),
+      against: `${of(measured, other).label}: ${kilobytes(other).toFixed(1)} KB`,
+      ratio: kilobytes(name) / kilobytes(other),
       better: "less",
       ...bounds
     })
@@ -88,6 +90,7 @@ const run = (settings: Settings) =>
     const use = of(measured, "use")
     const get = of(measured, "get")
     const effectPool = of(measured, "effect-pool")
+    const { against, ...scopedBound } = scopedBounds
     const title = `Echo of ${small.length} bytes, ${connections} connections, ${connections} fibers`
     const report: Report = {
       name: "echo",
@@ -104,9 +107,9 @@ const run = (settings: Settings) =>
         rateTarget("the same, `ask`", ask, bare, { least: 0.95, aim: 1 }),
         cpuTarget("the same, `use`", use, bare, { least: 1.25, aim: 1.1 }),
         rateTarget("the same, `use`", use, bare, { least: 0.82, aim: 0.92 }),
-        cpuTarget("the same, scoped `get`", get, bare, scopedBounds),
-        heapTarget("ask", { least: 3.2, aim: 2.5 }),
-        heapTarget("use", { least: 6, aim: 4.5 }),
+        cpuTarget("the same, scoped `get`", get, of(measured, against), scopedBound),
+        heapTarget("ask", "fiber", { least: 0.8, aim: 0.6 }),
+        heapTarget("use", "safe-line", { least: 1.2, aim: 1 }),
         {
           what: "the same, `use`: requests/s",
           measured: requests(use),
@@ -157,7 +160,18 @@ export const waiters: Case = {
   run: (settings) =>
     Effect.gen(function* () {
       const setting = { url: `${settings.url}/reflect`, connections, message: small }
-      const names = ["bare", "line", "scoped-line", "ask", "use", "get", "tarn", "generic-pool", "effect-pool"] as const
+      const names = [
+        "bare",
+        "line",
+        "safe-line",
+        "scoped-line",
+        "ask",
+        "use",
+        "get",
+        "tarn",
+        "generic-pool",
+        "effect-pool"
+      ] as const
       const measured = yield* measure(yield* contenders(names, setting, manyWorkers), settings, 250)
       const bare = of(measured, "bare")
       const title = `${manyWorkers} fibers on ${connections} connections`
@@ -166,7 +180,7 @@ export const waiters: Case = {
         tables: [table(`Echo of ${small.length} bytes, ${connections} connections, ${manyWorkers} fibers`, measured)],
         targets: [
           cpuTarget(`${title}, \`ask\``, of(measured, "ask"), bare, { least: 1.2, aim: 1.05 }),
-          cpuTarget(`${title}, \`use\``, of(measured, "use"), bare, { least: 1.8, aim: 1.6 })
+          cpuTarget(`${title}, \`use\``, of(measured, "use"), of(measured, "safe-line"), { least: 1.1, aim: 1 })
         ],
         drawings: [],
         samples: measured

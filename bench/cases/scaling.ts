@@ -128,6 +128,26 @@ const waitingInLine = (count: number) =>
     return contender
   })
 
+/** The same, and each of them asks and is answered, as the transport without a network does it. */
+const askingInLine = (count: number) =>
+  Effect.gen(function* () {
+    const line = new Line([undefined])
+    const waiting = Effect.sync(() => line.length)
+    const baton = new Baton()
+    const ask = Effect.async<string>((resume) => {
+      queueMicrotask(() => baton.pass(() => resume(Effect.succeed("x"))))
+    })
+    const run = yield* parked(
+      count,
+      baton,
+      line.use(() => ask),
+      waiting
+    )
+    const label = `fibers in line, each is answered, ${number(count)} others`
+    const contender: Contender = { name: `line-asks ${count}`, label, run }
+    return contender
+  })
+
 /** One joins the line, and gives up. */
 const givenUp = (count: number) =>
   Effect.gen(function* () {
@@ -157,6 +177,7 @@ export const scaling: Case = {
         Effect.forEach(waiters, waitingForPool),
         Effect.forEach(waiters, asking),
         Effect.forEach(waiters, waitingInLine),
+        Effect.forEach(waiters, askingInLine),
         Effect.forEach(waiters, givenUp)
       ]) {
         const some = yield* Effect.scoped(Effect.flatMap(kind, (contenders) => measure(contenders, settings, 100)))
@@ -178,11 +199,11 @@ export const scaling: Case = {
         }
       }
       const most = waiters.at(-1)!
-      const handOff = (name: string, how: string, bounds: Pick<Target, "least" | "aim">): Target => ({
+      const handOff = (name: string, how: string, other: string, bounds: Pick<Target, "least" | "aim">): Target => ({
         what: `${how} by hand-off, ${number(most)} other waiters`,
         measured: `${number(median(cpu(`${name} ${most}`)) * 1000)} ns`,
-        against: `fibers in line: ${number(median(cpu(`line ${most}`)) * 1000)} ns`,
-        ratio: ratio(cpu(`${name} ${most}`), cpu(`line ${most}`)),
+        against: `${of(measured, `${other} ${most}`).label}: ${number(median(cpu(`${other} ${most}`)) * 1000)} ns`,
+        ratio: ratio(cpu(`${name} ${most}`), cpu(`${other} ${most}`)),
         better: "less",
         ...bounds
       })
@@ -202,8 +223,8 @@ export const scaling: Case = {
         ],
         targets: [
           target(`lease, ${number(connections.at(-1)!)} connections`, "connections", connections),
-          handOff("asks", "`ask`", { least: 1.1, aim: 1 }),
-          handOff("waiters", "`use`", { least: 2, aim: 1.5 })
+          handOff("asks", "`ask`", "line-asks", { least: 1.1, aim: 1 }),
+          handOff("waiters", "`use`", "line", { least: 2, aim: 1.5 })
         ],
         drawings: [],
         samples: measured
