@@ -65,11 +65,14 @@ export const afterwards = (f: () => void): void => f()
 /** Lets those go on who can, and takes no turn of the event loop. */
 export const turn: Effect.Effect<void> = Effect.yieldNow()
 
+/** The real one, whatever a test puts in its place later. Only Node and those that take after it have it. */
+const defer: typeof setImmediate | undefined = globalThis.setImmediate
+
 /** Lets timers and sockets have a turn, whatever clock is in use. On Node several timers may end in one turn of the loop. */
 export const realTurn: Effect.Effect<void> =
-  "setImmediate" in globalThis
-    ? Effect.async((resume) => void setImmediate(resume, Effect.void))
-    : Clock.make().sleep(Duration.zero)
+  defer === undefined
+    ? Clock.make().sleep(Duration.zero)
+    : Effect.async((resume) => void defer(() => resume(Effect.void)))
 
 /** The fiber that runs, with what `isInterruptible` wants to know of it. */
 export const withFiber = Effect.withFiberRuntime
