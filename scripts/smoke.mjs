@@ -161,15 +161,17 @@ const pack = async (folder) => {
 
 /** What tools for packages find wrong with it. */
 const lint = async (tarball) => {
-  const tools = {
-    publint: ["run", tarball, "--strict"],
-    attw: [tarball, "--profile", "esm-only", "--ignore-rules", "internal-resolution-error"]
+  const look = async (tool, from, args) => {
+    const { bin } = await json(edition, "node_modules", from, "package.json")
+    await node(tool, [join(edition, "node_modules", from, bin[tool]), ...args], { cwd: edition, timeout: TIMEOUT })
   }
-  await Promise.all(
-    Object.entries(tools).map(([tool, args]) =>
-      run(tool, join(edition, "node_modules", ".bin", tool), args, { cwd: edition })
-    )
-  )
+  await Promise.all([
+    look("publint", "publint", ["run", tarball, "--strict"]),
+    look("attw", "@arethetypeswrong/cli", [
+      ...[tarball, "--profile", "esm-only"],
+      ...["--ignore-rules", "internal-resolution-error"]
+    ])
+  ])
 }
 
 /** The versions of our lock file for these packages and for the peers they ask for, which npm would choose itself. */
