@@ -52,6 +52,8 @@ export interface Report {
   readonly drawings: ReadonlyArray<Drawing>
   /** Every sample, for those who want to look closer. */
   readonly samples?: unknown
+  /** How many rounds were counted, if they were not as many as in the other cases of the file. */
+  readonly rounds?: number
 }
 
 export interface Settings {

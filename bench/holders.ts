@@ -104,28 +104,24 @@ const spreadPool: Hold = (url, count) =>
 const transportAlone = (url: string, count: number, workers?: number) => {
   const { connect } = NodeWebSocketTransport.make({})
   const request = { url, protocols: [], headers: {}, maxPayload: 1024 * 1024, closeTimeout: 1000 }
-  return eachOf(
-    count,
-    Effect.acquireRelease(
-      Effect.suspend(() => {
-        const heard: { socket?: TransportSocket; gone: () => void } = { gone: ignore }
-        const events = {
-          onOpen: (socket: TransportSocket) => {
-            heard.socket = socket
-          },
-          onGone: () => heard.gone(),
-          ...{ onMessage: ignore, onPong: ignore, onFlush: ignore, onEnd: ignore }
-        }
-        return Effect.as(connect(request, events), heard)
-      }),
-      (heard) =>
-        Effect.async<void>((resume) => {
-          heard.gone = () => resume(Effect.void)
-          heard.socket!.close(1000, "")
-        })
-    ),
-    workers
+  const sockets: Array<TransportSocket> = []
+  let left = count
+  let allGone = ignore
+  const open = Effect.suspend(() =>
+    connect(request, {
+      onOpen: (socket) => sockets.push(socket),
+      onGone: () => {
+        left -= 1
+        if (left === 0) allGone()
+      },
+      ...{ onMessage: ignore, onPong: ignore, onFlush: ignore, onEnd: ignore }
+    })
   )
+  const close = Effect.async<void>((resume) => {
+    allGone = () => resume(Effect.void)
+    for (const socket of sockets) socket.close(1000, "")
+  })
+  return Effect.acquireRelease(eachOf(count, open, workers), () => close)
 }
 
 const transport: Hold = (url, count) => transportAlone(url, count)

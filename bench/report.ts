@@ -92,10 +92,19 @@ export const drawCharts = ({ reports }: Results): ReadonlyArray<string> =>
       return file
     })
 
-const described = ({ date, machine, node, rounds, versions }: Results): string =>
-  `Taken on ${date}: ${machine}, Node.js ${node.slice(1)}, ${Object.entries(versions)
+/** Cases of several runs may be in one file, some with more rounds than others. */
+const roundsOf = ({ reports, rounds }: Results): string => {
+  const all = reports.map((report) => report.rounds ?? rounds)
+  const [least, most] = [Math.min(...all), Math.max(...all)]
+  return least === most ? number(least) : `${number(least)} to ${number(most)}`
+}
+
+const described = (results: Results): string => {
+  const { date, machine, node, versions } = results
+  return `Taken on ${date}: ${machine}, Node.js ${node.slice(1)}, ${Object.entries(versions)
     .map(([name, version]) => `${name} ${version}`)
-    .join(", ")}; medians of ${number(rounds)} rounds.`
+    .join(", ")}; medians of ${roundsOf(results)} rounds.`
+}
 
 const documents = ["docs/performance.md", "README.md"]
 
