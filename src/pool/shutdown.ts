@@ -10,7 +10,7 @@ import type { Fibers } from "./fibers.js"
 
 /** Turns of the event loop that a socket may take to be gone once it is destroyed. */
 const lastTurns = 110
-const turnsPerRealTurn = 20
+const turnsPerRealTurn = 30
 
 /**
  * The end of a pool. Leases have `shutdownTimeout` to be given back, then their connections are closed; sockets have

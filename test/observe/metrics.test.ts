@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { WebSocketPool, WebSocketTransport } from "effect-websocket-pool"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Schedule from "#effect/Schedule"
 import * as TestClock from "#effect/testing/TestClock"
@@ -243,8 +244,10 @@ describe("the metrics", () => {
       yield* Effect.forkChild(pool.use(() => Effect.sleep("1 minute")))
       yield* settle
       assert.strictEqual(states(name).busy, 2)
-      yield* Effect.forkChild(pool.close)
+      const close = yield* Effect.forkChild(pool.close)
       yield* TestClock.adjust("7 seconds")
+      // The sockets are given some turns of the event loop, for which nobody who sets the clock waits.
+      yield* Fiber.join(close)
       const { closing, state } = yield* pool.stats
       assert.deepStrictEqual({ closing, state }, { closing: 2, state: "closed" })
       assert.deepStrictEqual(states(name), nothing)

@@ -114,7 +114,7 @@ describe("close answers when the sockets are gone", () => {
   })
 
   // A socket of Node's is gone within two turns.
-  for (const slow of [1, 2, 4]) {
+  for (const slow of [1, 2, 3]) {
     it.effect(`when there is no time for anything, ${slow} turns after: shutdownTimeout and closeTimeout are 0`, () => {
       const transport = lingering(slow)
       return Effect.gen(function* () {
