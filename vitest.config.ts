@@ -31,7 +31,7 @@ export default defineConfig({
   test: {
     projects: projects("test/**/*.4.test.ts"),
     setupFiles: [src("../test/setup.ts")],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // A project cannot say that a thread is kept for the next file: only this is asked.
     poolOptions: { threads: { isolate: false } },
     // What a pool logs matters where something fails.

@@ -43,7 +43,7 @@ export default defineConfig({
   test: {
     projects: projects("test/**/*.3.test.ts"),
     setupFiles: [root("test/setup.ts")],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // What a pool logs matters where something fails.
     silent: "passed-only",
     // Most of the time they wait for timers: half of two cores would idle.
