@@ -52,7 +52,7 @@ export interface Report {
   readonly drawings: ReadonlyArray<Drawing>
   /** Every sample, for those who want to look closer. */
   readonly samples?: unknown
-  /** How many rounds were counted, if they were not as many as in the other cases of the file. */
+  /** How many rounds were counted, once it is in a file with others. */
   readonly rounds?: number
 }
 

@@ -33,7 +33,7 @@ const usage = `npm run bench -- [options]
   --json FILE    where the results go, from the root of the repository (default: ${resultsFile}, if every case is run)
   --from FILE    measure nothing, take results from a file
   --charts       draw docs/charts/bench-*.svg
-  --write        fill in the tables of docs/performance.md, and draw; for a run of every case
+  --write        fill in the tables of docs/performance.md, and draw; with --only, the other cases stay as they were
   --verbose      say what is being measured, line by line
   --check        exit with 1 if a ratio misses its "at least"`
 
@@ -100,8 +100,17 @@ const runAlone = async (one: Case): Promise<Report> => {
 
 const measureAll = async (): Promise<Results> => {
   const reports: Array<Report> = []
-  for (const one of chosen) reports.push(await runAlone(one))
+  for (const one of chosen) reports.push({ ...(await runAlone(one)), rounds })
   return { ...surroundings(), rounds, seconds, reports }
+}
+
+/** What the file has of the other cases, if it was taken with the same. */
+const completed = (results: Results): Results => {
+  const kept: Results = JSON.parse(readFileSync(inRoot(resultsFile), "utf8"))
+  const taken = ({ machine, node, versions }: Results): string => JSON.stringify([machine, node, versions])
+  if (taken(kept) !== taken(results)) fail(`${resultsFile} was taken elsewhere, or with other versions: run every case`)
+  const reports = [...results.reports, ...kept.reports.map((report) => ({ rounds: kept.rounds, ...report }))]
+  return { ...results, reports: cases.flatMap(({ name }) => reports.find((report) => report.name === name) ?? []) }
 }
 
 /** More digits than these are noise. */
@@ -111,17 +120,18 @@ const rounded = (_key: string, value: unknown): unknown =>
 const main = async (): Promise<void> => {
   if (values.help) return console.log(usage)
   if (values.list) return console.log(cases.map(({ about, name }) => `${name.padEnd(12)} ${about}`).join("\n"))
-  if (values.write && only !== undefined) fail("--write needs a run of every case")
 
-  const results: Results =
+  const measured: Results =
     values.from === undefined ? await measureAll() : JSON.parse(readFileSync(inRoot(values.from), "utf8"))
-  console.log(`${targets(allTargets(results))}\n`)
+  console.log(`${targets(allTargets(measured))}\n`)
 
-  const file = values.json ?? (only === undefined && values.from === undefined ? resultsFile : undefined)
+  const isPart = only !== undefined && values.from === undefined
+  const results = isPart && values.write ? completed(measured) : measured
+  const file = values.json ?? (values.from === undefined && (!isPart || values.write) ? resultsFile : undefined)
   if (file !== undefined) writeFileSync(inRoot(file), `${JSON.stringify(results, rounded)}\n`)
   if (values.write) console.log(`wrote ${writeDocuments(results).join(", ") || "nothing new"}`)
   if (values.charts || values.write) console.log(`drew ${drawCharts(results).join(", ")}`)
-  if (values.check && allTargets(results).some((target) => verdict(target) === "missed")) process.exitCode = 1
+  if (values.check && allTargets(measured).some((target) => verdict(target) === "missed")) process.exitCode = 1
 }
 
 if (values.alone) {

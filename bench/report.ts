@@ -92,7 +92,7 @@ export const drawCharts = ({ reports }: Results): ReadonlyArray<string> =>
       return file
     })
 
-/** Cases of several runs may be in one file, some with more rounds than others. */
+/** Cases of several runs may be in one file (`--only` with `--write`), some with more rounds than others. */
 const roundsOf = ({ reports, rounds }: Results): string => {
   const all = reports.map((report) => report.rounds ?? rounds)
   const [least, most] = [Math.min(...all), Math.max(...all)]

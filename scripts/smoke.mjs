@@ -167,10 +167,7 @@ const lint = async (tarball) => {
   }
   await Promise.all([
     look("publint", "publint", ["run", tarball, "--strict"]),
-    look("attw", "@arethetypeswrong/cli", [
-      ...[tarball, "--profile", "esm-only"],
-      ...["--ignore-rules", "internal-resolution-error"]
-    ])
+    look("attw", "@arethetypeswrong/cli", [tarball, "--profile=esm-only", "--ignore-rules=internal-resolution-error"])
   ])
 }
 

@@ -8,7 +8,10 @@ import type { Settings } from "../options/decode.js"
 import type { Connections } from "./connections.js"
 import type { Fibers } from "./fibers.js"
 
-/** Turns of the event loop that a socket may take to be gone once it is destroyed. */
+/**
+ * Turns of the event loop that a socket may take to be gone once it is destroyed. Three of them are real ones, which take
+ * place on a clock that a test drives, too: a socket of Node's needs two, and a test that looks waits for no more than a few.
+ */
 const lastTurns = 110
 const turnsPerRealTurn = 30
 
@@ -83,7 +86,6 @@ export class Shutdown {
   private leave(turns: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (turns > 0 && this.connections.hasSockets) {
-        // A clock that a test drives stands still: whoever advances it waits for a few turns only.
         const turn = turns % turnsPerRealTurn === 0 ? realTurnOfTheLoop : turnOfTheLoop
         return Effect.andThen(turn, this.leave(turns - 1))
       }
