@@ -30,7 +30,7 @@ export interface Rules {
 
 interface Pinger {
   readonly lease: object | undefined
-  readonly since: bigint
+  readonly since: number
   readonly resume: (effect: Effect.Effect<Duration.Duration, ConnectionError>) => void
 }
 
@@ -91,7 +91,7 @@ export class Watch implements Timer {
     for (const [id, pinger] of pingers) {
       if (id > answered) break
       pingers.delete(id)
-      pinger.resume(Effect.succeed(Duration.nanos(this.rules.timers.nanos() - pinger.since)))
+      pinger.resume(Effect.succeed(Duration.millis(this.rules.timers.exactly() - pinger.since)))
     }
     this.unwatch()
   }
@@ -146,7 +146,7 @@ export class Watch implements Timer {
       }
       const id = this.pings + 1
       this.pingers ??= new Map()
-      this.pingers.set(id, { lease, since: this.rules.timers.nanos(), resume })
+      this.pingers.set(id, { lease, since: this.rules.timers.exactly(), resume })
       this.sendPing()
       return () => {
         this.pingers?.delete(id)

@@ -1,5 +1,10 @@
 import { type Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
 
+/** The table, for who looks something up in it at every lease: an object is slow with keys that change. */
+const next = new Map(
+  Object.entries(transitions).map(([state, events]) => [state as SlotState, new Map(Object.entries(events))])
+) as ReadonlyMap<SlotState, ReadonlyMap<SlotEvent, SlotState>>
+
 /** Which slots there are, and how many in which state. Every change of a slot's state goes through here. */
 export class Books<A, E> {
   /** Every slot that is not gone. */
@@ -47,20 +52,47 @@ export class Books<A, E> {
 
   open(slot: Slot<A, E>): void {
     this.slots.add(slot)
-    this.count.creating += 1
+    this.add("creating", 1)
     this.moved?.(undefined, "creating")
   }
 
   move(slot: Slot<A, E>, event: SlotEvent): void {
-    const next = transitions[slot.state][event]
-    if (next === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
+    const to = next.get(slot.state)?.get(event)
+    if (to === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
     this.tally(slot, -1)
-    this.count[slot.state] -= 1
-    this.count[next] += 1
-    this.moved?.(slot.state, next)
-    slot.state = next
-    if (next === "gone") this.slots.delete(slot)
+    this.add(slot.state, -1)
+    this.add(to, 1)
+    this.moved?.(slot.state, to)
+    slot.state = to
+    if (to === "gone") this.slots.delete(slot)
     this.tally(slot, 1)
+  }
+
+  /** Written out for the reason that `next` has. */
+  private add(state: SlotState, change: 1 | -1): void {
+    const { count } = this
+    switch (state) {
+      case "creating":
+        count.creating += change
+        break
+      case "idle":
+        count.idle += change
+        break
+      case "checking":
+        count.checking += change
+        break
+      case "leased":
+        count.leased += change
+        break
+      case "releasing":
+        count.releasing += change
+        break
+      case "closing":
+        count.closing += change
+        break
+      case "gone":
+        count.gone += change
+    }
   }
 
   /** So many leases are on a slot now. */

@@ -1,4 +1,4 @@
-import { millisOf, monotonicOf } from "#dialect"
+import { liveClock, millisOf, monotonicOf } from "#dialect"
 import type * as Clock from "#effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -31,6 +31,19 @@ const slack = 1e-6
 /** Milliseconds by which the two clocks may differ for being read one after the other. */
 const clockNoise = 10
 
+/** The real one, whatever a test puts in its place later. */
+const sinceStart = performance.now.bind(performance)
+
+/**
+ * Reads the milliseconds of a clock that nobody sets, from wherever it counts. The live one is not asked itself: it
+ * gives nanoseconds as a bigint, which costs three times as much, and a lease reads it more than once.
+ */
+const stopwatchOf = (clock: Clock.Clock): (() => number) => {
+  if (clock === liveClock) return sinceStart
+  const origin = monotonicOf(clock)
+  return () => Number(monotonicOf(clock) - origin) / 1e6
+}
+
 /**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
@@ -43,8 +56,9 @@ export class Timers {
   private stopped = false
   /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
   private floor = 0
-  /** What the clock showed at the start. */
-  private readonly origin: bigint
+  private readonly stopwatch: () => number
+  /** What it showed at the start. */
+  private readonly origin: number
   /** The latest reading of the clock, and by how much it has been set back since the start. */
   private latest = 0
   private setBack = 0
@@ -60,7 +74,8 @@ export class Timers {
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
     private readonly interrupt: (fiber: Fiber.Fiber<void>) => void
   ) {
-    this.origin = monotonicOf(clock)
+    this.stopwatch = stopwatchOf(clock)
+    this.origin = this.stopwatch()
     this.wallOrigin = millisOf(clock)
   }
 
@@ -74,9 +89,12 @@ export class Timers {
     return now < this.floor ? this.floor : now
   }
 
-  /** It never runs backwards, not even when a test sets its clock back: that would hold every deadline up. */
-  private exactly(): number {
-    const time = Number(monotonicOf(this.clock) - this.origin) / 1e6
+  /**
+   * The same, not rounded. It never runs backwards, not even when a test sets its clock back: that would hold every
+   * deadline up.
+   */
+  exactly(): number {
+    const time = this.stopwatch() - this.origin
     if (time < this.latest) this.setBack += this.latest - time
     this.latest = time
     return time + this.setBack
@@ -97,10 +115,6 @@ export class Timers {
   /** What the wall clock, as it is set now, shows at a time. */
   onClock(time: number): number {
     return millisOf(this.clock) - (this.now() - time)
-  }
-
-  nanos(): bigint {
-    return monotonicOf(this.clock)
   }
 
   /** Arms a timer, or moves it. One that is due at infinity is not armed. */
