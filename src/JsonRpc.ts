@@ -121,7 +121,8 @@ export const subscription: <P = void, IP = unknown, RP = never, A = unknown, IA 
 }) => Subscription<Types.NoInfer<P>, Types.NoInfer<A>, Types.NoInfer<RP | RA>> = members.subscription
 
 /**
- * Notifications that the server sends by itself: on the client a stream of their params, which ends when the client does.
+ * Notifications that the server sends by itself: on the client a stream of their params, which ends when the client or its
+ * pool does.
  *
  * **Gotchas** It hears what comes over the connections that are leased. With several, each comes once for each connection that
  * the server tells; `minConnections` keeps one leased.

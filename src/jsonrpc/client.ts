@@ -280,6 +280,12 @@ export const make = <G extends Group, R = never, RHandlers = never, Pool = WebSo
       problems
     })
     const { pool, tally } = calls.estate
+    // Without the pool nothing comes either, however long the client lasts.
+    const deaf = Effect.andThen(
+      pool.closed,
+      Effect.sync(() => listeners.close())
+    )
+    yield* Effect.forkScoped(Effect.interruptible(deaf))
     const metrics = yield* makeMetrics(pool.settings.name)
     tally.onMissed = metrics.missed
     onLagged = () => tally.missed("lagged")

@@ -17,6 +17,8 @@ export interface Backstage {
   /** What to fail with after so many milliseconds, or since too many wait. */
   readonly overdue: (waited: number, isExhausted: boolean) => AcquireError
   readonly tooManyWaiters: () => AcquireError
+  /** The end of the pool, which whoever waits for it does not hold up. */
+  readonly closed: Effect.Effect<void>
   /** Those who share it out now. */
   readonly sharers: Set<Sharer>
 }

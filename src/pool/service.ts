@@ -136,11 +136,12 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
   }
 
   backstage(): Backstage {
-    const { connections, pool, settings, sharers, timers } = this
+    const { connections, pool, settings, sharers, shutdown, timers } = this
     return {
       settings,
       timers,
       core: pool,
+      closed: shutdown.end,
       sharers,
       rent: (restore, deadline) => this.rent(restore, deadline),
       overdue: (waited, isExhausted) => connections.refusals.overdue(waited, isExhausted),

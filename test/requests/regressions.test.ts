@@ -153,19 +153,20 @@ const rpc = <A, E>(
   )
 }
 
-/** A client, and what ends its scope before that of its pool. */
+/** A client, what ends its scope before that of its pool, and its pool. */
 const rpcUntil = <A, E>(
   f: (
     api: JsonRpc.Client<typeof members>,
     sockets: ReadonlyArray<HandSocket>,
-    close: Effect.Effect<void>
+    close: Effect.Effect<void>,
+    pool: WebSocketPool.WebSocketPool
   ) => Effect.Effect<A, E, Scope.Scope>
 ): Effect.Effect<A, unknown> => {
   const { layer, sockets } = makeTransport({ onClose: answerCloses })
   return Effect.gen(function* () {
     const scope = yield* Scope.make()
     const api = yield* Scope.provide(JsonRpc.make(members), scope)
-    return yield* f(api, sockets, Scope.close(scope, Exit.void))
+    return yield* f(api, sockets, Scope.close(scope, Exit.void), yield* WebSocketPool.WebSocketPool)
   }).pipe(
     Effect.scoped,
     Effect.provide(WebSocketPool.layer({ url, name: "main", pingInterval: "1 hour" }).pipe(Layer.provide(layer)))
@@ -214,6 +215,27 @@ describe("incoming notifications", () => {
         yield* now(closing)
         yield* now(reader)
         notYet(stuck)
+        assert.deepStrictEqual(seen, [1])
+
+        yield* now(yield* start(Stream.runDrain(api.news)))
+      })
+    )
+  )
+
+  it.effect("did not end with the pool of their client: whoever read them waited for ever", () =>
+    rpcUntil((api, sockets, _, pool) =>
+      Effect.gen(function* () {
+        const seen: Array<number> = []
+        const reader = yield* start(Stream.runForEach(api.news, (news) => Effect.sync(() => seen.push(news))))
+        const call = yield* start(api.call())
+        const closing = yield* start(pool.close)
+        // What comes until the last request has ended is for them, too.
+        yield* say(sockets[0], json({ method: "news", params: 1 }))
+        notYet(reader)
+        yield* say(sockets[0], json({ id: 1, result: 1 }))
+        yield* now(call)
+        yield* now(closing)
+        yield* now(reader)
         assert.deepStrictEqual(seen, [1])
 
         yield* now(yield* start(Stream.runDrain(api.news)))
