@@ -287,6 +287,8 @@ export class Exchanges implements Timer {
     const left: Array<Exchange> = []
     for (let one = this.underWay.first; one !== undefined; one = one.after) if (one.isWithdrawn) left.push(one)
     for (const one of left) one.interrupted()
+    // It was interrupted right before its wait.
+    if (this.next?.isWithdrawn === true) this.next = undefined
     if (this.underWay.length > 0) this.timers.set(this, this.timers.now() + sweepInterval)
   }
 }
