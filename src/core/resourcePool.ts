@@ -1,4 +1,4 @@
-import { environment, type Fork, interrupt, type Restore, random } from "#dialect"
+import { environment, type Fork, interrupt, onExit, type Restore, random } from "#dialect"
 import * as Cause from "#effect/Cause"
 import * as Clock from "#effect/Clock"
 import * as Context from "#effect/Context"
@@ -119,9 +119,7 @@ class ResourcePoolImpl<A, E>
   use<B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>): Effect.Effect<B, E | E2 | PoolClosedError, R> {
     return Effect.uninterruptibleMask((restore) =>
       this.lease(restore, (slot) =>
-        Effect.onExit(restore(Effect.suspend(() => f(slot.item.value))), () =>
-          Effect.sync(() => this.pool.release(slot))
-        )
+        onExit(restore(Effect.suspend(() => f(slot.item.value))), () => this.pool.release(slot))
       )
     )
   }

@@ -3,6 +3,7 @@ import {
   type Fork,
   interrupt,
   isInterruptible,
+  onExit,
   type Restore,
   random,
   takeScoped,
@@ -209,18 +210,7 @@ class WebSocketPoolImpl implements WebSocketPool, Owner {
     } catch (defect) {
       body = Effect.die(defect)
     }
-    return Effect.matchCauseEffect(restore(body), {
-      onFailure: (cause) => {
-        const exit = Exit.failCause(cause)
-        this.leases.end(slot, lease, exit)
-        return exit
-      },
-      onSuccess: (value) => {
-        const exit = Exit.succeed(value)
-        this.leases.end(slot, lease, exit)
-        return exit
-      }
-    })
+    return onExit(restore(body), (exit) => this.leases.end(slot, lease, exit))
   }
 
   private wait<A, E, R>(

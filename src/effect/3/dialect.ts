@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
@@ -123,6 +123,24 @@ export const takeScoped = <A, E>(
       return taken === undefined ? Effect.flatMap(wait(restore), (taken) => keep(scope, taken)) : keep(scope, taken)
     })
   )
+}
+
+/**
+ * Does something once an effect has ended, however it has, in the same step. It is for where nothing can be interrupted,
+ * except in the effect.
+ */
+export const onExit = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  f: (exit: Exit.Exit<A, E>) => void
+): Effect.Effect<A, E, R> => {
+  const end = (exit: Exit.Exit<A, E>): Exit.Exit<A, E> => {
+    f(exit)
+    return exit
+  }
+  return Effect.matchCauseEffect(effect, {
+    onFailure: (cause) => end(Exit.failCause(cause)),
+    onSuccess: (value) => end(Exit.succeed(value))
+  })
 }
 
 // Services

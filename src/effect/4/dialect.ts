@@ -179,6 +179,23 @@ const addFinalizer = (
   state.finalizers.set({}, finalizer)
 }
 
+/**
+ * Does something once an effect has ended, however it has, in the same step. It is for where nothing can be interrupted,
+ * except in the effect.
+ */
+export const onExit = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  f: (exit: Exit.Exit<A, E>) => void
+): Effect.Effect<A, E, R> =>
+  Effect.onExitPrimitive(
+    effect,
+    (exit) => {
+      f(exit)
+      return undefined
+    },
+    true
+  )
+
 // Services
 
 /** Between 0 and 1, from the generator of the fiber that runs. */
