@@ -1,5 +1,5 @@
 /** What opens connections, 100 at a time, and keeps them without using them. */
-import { Effect, Pool, type Scope } from "effect"
+import { Effect, identity, Pool, type Scope } from "effect"
 import type { WebSocket } from "ws"
 import { pooledSocket } from "#bench/dialect"
 import { NodeWebSocketTransport } from "../src/node.js"
@@ -101,7 +101,12 @@ const spreadPool: Hold = (url, count) =>
   })
 
 /** What the pool stands on: an effect for each, and no more of Effect. */
-const transportAlone = (url: string, count: number, workers?: number) => {
+const transportAlone = (
+  url: string,
+  count: number,
+  workers?: number,
+  each: <A, E>(open: Effect.Effect<A, E>) => Effect.Effect<A, E> = identity
+) => {
   const { connect } = NodeWebSocketTransport.make({})
   const request = { url, protocols: [], headers: {}, maxPayload: 1024 * 1024, closeTimeout: 1000 }
   const sockets: Array<TransportSocket> = []
@@ -121,12 +126,20 @@ const transportAlone = (url: string, count: number, workers?: number) => {
     allGone = () => resume(Effect.void)
     for (const socket of sockets) socket.close(1000, "")
   })
-  return Effect.acquireRelease(eachOf(count, open, workers), () => close)
+  return Effect.acquireRelease(eachOf(count, each(open), workers), () => close)
 }
 
 const transport: Hold = (url, count) => transportAlone(url, count)
 
 const transportAtOnce: Hold = (url, count) => transportAlone(url, count, count)
+
+/** As a pool has to open: who has asked may leave, and what is being opened goes on. */
+const transportForked: Hold = (url, count) =>
+  transportAlone(url, count, atATime, (open) =>
+    Effect.async((resume) => {
+      Effect.runFork(open).addObserver(resume)
+    })
+  )
 
 const effectPool: Hold = (url, count) =>
   Effect.gen(function* () {
@@ -161,6 +174,7 @@ export const holders = {
   "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
   pool: { label: "`WebSocketPool`", hold: pool },
   transport: { label: "the transport alone, no pool", hold: transport },
+  "transport-forked": { label: "the same, a fiber for each", hold: transportForked },
   "kept-pool": { label: "`WebSocketPool`, default options", hold: keptPool },
   "spread-pool": { label: "the same, opened in the course of 30 s", hold: spreadPool },
   undici: { label: "undici's `WebSocket`, no pool", hold: undici },

@@ -35,7 +35,14 @@ const names = ["bare", "pool", "undici", "effect-pool"] as const satisfies Reado
 
 const many = 1000
 
-const byAndBy = ["bare", "transport", "pool", "undici", "effect-pool"] as const satisfies ReadonlyArray<HolderName>
+const byAndBy = [
+  "bare",
+  "transport",
+  "transport-forked",
+  "pool",
+  "undici",
+  "effect-pool"
+] as const satisfies ReadonlyArray<HolderName>
 const atOnce = ["bare-at-once", "transport-at-once", "pool-at-once"] as const satisfies ReadonlyArray<HolderName>
 
 export const opening: Case = {
@@ -80,7 +87,7 @@ export const opening: Case = {
       }
       const all = [
         compared("all at once", atOnce, "pool-at-once", "transport-at-once"),
-        compared("100 at a time", byAndBy, "pool", "transport")
+        compared("100 at a time", byAndBy, "pool", "transport-forked")
       ]
       return {
         name: "open",
