@@ -141,6 +141,34 @@ const inLine =
       return (times, workers) => fibers(times, workers, ask)
     })
 
+/** Messages stand in line, and fibers wait once each, for the answer: what it costs at the least to answer many by few sockets. */
+const messagesInLine: Peer = (setting) =>
+  Effect.map(sockets(setting), (sockets) => {
+    type Resume = (reply: Effect.Effect<unknown>) => void
+    const waiting: Array<Resume> = []
+    const free = sockets.map((socket) => {
+      let answer: Resume = () => {}
+      const send = (resume: Resume) => {
+        answer = resume
+        socket.send(setting.message)
+      }
+      socket.on("message", (data, isBinary) => {
+        const answered = answer
+        const next = waiting.shift()
+        if (next === undefined) free.push(send)
+        else send(next)
+        answered(Effect.succeed(read(data, isBinary)))
+      })
+      return send
+    })
+    const ask = Effect.callback<unknown>((resume) => {
+      const send = free.pop()
+      if (send === undefined) waiting.push(resume)
+      else send(resume)
+    })
+    return (times, workers) => fibers(times, workers, ask)
+  })
+
 /** The same without keeping a connection. */
 export const connectionPerRequest: Peer = ({ message, url }) =>
   Effect.succeed((times, workers) =>
@@ -280,6 +308,7 @@ const effectPoolOf =
 export const peers = {
   bare: { label: "bare `ws`, no pool", peer: bare, isOurs: false },
   fiber: { label: "bare `ws`, a fiber per socket, no pool", peer: fiberPerSocket, isOurs: false },
+  "message-line": { label: "bare `ws`, messages in line, no pool", peer: messagesInLine, isOurs: false },
   line: { label: "bare `ws`, fibers in line, no pool", peer: inLine((line) => line.use(identity)), isOurs: false },
   "safe-line": {
     label: "fibers in line, given back whatever happens",
