@@ -67,7 +67,9 @@ const rateTarget = (what: string, one: Measured, bare: Measured, bounds: Bounds)
 const run = (settings: Settings) =>
   Effect.gen(function* () {
     const setting = { url: `${settings.url}/reflect`, connections, message: small }
-    const all = yield* contenders(Object.keys(peers) as Array<PeerName>, setting, connections)
+    // No message stands in line: there are as many fibers as connections.
+    const names = (Object.keys(peers) as Array<PeerName>).filter((name) => name !== "message-line")
+    const all = yield* contenders(names, setting, connections)
     const measured = yield* measure(all, settings, 250)
     const heap = yield* measureHeap(
       // Effect's `Pool` leaves so much that it is collected meanwhile.
