@@ -314,8 +314,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "give back only what was used with success",
     file: "core/resourcePool.ts",
-    from: "Effect.onExit(restore(Effect.suspend(() => f(slot.item.value)))",
-    to: "Effect.tap(restore(Effect.suspend(() => f(slot.item.value)))"
+    from: "onExit(restore(Effect.suspend(() => f(slot.item.value))), () => this.pool.release(slot))",
+    to: "Effect.tap(restore(Effect.suspend(() => f(slot.item.value))), () => Effect.sync(() => this.pool.release(slot)))"
   },
   {
     name: "replace what was closed on purpose through the back-off",
