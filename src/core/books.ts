@@ -1,6 +1,6 @@
 import { type Slot, type SlotEvent, type SlotState, transitions } from "./slot.js"
 
-/** The table, for who looks something up in it at every lease: an object is slow with keys that change. */
+/** The table, for whoever looks something up in it at every lease: an object is slow with keys that change. */
 const next = new Map(
   Object.entries(transitions).map(([state, events]) => [state as SlotState, new Map(Object.entries(events))])
 ) as ReadonlyMap<SlotState, ReadonlyMap<SlotEvent, SlotState>>
