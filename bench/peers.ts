@@ -141,7 +141,7 @@ const inLine =
       return (times, workers) => fibers(times, workers, ask)
     })
 
-/** Messages stand in line, and fibers wait once each, for the answer: what it costs at the least to answer many by few sockets. */
+/** Messages stand in line, and fibers wait once each, for the answer. */
 const messagesInLine: Peer = (setting) =>
   Effect.map(sockets(setting), (sockets) => {
     type Resume = (reply: Effect.Effect<unknown>) => void

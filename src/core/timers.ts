@@ -31,15 +31,17 @@ const slack = 1e-6
 /** Milliseconds by which the two clocks may differ for being read one after the other. */
 const clockNoise = 10
 
-/** The real one, whatever a test puts in its place later. */
-const sinceStart = performance.now.bind(performance)
-
 /**
- * Reads the milliseconds of a clock that nobody sets, from wherever it counts. The live one is not asked itself: it
- * gives nanoseconds as a bigint, which costs three times as much, and a lease reads it more than once.
+ * What the live clock counts with on Node, without the bigint that it gives, which costs three times as much: a lease reads
+ * it more than once. It is the real one, whatever a test puts in its place later, as the live clock's is. Elsewhere
+ * that asks `performance` itself.
  */
+const sinceStart: (() => number) | undefined =
+  typeof globalThis.process?.hrtime?.bigint === "function" ? performance.now.bind(performance) : undefined
+
+/** Reads the milliseconds of a clock that nobody sets, from wherever it counts. */
 const stopwatchOf = (clock: Clock.Clock): (() => number) => {
-  if (clock === liveClock) return sinceStart
+  if (clock === liveClock && sinceStart !== undefined) return sinceStart
   const origin = monotonicOf(clock)
   return () => Number(monotonicOf(clock) - origin) / 1e6
 }

@@ -277,7 +277,8 @@ export class Exchanges implements Timer {
 
   /** Waits for the outcome of an exchange, whose fiber has to do so next. */
   waitFor(exchange: Exchange): Answer {
-    if (this.next !== undefined) this.late.set(this.next.fiber, this.next)
+    const { next } = this
+    if (next?.isWithdrawn === false) this.late.set(next.fiber, next)
     this.next = exchange
     return this.wait
   }
@@ -289,6 +290,7 @@ export class Exchanges implements Timer {
     for (const one of left) one.interrupted()
     // It was interrupted right before its wait.
     if (this.next?.isWithdrawn === true) this.next = undefined
-    if (this.underWay.length > 0) this.timers.set(this, this.timers.now() + sweepInterval)
+    const isNeeded = this.underWay.length > 0 || this.next !== undefined
+    if (isNeeded) this.timers.set(this, this.timers.now() + sweepInterval)
   }
 }

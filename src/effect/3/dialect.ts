@@ -151,7 +151,7 @@ export const random: Effect.Effect<() => number> = Effect.flatMap(Effect.runtime
 )
 
 /** The clock of whoever has set none. */
-export const liveClock: Clock.Clock = Context.get(DefaultServices.liveServices, Clock.Clock)
+export const liveClock: Clock.Clock = /*#__PURE__*/ Context.get(DefaultServices.liveServices, Clock.Clock)
 
 /** What the wall shows. */
 export const millisOf = (clock: Clock.Clock): number => clock.unsafeCurrentTimeMillis()

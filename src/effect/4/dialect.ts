@@ -205,7 +205,7 @@ export const random: Effect.Effect<() => number> = Effect.map(
 )
 
 /** The clock of whoever has set none. */
-export const liveClock: Clock.Clock = Context.get(Context.empty(), Clock.Clock)
+export const liveClock: Clock.Clock = /*#__PURE__*/ Context.get(Context.empty(), Clock.Clock)
 
 /** What the wall shows. */
 export const millisOf = (clock: Clock.Clock): number => clock.currentTimeMillisUnsafe()
