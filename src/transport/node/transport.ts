@@ -16,9 +16,17 @@ import { type ClientOptions, decode, type Hop, type Settings } from "./settings.
 import { NodeSocket, OwnedWebSocket } from "./socket.js"
 import { AttemptSockets } from "./sockets.js"
 import type { RawSocket } from "./traffic.js"
+import { makeBatch } from "./turn.js"
 
 /** The real one, whatever a test puts in its place later. */
 const defer = setImmediate
+
+// Connections are opened side by side: each begins, and goes on once it is open, together with the others.
+
+const whenAllHaveAsked = makeBatch()
+const whenAllAreOpen = makeBatch()
+
+const together: Effect.Effect<void> = callback((resume) => whenAllHaveAsked(() => resume(Effect.void)))
 
 class Redirect {
   constructor(
@@ -86,7 +94,7 @@ const listen = (
     const socket = new NodeSocket(ws, raw, events, maxPayload)
     nodeAgent.outside(() => {
       events.onOpen(socket)
-      done(Effect.void)
+      whenAllAreOpen(() => done(Effect.void))
     })
   })
 }
@@ -248,11 +256,14 @@ export const make = (options: Options): WebSocketTransport => {
   return {
     defer,
     connect: (request, events) =>
-      follow(
-        { url: request.url, headers: request.headers, number: 0, visited: [request.url] },
-        request,
-        events,
-        settings
+      Effect.andThen(
+        together,
+        follow(
+          { url: request.url, headers: request.headers, number: 0, visited: [request.url] },
+          request,
+          events,
+          settings
+        )
       )
   }
 }

@@ -7,8 +7,9 @@ export interface TurnEnd {
 let waiting: Array<TurnEnd> = []
 let isFlushedAtExit = false
 
-/** The real one, whatever a test puts in its place later. */
+/** The real ones, whatever a test puts in their place later. */
 const { nextTick } = process
+const defer = setImmediate
 
 /**
  * What many sockets are given to write in one go, they write at its end, before the event loop goes on: the
@@ -27,4 +28,21 @@ const endTurn = (): void => {
   const writers = waiting
   waiting = []
   for (const writer of writers) writer.endTurn()
+}
+
+/**
+ * Does in one go what many sockets have to do, once all have been heard that had something to say in this turn of the
+ * event loop. So it costs about half: the code for it stays in the processor's caches from one socket to the next.
+ */
+export const makeBatch = (): ((f: () => void) => void) => {
+  let batch: Array<() => void> = []
+  const run = (): void => {
+    const all = batch
+    batch = []
+    for (const f of all) f()
+  }
+  return (f) => {
+    if (batch.length === 0) defer(run)
+    batch.push(f)
+  }
 }
