@@ -265,7 +265,7 @@ describe("own frames", () => {
           // More than one read of the decrypted side takes.
           const parts = Array.from({ length: 40 }, (_, i) => frame(0x81, `${i} `.padEnd(3_000)))
           parts.splice(20, 0, frame(0x01, "in "), frame(0x89), frame(0x80, "parts"))
-          raw.end(Buffer.concat([...parts, frame(0x88, Buffer.from([0x0f, 0xa0]))]))
+          raw.once("data", () => raw.end(Buffer.concat([...parts, frame(0x88, Buffer.from([0x0f, 0xa0]))])))
         })
       )
       const { ends, heard, messages, socket } = yield* open(`wss://127.0.0.1:${server.port}/`)
@@ -281,6 +281,7 @@ describe("own frames", () => {
           socket.resume()
         })
       }
+      socket.send("go on")
       yield* until(() => ends.length === 1)
       assert.deepStrictEqual(
         messages.map((message) => String(message).trim()),
