@@ -1,4 +1,4 @@
-import { liveClock, millisOf, monotonicOf } from "#dialect"
+import { millisOf, monotonicOf } from "#dialect"
 import type * as Clock from "#effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -32,21 +32,6 @@ const slack = 1e-6
 const clockNoise = 10
 
 /**
- * What the live clock counts with on Node, without the bigint that it gives, which costs three times as much: a lease reads
- * it more than once. It is the real one, whatever a test puts in its place later, as the live clock's is. Elsewhere
- * that asks `performance` itself.
- */
-const sinceStart: (() => number) | undefined =
-  typeof globalThis.process?.hrtime?.bigint === "function" ? performance.now.bind(performance) : undefined
-
-/** Reads the milliseconds of a clock that nobody sets, from wherever it counts. */
-const stopwatchOf = (clock: Clock.Clock): (() => number) => {
-  if (clock === liveClock && sinceStart !== undefined) return sinceStart
-  const origin = monotonicOf(clock)
-  return () => Number(monotonicOf(clock) - origin) / 1e6
-}
-
-/**
  * All deadlines of one pool: a heap, and one fiber that sleeps until the earliest is due. Nothing runs, and
  * nothing grows with the number of connections, while nothing is due.
  */
@@ -58,9 +43,8 @@ export class Timers {
   private stopped = false
   /** While a timer fires it is never earlier than that timer was due, or it would be set for the same moment again. */
   private floor = 0
-  private readonly stopwatch: () => number
-  /** What it showed at the start. */
-  private readonly origin: number
+  /** What the clock showed at the start. */
+  private readonly origin: bigint
   /** The latest reading of the clock, and by how much it has been set back since the start. */
   private latest = 0
   private setBack = 0
@@ -76,8 +60,7 @@ export class Timers {
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
     private readonly interrupt: (fiber: Fiber.Fiber<void>) => void
   ) {
-    this.stopwatch = stopwatchOf(clock)
-    this.origin = this.stopwatch()
+    this.origin = monotonicOf(clock)
     this.wallOrigin = millisOf(clock)
   }
 
@@ -96,7 +79,7 @@ export class Timers {
    * deadline up.
    */
   exactly(): number {
-    const time = this.stopwatch() - this.origin
+    const time = Number(monotonicOf(this.clock) - this.origin) / 1e6
     if (time < this.latest) this.setBack += this.latest - time
     this.latest = time
     return time + this.setBack

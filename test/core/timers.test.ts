@@ -1,5 +1,5 @@
 import * as fc from "fast-check"
-import { environment, liveClock } from "#dialect"
+import { environment } from "#dialect"
 import * as Clock from "#effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -65,40 +65,6 @@ describe("Timers", () => {
         yield* TestClock.adjust(1_234)
         assert.strictEqual(timers.now(), 1_234)
         assert.strictEqual(timers.exactly(), 1_234)
-      })
-    )
-
-    it.live("is the live clock's for whoever has set none", () =>
-      Effect.gen(function* () {
-        assert.strictEqual(yield* Clock.clockWith(Effect.succeed), liveClock)
-        const none = () => assert.fail("Nothing sleeps")
-        const before = process.hrtime.bigint()
-        const timers = new Timers(liveClock, none, none)
-        const between = process.hrtime.bigint()
-        while (process.hrtime.bigint() - between < 2_000_000n);
-        const least = Number(process.hrtime.bigint() - between) / 1e6
-        const time = timers.exactly()
-        const most = Number(process.hrtime.bigint() - before) / 1e6
-        // Two clocks that count alike, with what is lost in fractions.
-        assert.isAtLeast(time, least - 0.001)
-        assert.isAtMost(time, most + 0.001)
-      })
-    )
-
-    it.live("goes on when a test puts another clock in place of the real one", () =>
-      Effect.gen(function* () {
-        const none = () => assert.fail("Nothing sleeps")
-        const timers = new Timers(liveClock, none, none)
-        const real = performance.now
-        yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
-            performance.now = real
-          })
-        )
-        performance.now = () => 0
-        const before = timers.exactly()
-        for (let n = 0; n < 1_000_000 && timers.exactly() === before; n++);
-        assert.isAbove(timers.exactly(), before)
       })
     )
   })

@@ -8,7 +8,6 @@ import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -149,9 +148,6 @@ export const onExit = <A, E, R>(
 export const random: Effect.Effect<() => number> = Effect.flatMap(Effect.runtime(), (runtime) =>
   Effect.map(Effect.random, (random) => () => Runtime.runSync(runtime)(random.next))
 )
-
-/** The clock of whoever has set none. */
-export const liveClock: Clock.Clock = /*#__PURE__*/ Context.get(DefaultServices.liveServices, Clock.Clock)
 
 /** What the wall shows. */
 export const millisOf = (clock: Clock.Clock): number => clock.unsafeCurrentTimeMillis()

@@ -8,7 +8,7 @@
  */
 import type { NonEmptyArray, NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -203,9 +203,6 @@ export const random: Effect.Effect<() => number> = Effect.map(
   Random.Random,
   (random) => () => random.nextDoubleUnsafe()
 )
-
-/** The clock of whoever has set none. */
-export const liveClock: Clock.Clock = /*#__PURE__*/ Context.get(Context.empty(), Clock.Clock)
 
 /** What the wall shows. */
 export const millisOf = (clock: Clock.Clock): number => clock.currentTimeMillisUnsafe()

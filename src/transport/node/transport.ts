@@ -16,10 +16,7 @@ import { type ClientOptions, decode, type Hop, type Settings } from "./settings.
 import { NodeSocket, OwnedWebSocket } from "./socket.js"
 import { AttemptSockets } from "./sockets.js"
 import type { RawSocket } from "./traffic.js"
-import { makeBatch } from "./turn.js"
-
-/** The real one, whatever a test puts in its place later. */
-const defer = setImmediate
+import { afterSockets, makeBatch } from "./turn.js"
 
 // Connections are opened side by side: each begins, and goes on once it is open, together with the others.
 
@@ -254,7 +251,7 @@ const follow = (
 export const make = (options: Options): WebSocketTransport => {
   const settings = decode(options)
   return {
-    defer,
+    defer: afterSockets,
     connect: (request, events) =>
       Effect.andThen(
         together,
