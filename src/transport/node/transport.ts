@@ -23,8 +23,6 @@ import { afterSockets, makeBatch } from "./turn.js"
 const whenAllHaveAsked = makeBatch()
 const whenAllAreOpen = makeBatch()
 
-const together: Effect.Effect<void> = callback((resume) => whenAllHaveAsked(() => resume(Effect.void)))
-
 class Redirect {
   constructor(
     readonly status: number,
@@ -168,30 +166,36 @@ const attemptAt = (
     let proxy: Proxy | undefined
     const fromError: FromError = (error, stage, where = here) =>
       failure.fromError(error, stage, failure.secretsOf([...hop.visited, proxy?.href ?? ""], request.headers), where)
-    let beginning: Beginning
-    let maxPayload: number
-    try {
-      if (settings.mistake !== undefined) throw settings.mistake
-      proxy = settings.proxyOf?.(hop.url)
-      const options = settings.optionsOf(hop, request)
-      maxPayload = options.maxPayload
-      beginning = begin(hop, request, options, proxy, settings, clock)
-    } catch (error) {
-      return Effect.fail(fromError(error, "Setup"))
-    }
-    const { dial, sockets, ws } = beginning
-    const opened = callback<void, Failed>((resume) => listen(ws, sockets, events, maxPayload, fromError, resume))
-    return Effect.matchCauseEffect(
-      restore(dial === undefined ? opened : Effect.andThen(dialing(dial, fromError), opened)),
-      {
-        onFailure: (cause) => {
-          if (ws.owner !== undefined) return Effect.failCause(cause)
-          const end = sockets === undefined ? discard(ws) : Effect.andThen(discard(ws), sockets.end)
-          return Effect.andThen(end, Effect.failCause(cause))
-        },
-        onSuccess: () => Effect.void
-      }
+    let beginning: Beginning | undefined
+    let isOver = false
+    const opened = callback<void, Failed>((resume) =>
+      whenAllHaveAsked(() => {
+        if (isOver) return
+        try {
+          if (settings.mistake !== undefined) throw settings.mistake
+          proxy = settings.proxyOf?.(hop.url)
+          const options = settings.optionsOf(hop, request)
+          beginning = begin(hop, request, options, proxy, settings, clock)
+          const { dial, sockets, ws } = beginning
+          const { maxPayload } = options
+          const wait = (done: typeof resume): void => listen(ws, sockets, events, maxPayload, fromError, done)
+          if (dial === undefined) wait(resume)
+          else resume(Effect.andThen(dialing(dial, fromError), callback(wait)))
+        } catch (error) {
+          resume(Effect.fail(fromError(error, "Setup")))
+        }
+      })
     )
+    return Effect.matchCauseEffect(restore(opened), {
+      onFailure: (cause) => {
+        isOver = true
+        if (beginning === undefined || beginning.ws.owner !== undefined) return Effect.failCause(cause)
+        const { sockets, ws } = beginning
+        const end = sockets === undefined ? discard(ws) : Effect.andThen(discard(ws), sockets.end)
+        return Effect.andThen(end, Effect.failCause(cause))
+      },
+      onSuccess: () => Effect.void
+    })
   })
 
 /**
@@ -253,14 +257,11 @@ export const make = (options: Options): WebSocketTransport => {
   return {
     defer: afterSockets,
     connect: (request, events) =>
-      Effect.andThen(
-        together,
-        follow(
-          { url: request.url, headers: request.headers, number: 0, visited: [request.url] },
-          request,
-          events,
-          settings
-        )
+      follow(
+        { url: request.url, headers: request.headers, number: 0, visited: [request.url] },
+        request,
+        events,
+        settings
       )
   }
 }
