@@ -205,9 +205,11 @@ const open = (
 ): Effect.Effect<void, unknown> => {
   const { onConnect } = host.settings
   const connected = connect(host, creation, link, span, limit)
-  // A transport without a network may open at once: whoever has asked goes on first.
-  const next = onConnect === undefined ? turn : setUp(host, creation, link, onConnect, span)
-  return Effect.andThen(connected, next)
+  return Effect.flatMap(connected, () => {
+    if (onConnect !== undefined) return setUp(host, creation, link, onConnect, span)
+    // A transport without a network may open at once: whoever has asked goes on first.
+    return creation.isUnderWay ? Effect.void : turn
+  })
 }
 
 const connect = (

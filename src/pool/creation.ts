@@ -1,6 +1,5 @@
 import type * as Tracer from "#effect/Tracer"
 import type { Link } from "../connection/link.js"
-import type { ConnectRequest } from "../transport/seam.js"
 import type { QuotaPermit } from "../values/quota.js"
 import type { SetupStep } from "../values/reasons.js"
 import type { Place } from "./tasks.js"
@@ -9,8 +8,8 @@ import type { Place } from "./tasks.js"
 export class Creation {
   attempts = 0
   link: Link | undefined = undefined
-  /** The host that it connects to, once that is known. */
-  host: string | undefined
+  /** Whether whoever has ordered it has gone on. */
+  isUnderWay = false
   /** Whose turn it is in the attempt that is under way, the transport's aside. */
   step: SetupStep | undefined = undefined
   /** Whether the pool has given it up. */
@@ -28,8 +27,7 @@ export class Creation {
     public startedAt: number,
     /** Where to, as far as it is known, in the form that may be shown. */
     public url: string,
-    request: ConnectRequest | undefined
-  ) {
-    if (request !== undefined) this.host = new URL(request.url).host
-  }
+    /** The host that it connects to, once that is known. */
+    public host: string | undefined
+  ) {}
 }

@@ -93,7 +93,7 @@ export class Opening implements ConnectorHost {
   }
 
   create(slot: Place): void {
-    const creation = new Creation(slot, this.timers.now(), this.knownUrl, this.request)
+    const creation = new Creation(slot, this.timers.now(), this.knownUrl, this.request && this.knownHost)
     this.creations.set(slot, creation)
     const { tracing } = this.journal
     tracing.connecting(creation, (slot.starter ?? slot.heldFor)?.request.span)
@@ -113,6 +113,7 @@ export class Opening implements ConnectorHost {
       this.established(creation, Exit.succeed(attempt.link))
     }
     this.tasks.run(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
+    creation.isUnderWay = true
   }
 
   private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
