@@ -56,7 +56,8 @@ export class Books<A, E> {
     this.moved?.(undefined, "creating")
   }
 
-  move(slot: Slot<A, E>, event: SlotEvent): void {
+  /** `leases` is how many are on the slot from then on. */
+  move(slot: Slot<A, E>, event: SlotEvent, leases = slot.leases): void {
     const to = next.get(slot.state)?.get(event)
     if (to === undefined) throw new Error(`BUG: ${event} cannot happen to a slot that is ${slot.state}`)
     this.tally(slot, -1)
@@ -64,6 +65,7 @@ export class Books<A, E> {
     this.add(to, 1)
     this.moved?.(slot.state, to)
     slot.state = to
+    slot.leases = leases
     if (to === "gone") this.slots.delete(slot)
     this.tally(slot, 1)
   }

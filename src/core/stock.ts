@@ -111,8 +111,9 @@ export class Stock<A, E> {
   lend(slot: Slot<A, E>): void {
     unlink(slot)
     // A slot that was checked is leased already, to the waiter that it was checked for.
-    if (slot.state !== "checking") this.books.lend(slot, slot.leases + 1)
-    if (slot.state !== "leased") this.books.move(slot, "lease")
+    const leases = slot.state === "checking" ? slot.leases : slot.leases + 1
+    if (slot.state === "leased") this.books.lend(slot, leases)
+    else this.books.move(slot, "lease", leases)
     slot.uses += 1
     if (slot.leases < this.limits.concurrency) this.shelf.putInUse(slot)
   }
@@ -121,8 +122,7 @@ export class Stock<A, E> {
   offer(slot: Slot<A, E>, event: "created" | "checked" | "release" | "settled", now: number = this.timers.now()): void {
     unlink(slot)
     slot.isSurplus = false
-    this.books.lend(slot, 0)
-    this.books.move(slot, event)
+    this.books.move(slot, event, 0)
     const reason = this.unfit(slot) ?? (this.owed > 0 && event === "settled" ? "Reclaimed" : undefined)
     if (reason !== undefined) {
       this.close(slot, reason)
@@ -168,8 +168,7 @@ export class Stock<A, E> {
   /** Takes an idle item out of circulation, to be checked. */
   checkOut(slot: Slot<A, E>): void {
     unlink(slot)
-    this.books.lend(slot, 1)
-    this.books.move(slot, "check")
+    this.books.move(slot, "check", 1)
   }
 
   /** Takes an idle item out of circulation that may be dead, to be checked for nobody. */
