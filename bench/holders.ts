@@ -77,13 +77,13 @@ const barePings: Hold = (url, count) =>
     )
   )
 
+/** All are leased at once, so each is another one. */
+const leasedPool: Hold = (url, count) =>
+  Effect.flatMap(makePool({ url, maxConnections: count }), (pool) => eachOf(count, pool.get))
+
+/** The same, and then they idle. */
 const pool: Hold = (url, count) =>
-  Effect.gen(function* () {
-    const pool = yield* makePool({ url, maxConnections: count })
-    // All are leased at once, so each is another one; then they idle.
-    yield* Effect.scoped(eachOf(count, pool.get))
-    return pool
-  })
+  Effect.flatMap(makePool({ url, maxConnections: count }), (pool) => Effect.scoped(eachOf(count, pool.get)))
 
 /** With default options what idles is closed after a minute, unless it is kept open. */
 const keptPool: Hold = (url, count) => makePool({ url, minConnections: count, maxConnections: count })
@@ -141,12 +141,14 @@ const transportForked: Hold = (url, count) =>
     })
   )
 
+const makeEffectPool = (url: string, count: number) =>
+  Pool.makeWithTTL({ acquire: pooledSocket(url), min: 0, max: count, timeToLive: "1 hour" })
+
+const leasedEffectPool: Hold = (url, count) =>
+  Effect.flatMap(makeEffectPool(url, count), (pool) => eachOf(count, Pool.get(pool)))
+
 const effectPool: Hold = (url, count) =>
-  Effect.gen(function* () {
-    const pool = yield* Pool.makeWithTTL({ acquire: pooledSocket(url), min: 0, max: count, timeToLive: "1 hour" })
-    yield* Effect.scoped(eachOf(count, Pool.get(pool)))
-    return pool
-  })
+  Effect.flatMap(makeEffectPool(url, count), (pool) => Effect.scoped(eachOf(count, Pool.get(pool))))
 
 const undici: Hold = (url, count) =>
   Effect.acquireRelease(
@@ -173,12 +175,15 @@ export const holders = {
   "pool-at-once": { label: "`WebSocketPool`, `minConnections`", hold: keptPool },
   "bare-pings": { label: "bare `ws`, a ping every 30 s", hold: barePings },
   pool: { label: "`WebSocketPool`", hold: pool },
+  "pool-leased": { label: "`WebSocketPool`", hold: leasedPool },
+  "pool-given-back": { label: "the same, and given back", hold: pool },
   transport: { label: "the transport alone, no pool", hold: transport },
   "transport-forked": { label: "the same, a fiber for each", hold: transportForked },
   "kept-pool": { label: "`WebSocketPool`, default options", hold: keptPool },
   "spread-pool": { label: "the same, opened in the course of 30 s", hold: spreadPool },
   undici: { label: "undici's `WebSocket`, no pool", hold: undici },
-  "effect-pool": { label: "Effect's `Pool` and platform's `Socket`", hold: effectPool }
+  "effect-pool": { label: "Effect's `Pool` and platform's `Socket`", hold: effectPool },
+  "effect-pool-leased": { label: "Effect's `Pool` and platform's `Socket`", hold: leasedEffectPool }
 } as const satisfies Record<string, { readonly label: string; readonly hold: Hold }>
 
 export type HolderName = keyof typeof holders

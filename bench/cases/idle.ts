@@ -39,9 +39,10 @@ const byAndBy = [
   "bare",
   "transport",
   "transport-forked",
-  "pool",
+  "pool-leased",
+  "pool-given-back",
   "undici",
-  "effect-pool"
+  "effect-pool-leased"
 ] as const satisfies ReadonlyArray<HolderName>
 const atOnce = ["bare-at-once", "transport-at-once", "pool-at-once"] as const satisfies ReadonlyArray<HolderName>
 
@@ -87,7 +88,7 @@ export const opening: Case = {
       }
       const all = [
         compared("all at once", atOnce, "pool-at-once", "transport-at-once"),
-        compared("100 at a time", byAndBy, "pool", "transport-forked")
+        compared("100 at a time", byAndBy, "pool-leased", "transport-forked")
       ]
       return {
         name: "open",
