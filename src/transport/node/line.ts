@@ -37,8 +37,8 @@ export class Line {
       buffer: shared,
       callback: (length: number, bytes: Uint8Array) => this.onRead(bytes as Buffer, length)
     }
-    const all: LineOptions = { ...options, onread }
-    this.socket = connectSecurely === undefined ? netConnect(all) : connectSecurely(all)
+    Object.assign(options, { onread })
+    this.socket = connectSecurely === undefined ? netConnect(options) : connectSecurely(options)
     lines.set(this.socket, this)
   }
 
@@ -88,10 +88,13 @@ export class Line {
   }
 }
 
-/** Opens a socket as `ws` does it, one of which frames can be taken out if it is to be a line. */
+/**
+ * Opens a socket as `ws` does it, one of which frames can be taken out if it is to be a line. The options have many keys, and
+ * are of this socket alone: they are completed and not copied.
+ */
 export const open = (options: LineOptions, connectSecurely: ConnectSecurely | undefined, isLine: boolean): Socket => {
   const { host = "", servername = isIP(host) === 0 ? host : "" } = options
-  const all: LineOptions = { ...options, path: undefined, servername }
-  if (isLine) return new Line(all, connectSecurely).socket
-  return connectSecurely === undefined ? netConnect(all) : connectSecurely(all)
+  Object.assign(options, { path: undefined, servername })
+  if (isLine) return new Line(options, connectSecurely).socket
+  return connectSecurely === undefined ? netConnect(options) : connectSecurely(options)
 }
