@@ -815,6 +815,8 @@ const play = (simulation: Simulation, { setting, steps }: Program): Tally => {
       )
     )
   )
+  // Nothing happens between the counts and the first event.
+  world.settle()
   world.fork(
     Effect.flatMap(Fiber.join(made), (pool) =>
       Effect.suspend(() => {
