@@ -205,11 +205,9 @@ const open = (
 ): Effect.Effect<void, unknown> => {
   const { onConnect } = host.settings
   const connected = connect(host, creation, link, span, limit)
-  return Effect.flatMap(connected, () => {
-    if (onConnect !== undefined) return setUp(host, creation, link, onConnect, span)
-    // A transport without a network may open at once: whoever has asked goes on first.
-    return creation.isUnderWay ? Effect.void : turn
-  })
+  // A transport without a network may open at once: whoever has asked goes on first.
+  const next = onConnect === undefined ? turn : setUp(host, creation, link, onConnect, span)
+  return Effect.andThen(connected, next)
 }
 
 const connect = (

@@ -8,8 +8,6 @@ import type { Place } from "./tasks.js"
 export class Creation {
   attempts = 0
   link: Link | undefined = undefined
-  /** Whether whoever has ordered it has gone on. */
-  isUnderWay = false
   /** Whose turn it is in the attempt that is under way, the transport's aside. */
   step: SetupStep | undefined = undefined
   /** Whether the pool has given it up. */

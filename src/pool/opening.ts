@@ -113,7 +113,6 @@ export class Opening implements ConnectorHost {
       this.established(creation, Exit.succeed(attempt.link))
     }
     this.tasks.run(slot, Effect.interruptible(attempt.open), onAttempted, attempt.limit)
-    creation.isUnderWay = true
   }
 
   private established(creation: Creation, exit: Exit.Exit<Link, ConnectionUnavailableError>): void {
