@@ -8,12 +8,12 @@ export const house = "."
 export const suffix = ""
 
 /**
- * What a scoped `get` may cost, and next to what; what a lease by `use` and by `get` may, next to Effect's `Pool`;
+ * What a scoped `get` may cost, and next to what; what a lease by `use` and by `get` may, and next to what;
  * and how many more requests than over that there are to be.
  */
 export const scopedBounds = { against: "scoped-line", least: 1.15, aim: 1 }
-export const poolBounds = { least: 0.15, aim: 0.12 }
-export const poolGetBounds = { least: 0.75, aim: 0.6 }
+export const poolBounds = { against: "effect-pool", least: 0.15, aim: 0.12 }
+export const poolGetBounds = { against: "effect-pool", least: 0.75, aim: 0.6 }
 export const pooledBounds = { least: 4.5, aim: 6 }
 
 export const packages = ["effect", "@effect/platform", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]

@@ -9,12 +9,12 @@ export const house = "../.."
 export const suffix = "-4"
 
 /**
- * What a scoped `get` may cost, and next to what; what a lease by `use` and by `get` may, next to Effect's `Pool`;
+ * What a scoped `get` may cost, and next to what; what a lease by `use` and by `get` may, and next to what;
  * and how many more requests than over that there are to be.
  */
 export const scopedBounds = { against: "bare", least: 1.4, aim: 1.2 }
-export const poolBounds = { least: 1.2, aim: 1 }
-export const poolGetBounds = { least: 1.2, aim: 1 }
+export const poolBounds = { against: "clocked", least: 1.2, aim: 1.1 }
+export const poolGetBounds = { against: "scoped", least: 1.1, aim: 1 }
 export const pooledBounds = { least: 1.4, aim: 1.6 }
 
 export const packages = ["effect", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]

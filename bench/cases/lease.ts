@@ -1,6 +1,8 @@
 import genericPool from "generic-pool"
 import * as tarn from "tarn"
 import { poolBounds, poolGetBounds, yielding } from "#bench/dialect"
+import { millisOf, monotonicOf } from "#dialect"
+import * as Clock from "#effect/Clock"
 import * as Effect from "#effect/Effect"
 import * as Pool from "#effect/Pool"
 import { ResourcePool } from "../../src/index.js"
@@ -8,6 +10,13 @@ import { type Case, type Contender, measure, median, number, of, type Report, ra
 import { makePool } from "../peers.js"
 
 const size = 16
+
+/** What something may cost, and next to which row. */
+interface Bounds {
+  readonly against: string
+  readonly least: number
+  readonly aim: number
+}
 
 const nothing = Effect.void
 const doNothing = () => nothing
@@ -20,6 +29,9 @@ const tight = (turn: Effect.Effect<unknown, unknown>) => (count: number) => Effe
 
 const effects = (url: string) =>
   Effect.gen(function* () {
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const readsBoth = Effect.sync(() => [millisOf(clock), monotonicOf(clock)])
+    const readsOne = Effect.sync(() => monotonicOf(clock))
     const ours = yield* makePool({ url, minConnections: size, maxConnections: size })
     const core = yield* ResourcePool.make({ acquire: Effect.succeed({}), size })
     const theirs = yield* Pool.make({ acquire: Effect.succeed({}), size })
@@ -29,6 +41,11 @@ const effects = (url: string) =>
         name: "acquireUseRelease",
         label: "`Effect.acquireUseRelease` that does nothing",
         effect: Effect.acquireUseRelease(nothing, doNothing, doNothing)
+      },
+      {
+        name: "clocked",
+        label: "one that reads the clocks of a lease",
+        effect: Effect.acquireUseRelease(readsBoth, doNothing, () => readsOne)
       },
       {
         name: "scoped",
@@ -120,6 +137,13 @@ export const lease: Case = {
         ratio(cpu(name), effectPool).toFixed(2),
         number(median(of(measured, name).nanos))
       ]
+      const nextTo = (name: string, { against, aim, least }: Bounds) => ({
+        against: `${all.find((one) => one.name === against)!.label}: ${ns(against)}`,
+        ratio: ratio(cpu(name), cpu(against)),
+        better: "less" as const,
+        least,
+        aim
+      })
       const report: Report = {
         name: "lease",
         tables: [
@@ -143,27 +167,12 @@ export const lease: Case = {
           {
             what: "lease and give back, `use`",
             measured: ns("use"),
-            against: `an empty \`acquireUseRelease\`: ${ns("acquireUseRelease")}`,
-            ratio: ratio(cpu("use"), empty),
-            better: "less",
-            least: 1.3,
-            aim: 1.1
-          },
-          {
-            what: "the same",
-            measured: ns("use"),
-            against: `Effect's \`Pool.get\`: ${ns("effect-pool")}`,
-            ratio: ratio(cpu("use"), effectPool),
-            better: "less",
-            ...poolBounds
+            ...nextTo("use", poolBounds)
           },
           {
             what: "lease and give back, scoped `get`",
             measured: ns("get"),
-            against: `Effect's \`Pool.get\`: ${ns("effect-pool")}`,
-            ratio: ratio(cpu("get"), effectPool),
-            better: "less",
-            ...poolGetBounds
+            ...nextTo("get", poolGetBounds)
           }
         ],
         drawings: [
