@@ -17,7 +17,16 @@ import * as Stream from "#effect/Stream"
 import { seeded, withConfig } from "#support/fibers"
 import { recordLines } from "#support/telemetry"
 import { assert, describe, it } from "#support/vitest"
-import { type Listening, type OnConnection, tls, wsServer, wssServer } from "../fixtures/servers.js"
+import {
+  acceptance,
+  httpAnswer,
+  type Listening,
+  type OnConnection,
+  tcpServer,
+  tls,
+  wsServer,
+  wssServer
+} from "../fixtures/servers.js"
 import { say, silent, site, turns, until, untilStats } from "../support/faults.js"
 import { nodePool } from "../support/ownFrames.js"
 
@@ -217,6 +226,27 @@ describe("the handshake", () => {
       const error = yield* Effect.flip(connected.pipe(withPool({ url })))
       assert.deepInclude(error, { _tag: "ConnectionUnavailableError", status: 503, attempts: 4, isRetryable: true })
       assert.strictEqual(requests.length, 4)
+    })
+  )
+
+  it.live("that is refused with Retry-After holds the others off, though some have opened right before", () =>
+    Effect.gen(function* () {
+      const answers: Array<(isAccepted: boolean) => void> = []
+      const refusal = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
+      const server = yield* tcpServer(
+        httpAnswer((socket, head) => {
+          answers.push((isAccepted) => socket.write(isAccepted ? acceptance(head) : refusal))
+        })
+      )
+      yield* Effect.gen(function* () {
+        const pool = yield* WebSocketPool.WebSocketPool
+        yield* until(() => answers.length === 4)
+        // All arrive in one turn of the event loop.
+        for (const [index, answer] of answers.entries()) answer(index < 2)
+        yield* untilStats(pool, ({ connectFailures, idle }) => idle === 2 && connectFailures === 2)
+        yield* turns(50)
+        assert.strictEqual(answers.length, 4)
+      }).pipe(withPool({ url: urlOf(server), minConnections: 4, retry: Schedule.recurs(3), closeTimeout: "50 millis" }))
     })
   )
 

@@ -4,7 +4,7 @@ import { WebSocket } from "ws"
 import { callback, millisOf } from "#dialect"
 import * as Clock from "#effect/Clock"
 import * as Effect from "#effect/Effect"
-import type { TransportError } from "../error.js"
+import { TransportError } from "../error.js"
 import type { ConnectRequest, SocketEvents, WebSocketTransport } from "../seam.js"
 import * as nodeAgent from "./agent.js"
 import * as failure from "./error.js"
@@ -22,6 +22,9 @@ import { afterSockets, makeBatch } from "./turn.js"
 
 const whenAllHaveAsked = makeBatch()
 const whenAllAreOpen = makeBatch()
+
+/** A failure waits as well, so that it is not told before what has opened before it: what a server says last holds. */
+const afterOpened: Effect.Effect<void> = callback((resume) => afterSockets(() => resume(Effect.void)))
 
 class Redirect {
   constructor(
@@ -246,10 +249,10 @@ const follow = (
   settings: Settings
 ): Effect.Effect<void, TransportError> =>
   Effect.catch(attempt(hop, request, events, settings), (failed) => {
-    if (failed instanceof failure.Refusal) return refuse(failed)
-    if (!(failed instanceof Redirect)) return Effect.fail(failed)
-    const target = next(hop, failed, settings.maxRedirects)
-    return target instanceof failure.Refusal ? refuse(target) : follow(target, request, events, settings)
+    const target = failed instanceof Redirect ? next(hop, failed, settings.maxRedirects) : failed
+    if (target instanceof failure.Refusal) return Effect.andThen(afterOpened, refuse(target))
+    if (target instanceof TransportError) return Effect.andThen(afterOpened, Effect.fail(target))
+    return follow(target, request, events, settings)
   })
 
 export const make = (options: Options): WebSocketTransport => {

@@ -66,6 +66,35 @@ describe(`NodeWebSocketTransport, ${ownFrames ? "own frames" : "frames of ws"}`,
       )
     }
 
+    it.live("is told after what has opened before it, in the same turn of the event loop", () =>
+      Effect.gen(function* () {
+        const answers: Array<() => void> = []
+        const refusal = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+        const server = yield* tcpServer(
+          httpAnswer((socket, head) => {
+            const isAccepted = head.startsWith("GET /open")
+            const answer = () => void socket.write(isAccepted ? acceptance(head) : refusal)
+            if (isAccepted) answers.unshift(answer)
+            else answers.push(answer)
+          })
+        )
+        const told: Array<string> = []
+        const connecting = ["refused", "open"].map((path) =>
+          connect({ url: `${local(server)}${path}` }).pipe(
+            Effect.match({ onFailure: ({ status }) => told.push(`${status}`), onSuccess: () => told.push("open") })
+          )
+        )
+        const answering = Effect.andThen(
+          until(() => answers.length === 2),
+          Effect.sync(() => {
+            for (const answer of answers) answer()
+          })
+        )
+        yield* Effect.all([...connecting, answering], { concurrency: "unbounded" })
+        assert.deepStrictEqual(told, ["open", "503"])
+      })
+    )
+
     it.live("does not repeat the status, nor what the server says of it", () =>
       Effect.gen(function* () {
         const server = yield* tcpServer(
