@@ -3,11 +3,16 @@ import { subscribe } from "node:diagnostics_channel"
 import type { Agent } from "node:http"
 import { Socket } from "node:net"
 import * as Predicate from "#effect/Predicate"
-import type { AttemptSockets } from "./sockets.js"
+
+/** Where the sockets of an attempt are kept. */
+interface Keeper {
+  readonly isOver: boolean
+  addFromAgent(socket: Socket): void
+}
 
 interface Attempt {
   readonly agent: Agent
-  readonly sockets: AttemptSockets
+  readonly sockets: Keeper
 }
 
 const current = new AsyncLocalStorage<Attempt | undefined>()

@@ -2,6 +2,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { callback } from "#dialect"
 import * as Effect from "#effect/Effect"
+import { outside } from "./agent.js"
 
 /** The real one, whatever a test puts in its place later. */
 const { nextTick } = process
@@ -67,7 +68,7 @@ export class AttemptSockets {
       }
       const isDone = () => [...this.held].every((socket) => !which(socket))
       this.onEnded = () => {
-        if (isDone()) resume(Effect.void)
+        if (isDone()) outside(() => resume(Effect.void))
       }
       this.onEnded()
     })

@@ -544,19 +544,28 @@ describe("proxy", () => {
       })
     )
 
-    it.live("failure does not concern what the program opens next", () =>
-      Effect.gen(function* () {
-        const server = yield* echoServer
-        const proxy = yield* proxyServer((near) => near.destroy())
-        const agent = new TunnelAgent(proxy.port, false)
-        yield* failure("ws://server.test", { agent })
-        const other = netConnect({ port: server.port, host: "127.0.0.1" })
-        yield* until(() => !other.connecting)
-        yield* turns(20)
-        assert.isFalse(other.destroyed)
-        other.destroy()
-      })
-    )
+    for (const [name, answer] of [
+      ["failure", (near) => near.destroy()],
+      ["timeout", silence]
+    ] as ReadonlyArray<readonly [string, Answer]>) {
+      it.live(`${name} does not concern what the program opens next`, () =>
+        Effect.gen(function* () {
+          const server = yield* echoServer
+          const proxy = yield* proxyServer(answer)
+          const agent = new TunnelAgent(proxy.port, false)
+          const program = Effect.gen(function* () {
+            yield* Effect.flip(WebSocketPool.use(ask))
+            const other = netConnect({ port: server.port, host: "127.0.0.1" })
+            other.on("error", () => {})
+            yield* until(() => !other.connecting)
+            yield* turns(20)
+            assert.isFalse(other.destroyed)
+            other.destroy()
+          })
+          yield* Effect.provide(program, poolOf("ws://server.test", { agent }, { connectTimeout: "60 millis" }))
+        })
+      )
+    }
 
     it.live("socket is destroyed at once when the agent opens it after the attempt is over", () =>
       Effect.gen(function* () {
