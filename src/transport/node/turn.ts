@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers"
+
 /** What is written in this turn of the event loop. */
 export interface TurnEnd {
   /** Writes what was kept back until the end of the turn. */
@@ -7,11 +9,13 @@ export interface TurnEnd {
 let waiting: Array<TurnEnd> = []
 let isFlushedAtExit = false
 
-// The real ones, whatever a test puts in their place later.
-
+/** The real one, whatever a test puts in its place later. */
 const { nextTick } = process
 
-/** Calls a function once all sockets have been heard that had something to say in this turn of the event loop. */
+/**
+ * Calls a function once all sockets have been heard that had something to say in this turn of the event loop. It is
+ * the real one, whatever a test has put in its place: without it no connection opens.
+ */
 export const afterSockets: (f: () => void) => void = setImmediate
 
 /**

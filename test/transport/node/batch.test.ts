@@ -1,5 +1,5 @@
 import * as Effect from "#effect/Effect"
-import { assert, describe, it } from "#support/vitest"
+import { assert, describe, it, vi } from "#support/vitest"
 import { makeBatch } from "../../../src/transport/node/turn.js"
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
@@ -48,6 +48,21 @@ describe("makeBatch", () => {
       first(() => done.push("c"))
       yield* turn
       assert.deepStrictEqual(done, ["a", "c", "b"])
+    })
+  )
+
+  it.live("is done though timers were faked before it was imported", () =>
+    Effect.gen(function* () {
+      // A copy of its own.
+      const copy = "../../../src/transport/node/turn.js?early"
+      vi.useFakeTimers()
+      const turns: { readonly makeBatch: typeof makeBatch } = yield* Effect.promise(() => import(copy)).pipe(
+        Effect.ensuring(Effect.sync(() => vi.useRealTimers()))
+      )
+      const done: Array<string> = []
+      turns.makeBatch()(() => done.push("a"))
+      yield* turn
+      assert.deepStrictEqual(done, ["a"])
     })
   )
 })
