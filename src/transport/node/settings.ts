@@ -7,6 +7,7 @@ import { generateKey } from "./mask.js"
 import { problemsOf } from "./names.js"
 import type { Options } from "./options.js"
 import * as nodeProxy from "./proxy.js"
+import { isDirect } from "./route.js"
 import { Sessions } from "./sessions.js"
 
 /** The largest delay of a timer, and the largest payload that `ws` takes for a number of its own. */
@@ -36,6 +37,8 @@ export interface Settings {
   /** Whether sockets are opened so that frames can be taken out before they reach `ws`. */
   readonly areLines: boolean
   readonly optionsOf: (hop: Hop, request: ConnectRequest) => ClientOptions
+  /** Whether the URL names an address rather than a host. */
+  readonly isDirect: (url: string) => boolean
 }
 
 /** One request of a chain of redirects. */
@@ -94,6 +97,7 @@ export const decode = (options: Options): Settings => {
   const problems = problemsOf(options)
   // A pool asks for the same each time, unless it computes something for each attempt.
   let latest: { readonly request: ConnectRequest; readonly options: ClientOptions } | undefined
+  let known: { readonly url: string; readonly isDirect: boolean } | undefined
   return {
     maxRedirects: options.followRedirects === true ? (options.maxRedirects ?? defaultMaxRedirects) : 0,
     mistake: problems.length === 0 ? undefined : nodeProxy.mistake(problems.join("; ")),
@@ -105,6 +109,10 @@ export const decode = (options: Options): Settings => {
       if (hop.number > 0) return optionsOf(hop, request)
       if (latest?.request !== request) latest = { request, options: optionsOf(hop, request) }
       return latest.options
+    },
+    isDirect: (url) => {
+      if (known?.url !== url) known = { url, isDirect: isDirect(url) }
+      return known.isDirect
     }
   }
 }

@@ -111,7 +111,7 @@ const begin = (
   { protocols }: ConnectRequest,
   options: ClientOptions,
   proxy: Proxy | undefined,
-  { areLines, options: given, sessions }: Settings,
+  { areLines, isDirect, options: given, sessions }: Settings,
   clock: Clock.Clock
 ): Beginning => {
   const offered = [...protocols]
@@ -127,7 +127,7 @@ const begin = (
   }
   const connectSecurely: ConnectSecurely =
     sessions === undefined ? tlsConnect : (line) => sessions.connect(line, proxy?.href, () => millisOf(clock))
-  if (proxy === undefined && nodeRoute.isDirect(url)) {
+  if (proxy === undefined && isDirect(url)) {
     const secure = nodeRoute.isSecure(url) ? connectSecurely : undefined
     const createConnection = (asked: ClientRequestArgs) => open(asked as LineOptions, secure, areLines)
     const ws = new OwnedWebSocket(url, offered, { ...options, createConnection })
