@@ -10,6 +10,8 @@ export interface Host<Link> extends Rules {
   readonly hasHealthCheck: boolean
   /** Calls `wake` once all that arrives in this turn of the event loop is told. */
   readonly wakeLater: (link: Link) => void
+  /** When what comes now has come. */
+  readonly receivedAt: () => number
   /** To be counted: a message went out, or came in. */
   readonly onSent: (bytes: number) => void
   readonly onReceived: (bytes: number) => void

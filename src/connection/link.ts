@@ -110,8 +110,7 @@ export class Link implements SocketEvents, Line, Source, Timer {
   }
 
   onMessage(message: Message, bytes: number): void {
-    // What comes in the same turn of the event loop as the message before it comes at the same time.
-    const now = this.inbox.isWaking ? this.messageAt : this.host.timers.now()
+    const now = this.host.receivedAt()
     this.activeAt = this.messageAt = now
     this.watch.heard(now)
     this.messagesReceived += 1

@@ -77,6 +77,8 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   private awaited: Array<Link | undefined> = []
   private awaitedBefore: Array<Link | undefined> = []
   private awaiting = 0
+  /** When the first of them did. */
+  private heardAt = 0
   private readonly defer: WebSocketTransport["defer"]
   private readonly longWaits: LongWaits
 
@@ -222,6 +224,12 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
     // Fibers that run one after the other share much of what it costs to run one.
     if (this.awaiting === 0) this.defer(this.wakeAll)
     this.awaited[this.awaiting++] = link
+  }
+
+  /** What comes in one turn of the event loop, on whichever connection, comes at the same time. */
+  receivedAt(): number {
+    if (this.awaiting === 0) this.heardAt = this.timers.now()
+    return this.heardAt
   }
 
   private readonly wakeAll = (): void => {

@@ -194,7 +194,8 @@ export class Exchange
       return
     }
     const reply = Exit.succeed(link.inbox.takeFor(this))
-    this.end(reply)
+    // What it has waited for has come just now, with nothing in between.
+    this.end(reply, isDirect ? Math.max(link.messageAt, this.since) : undefined)
     if (isDirect && this.resume !== undefined) this.resume(reply)
     else this.tell(reply)
   }
@@ -218,9 +219,9 @@ export class Exchange
     }
   }
 
-  private end(exit: Exit.Exit<Message, ConnectionError> | undefined): void {
+  private end(exit: Exit.Exit<Message, ConnectionError> | undefined, now?: number): void {
     this.over()
-    this.exchanges.leases.end(this.slot!, this, exit)
+    this.exchanges.leases.end(this.slot!, this, exit, now)
   }
 
   private over(): void {

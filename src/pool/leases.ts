@@ -32,9 +32,8 @@ export class Leases {
   }
 
   /** Without an exit nothing has been done with the connection: it is fit for the next lease. */
-  end(slot: Place, holder: Leaseholder, exit?: Exit.Exit<unknown, unknown>): void {
+  end(slot: Place, holder: Leaseholder, exit?: Exit.Exit<unknown, unknown>, now = this.timers.now()): void {
     const link = slot.item
-    const now = this.timers.now()
     this.journal.released(link, now - holder.since)
     link.leasedUntil = now
     link.endLease()
