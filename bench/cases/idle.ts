@@ -85,10 +85,7 @@ export const opening: Case = {
         }
         return { table, target }
       }
-      const all = [
-        compared("all at once", atOnce, "pool-at-once"),
-        compared("100 at a time", byAndBy, "pool-leased")
-      ]
+      const all = [compared("all at once", atOnce, "pool-at-once"), compared("100 at a time", byAndBy, "pool-leased")]
       return {
         name: "open",
         tables: all.map(({ table }) => table),

@@ -223,7 +223,8 @@ export const scaling: Case = {
         ],
         targets: [
           target(`lease, ${number(connections.at(-1)!)} connections`, "connections", connections),
-          handOff("asks", "`ask`", "line-asks", { least: 1.1, aim: 1 }),
+          // An ask in line keeps a place, a request and an exchange besides: all have left the caches when its turn comes.
+          handOff("asks", "`ask`", "line-asks", { least: 1.2, aim: 1 }),
           handOff("waiters", "`use`", "line", { least: 2, aim: 1.5 })
         ],
         drawings: [],
