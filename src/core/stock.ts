@@ -208,7 +208,8 @@ export class Stock<A, E> {
     this.settleDebt()
     unlink(slot)
     this.timers.clear(slot)
-    this.books.move(slot, "close")
+    // A check is for a lease that is not there yet.
+    this.books.move(slot, "close", slot.state === "checking" ? 0 : slot.leases)
     this.loses(slot, reason)
     this.rounds.put({ _tag: "Close", slot, reason })
   }

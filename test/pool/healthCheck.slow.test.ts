@@ -345,6 +345,27 @@ describe("what healthCheck leaves unread", () => {
 describe("healthCheck as validation", () => {
   const options = { pingInterval: never, idleTimeout: never } as const
 
+  it.effect("counts the greeting of what is closed during its check as dropped", () => {
+    // The first is found to be dead, so the other is suspected, and goes for the place that it takes.
+    let checks = 0
+    const healthCheck = () => Effect.suspend(() => (++checks === 1 ? Effect.fail("dead") : Effect.never))
+    return Effect.gen(function* () {
+      const pool = yield* WebSocketPool.WebSocketPool
+      yield* TestClock.adjust("6 seconds")
+      for (let n = 0; n < 2; n++) yield* Effect.tap(Effect.forkScoped(pool.get), settle)
+      assert.strictEqual(checks, 2)
+      const { busy, closed, messagesDropped } = yield* pool.stats
+      assert.deepStrictEqual({ busy, closed, messagesDropped }, { busy: 2, closed: 2, messagesDropped: 2 })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        poolWith({ ...options, healthCheck, minConnections: 2, maxConnections: 2 }, (peer) =>
+          Effect.andThen(peer.send("welcome"), Effect.forever(peer.receive))
+        )
+      )
+    )
+  })
+
   it.effect("has 1 second", () => {
     const { healthCheck } = counting(() => Effect.never)
     return Effect.gen(function* () {
