@@ -110,7 +110,8 @@ export class Link implements SocketEvents, Line, Source, Timer {
   }
 
   onMessage(message: Message, bytes: number): void {
-    const now = this.host.receivedAt()
+    // Something may have been sent since the first message of the turn came.
+    const now = Math.max(this.host.receivedAt(), this.activeAt)
     this.activeAt = this.messageAt = now
     this.watch.heard(now)
     this.messagesReceived += 1

@@ -43,16 +43,14 @@ export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
 /** A fiber that waits in `receive`. */
 class Receiving<A> implements Reader {
   constructor(
-    private readonly reading: Reading,
     readonly fiber: Fiber.Fiber<unknown, unknown>,
     readonly isInterruptible: boolean,
     private readonly again: Effect.Effect<A, ConnectionError>,
-    private readonly take: Effect.Effect<A>,
     private readonly resume: (effect: Effect.Effect<A, ConnectionError>) => void
   ) {}
 
   wake(): void {
-    this.resume(this.reading.claim(this) ? this.take : this.again)
+    this.resume(this.again)
   }
 
   fail(): void {
@@ -134,25 +132,21 @@ export class Reading extends Inbox {
   ): Effect.Effect<A, ConnectionError> {
     const { source } = this
     if (source.lease !== lease) return released(source.id)
-    if (this.length > 0) return this.claim({ fiber, isInterruptible }) ? take : this.busy
+    if (this.length > 0) {
+      const { claimant } = this
+      // Unless that one was interrupted, and never will, it takes the message in its next step.
+      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.busy
+      this.claimant = { fiber, isInterruptible }
+      return take
+    }
     const { closedError } = source
     if (closedError !== undefined) return Effect.fail(closedError)
     if (this.reader !== undefined && isReceiving(this.reader)) return this.busy
     // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
     // by the state of its fiber, and waking it does nothing.
     return Effect.callback((resume) => {
-      this.reader = new Receiving(this, fiber, isInterruptible, again, take, resume)
+      this.reader = new Receiving(fiber, isInterruptible, again, resume)
     })
-  }
-
-  /** Promises what is there to a fiber that takes it in its next step. */
-  claim(receiver: Receiver): boolean {
-    const { claimant } = this
-    // Unless that one was interrupted, and never will, it takes the message in its next step.
-    const isClaimed = claimant !== undefined && claimant.fiber !== receiver.fiber && isReceiving(claimant)
-    if (this.length === 0 || isClaimed) return false
-    this.claimant = receiver
-    return true
   }
 
   /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
@@ -171,7 +165,7 @@ export class Reading extends Inbox {
   }
 
   takeFor(lease: Holder): Message {
-    if (this.source.lease !== lease) return keptBy(lease)
+    if (this.source.lease !== lease) return lease.kept!
     this.claimant = undefined
     const message = this.take()
     if (this.isPaused && this.weight <= this.source.receiveBuffer / 2) this.unpause()
@@ -180,7 +174,7 @@ export class Reading extends Inbox {
 
   /** At least one: it is only taken from when something is there. */
   takeAllFor(lease: Holder): [Message, ...Array<Message>] {
-    if (this.source.lease !== lease) return [keptBy(lease)]
+    if (this.source.lease !== lease) return [lease.kept!]
     this.claimant = undefined
     const messages = this.takeAll()
     if (this.isPaused) this.unpause()
@@ -224,20 +218,8 @@ export class Reading extends Inbox {
 
   /** Lets a holder that is about to take a message have it: a claim outlives a fiber that was interrupted. */
   keepFor(lease: Holder): void {
-    const fiber = this.claimant?.fiber
+    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
+    if (isClaimed && this.length > 0) lease.kept = this.take()
     this.claimant = undefined
-    if (fiber === undefined || hasEnded(fiber) || this.length === 0) return
-    const { nextBytes } = this
-    lease.kept = this.take()
-    fiber.addObserver(() => {
-      if (lease.kept !== undefined) this.source.onDropped(nextBytes)
-    })
   }
-}
-
-/** What was kept for a holder, which takes it now. */
-const keptBy = (lease: Holder): Message => {
-  const message = lease.kept!
-  lease.kept = undefined
-  return message
 }

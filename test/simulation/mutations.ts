@@ -159,15 +159,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lose a message when receive is interrupted",
     file: "connection/reading.ts",
-    from: "claim(this) ? this.take :",
-    to: "claim(this) ? Effect.tap(this.take, () => Effect.yieldNow) :"
-  },
-  {
-    name: "forget what was kept for a fiber that never takes it",
-    file: "connection/reading.ts",
-    from: "if (lease.kept !== undefined) this.source.onDropped(nextBytes)",
-    to: "",
-    test: "test/connection/reading.test.ts"
+    from: "return take\n",
+    to: "return Effect.tap(take, () => Effect.yieldNow)\n"
   },
   {
     name: "lend what has passed its check, though it is ending",

@@ -185,7 +185,8 @@ const attemptAt = (
           if (dial === undefined) wait(resume)
           else resume(Effect.andThen(dialing(dial, fromError), callback(wait)))
         } catch (error) {
-          resume(Effect.fail(fromError(error, "Setup")))
+          // In the fiber, or what fails there, too, would take the others of the turn with it.
+          resume(Effect.suspend(() => Effect.fail(fromError(error, "Setup"))))
         }
       })
     )

@@ -5,6 +5,7 @@ import { inspect } from "node:util"
 import type { ConnectRequest, TransportError } from "effect-websocket-pool/WebSocketTransport"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import { assert, describe, it } from "#support/vitest"
 import {
   acceptance,
@@ -260,6 +261,18 @@ describe(`NodeWebSocketTransport, ${ownFrames ? "own frames" : "frames of ws"}`,
         })
       )
     }
+
+    it.live("takes no other attempt of its turn with it, whatever it was given", () =>
+      Effect.gen(function* () {
+        const server = yield* wsServer(() => {})
+        const wrong = { protocols: ["bad protocol"], headers: { a: 1 } } as unknown as Partial<ConnectRequest>
+        const [first, second] = yield* Effect.all(
+          [Effect.exit(connect(wrong)), Effect.exit(connect({ url: local(server) }))],
+          { concurrency: 2 }
+        )
+        assert.deepStrictEqual([Exit.isFailure(first), Exit.isSuccess(second)], [true, true])
+      })
+    )
   })
 
   describe("a redirect", () => {
