@@ -77,8 +77,6 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   private awaited: Array<Link | undefined> = []
   private awaitedBefore: Array<Link | undefined> = []
   private awaiting = 0
-  /** When the first of them did. */
-  private heardAt = 0
   private readonly defer: WebSocketTransport["defer"]
   private readonly longWaits: LongWaits
 
@@ -228,8 +226,7 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
 
   /** What comes in one turn of the event loop, on whichever connection, comes at the same time. */
   receivedAt(): number {
-    if (this.awaiting === 0) this.heardAt = this.timers.now()
-    return this.heardAt
+    return this.awaiting === 0 ? this.timers.now() : this.awaited[0]!.messageAt
   }
 
   private readonly wakeAll = (): void => {

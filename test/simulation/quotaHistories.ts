@@ -422,13 +422,18 @@ const historyOf = ([name, changes, steps]: Case): History => ({
 })
 
 export const failedOnce: ReadonlyArray<History> = failed.map(historyOf)
+
 /** Workers report every 300 ms or so: what comes next depends on how long ago they did, which chance decides. */
 const phases = [0, 50, 100, 150, 200, 250]
 
 /** Each from several moments between two reports. */
-export const promises: ReadonlyArray<History> = kept.flatMap(([name, changes, [, ...steps]]) =>
-  phases.map((phase) => historyOf([`${name}, ${phase} ms later`, changes, [wait(2000 + phase), ...steps]]))
+export const promises: ReadonlyArray<History> = kept.flatMap(([name, changes, steps]) =>
+  phases.map((phase) => {
+    const later = steps.map((step) => (step === begin ? wait(2000 + phase) : step))
+    return historyOf([`${name}, ${phase} ms later`, changes, later])
+  })
 )
+
 export const inMemory: ReadonlyArray<History> = paused.map(([name, changes, steps]) =>
   historyOf([name, { engine: "memory", ...changes }, steps])
 )

@@ -38,8 +38,8 @@ const endTurn = (): void => {
 }
 
 /**
- * Does in one go what many sockets have to do in this turn of the event loop. So it costs less, a third for opening them: the
- * code for it stays in the processor's caches from one socket to the next.
+ * Does in one go what many sockets have to do in this turn of the event loop. So it costs less: the code for it stays in the
+ * processor's caches from one socket to the next.
  */
 export const makeBatch = (): ((f: () => void) => void) => {
   let batch: Array<() => void> = []
