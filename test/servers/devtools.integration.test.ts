@@ -61,8 +61,8 @@ describe.skipIf(isMissing)(Process.title("Chromium's DevTools", "chromium", "chr
           const noisy = yield* example.visit(chatter)
           assert.strictEqual(noisy.title, "chatter")
           assert.strictEqual(noisy.console[0], "first")
-          const drained = yield* statsWhen(({ idle }) => idle === 1)
-          assert.isAbove(drained.messagesDropped, 0)
+          // A browser on a busy machine may tell what it still has to say after the quiet period: then that is dropped, too.
+          yield* statsWhen(({ idle, messagesDropped }) => idle === 1 && messagesDropped > 0)
 
           const calm = yield* example.visit(page(`<title>calm</title><script>console.log("only", "this")</script>`))
           assert.strictEqual(calm.title, "calm")
