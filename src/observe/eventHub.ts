@@ -41,7 +41,9 @@ class Subscriber {
     })
     if (this.events.length > 0) return take
     const wait = callback<void>((resume) => {
-      this.resume = resume
+      // The scheduler may have let others go first.
+      if (this.events.length > 0) resume(Effect.void)
+      else this.resume = resume
     })
     // It may be woken for what it has taken already.
     return Effect.flatMap(wait, () => this.take)

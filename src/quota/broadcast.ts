@@ -24,7 +24,9 @@ class Listener {
   readonly take: Effect.Effect<NonEmptyArray<QuotaEvent>> = Effect.suspend(() => {
     if (this.pending.length === 0) {
       const heard = callback<void>((resume) => {
-        this.wake = resume
+        // The scheduler may have let others go first.
+        if (this.pending.length > 0) resume(Effect.void)
+        else this.wake = resume
       })
       return Effect.flatMap(heard, () => this.take)
     }

@@ -134,7 +134,9 @@ export class Exchange {
     if (writers.length > 1) return Effect.forEach([...writers], (write) => write(response), { discard: true })
     return Effect.flatMap(
       callback<void>((resume) => {
-        client.waiting.push(() => resume(Effect.void))
+        // The scheduler may have let others go first.
+        if (writers.length > 0) resume(Effect.void)
+        else client.waiting.push(() => resume(Effect.void))
       }),
       () => this.deliver(client, response)
     )

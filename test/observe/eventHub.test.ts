@@ -5,6 +5,7 @@ import * as Stream from "#effect/Stream"
 import { poll, repeated } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { EventHub } from "../../src/observe/eventHub.js"
+import { atStep, Steps } from "../support/steps.js"
 
 const dropped: PoolEvent = { _tag: "MessageDropped", pool: "pool", connectionId: "pool-1", bytes: 1 }
 const closing: PoolEvent = { _tag: "PoolClosing", pool: "pool" }
@@ -54,4 +55,16 @@ describe("EventHub", () => {
       assert.deepStrictEqual(heard, ["MessageDropped", "PoolClosing", "PoolClosed"])
     })
   )
+
+  it("tells what happens between a look and a wait for more, where the scheduler lets others go first", () => {
+    for (let step = 0; step < 300; step++) {
+      const hub = new EventHub((f) => f())
+      const steps = new Steps(atStep(step))
+      const listener = steps.fork(Stream.runHead(hub.stream))
+      for (let turn = 0; turn < 20 && !hub.isFollowed; turn++) steps.run(1)
+      steps.do(() => hub.emit(closing))
+      steps.run()
+      assert.isDefined(poll(listener), `after ${step} steps`)
+    }
+  })
 })

@@ -24,6 +24,7 @@ import * as Scope from "#effect/Scope"
 import * as TestClock from "#effect/testing/TestClock"
 import { poll, repeated } from "#support/fibers"
 import { assert, describe, expectTypeOf, it } from "#support/vitest"
+import { atStep, Steps } from "../support/steps.js"
 
 type Event =
   | readonly ["message", Message, number]
@@ -119,6 +120,23 @@ describe("layerMemory", () => {
         assert.strictEqual(Object.getPrototypeOf(second![1]), Uint8Array.prototype)
         assert.deepStrictEqual(third, ["message", "", 0])
       }).pipe(Effect.provide(layerMemory(echo)))
+    )
+
+    it.effect(
+      "reach a server that is between its look for one and its wait, where the scheduler lets others go first",
+      () => {
+        const { layer, open } = withPeers()
+        return Effect.gen(function* () {
+          const { peer, socket } = yield* open()
+          for (let step = 0; step < 30; step++) {
+            const steps = new Steps(atStep(step))
+            const receiving = steps.fork(peer.receive)
+            steps.do(() => socket.send("hello"))
+            steps.run()
+            assert.isDefined(poll(receiving), `after ${step} steps`)
+          }
+        }).pipe(Effect.provide(layer))
+      }
     )
 
     it.effect("are copied in both directions", () => {

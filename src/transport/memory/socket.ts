@@ -165,13 +165,20 @@ class MemorySocket implements TransportSocket {
   }
 
   readonly peerReceive: Effect.Effect<Message, ConnectionClosedError> = Effect.suspend(() => {
-    if (this.toServer.length > 0 && this.line !== "Silent") return this.nextMessage
+    if (this.isHeard) return this.nextMessage
     if (this.serverEnd !== undefined) return this.serverEnd
     return Effect.andThen(this.somethingToReceive, this.peerReceive)
   })
 
+  /** Whether there is something for the server. */
+  private get isHeard(): boolean {
+    return this.toServer.length > 0 && this.line !== "Silent"
+  }
+
   private readonly somethingToReceive = callback<void>((resume) => {
     const wake = () => resume(Effect.void)
+    // The scheduler may have let others go first.
+    if (this.isHeard || this.serverEnd !== undefined) return wake()
     this.receivers.add(wake)
     return Effect.sync(() => {
       this.receivers.delete(wake)
