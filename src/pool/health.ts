@@ -70,6 +70,7 @@ export class Health {
       if (isDead) this.journal.totals.healthCheckFailures += 1
       if (link.leases > 0 && !link.inbox.drop((message) => this.settling.mayDrop(message)))
         this.pool.doom(slot, "Dirty")
+      if (!isDead && !link.isOpen) this.pool.doom(slot, link.closeReason ?? "Remote")
       link.wasChecked()
       this.pool.checked(slot, isHealthy)
       if (isDead) this.suspectSilent()

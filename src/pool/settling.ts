@@ -44,7 +44,8 @@ export class Settling {
         this.pool.doom(slot, "Unhealthy")
         return
       }
-      const verdict = this.tidy(slot.item)
+      const { closeReason, isOpen } = slot.item
+      const verdict = isOpen ? this.tidy(slot.item) : (closeReason ?? "Remote")
       if (verdict === "Reuse") this.settled(slot)
       else if (verdict === "Settle") slot.item.draining?.start()
       else this.pool.doom(slot, verdict)

@@ -115,6 +115,28 @@ describe("a hook that returns no effect", () => {
   )
 })
 
+describe("a connection that a hook has closed", () => {
+  const closesFirst: Hook = ({ close, id }) => (id.endsWith("-1") ? close() : Effect.void)
+
+  for (const [name, options, wait] of [
+    ["onRelease", { onRelease: closesFirst }, 0],
+    ["healthCheck", { healthCheck: closesFirst }, "30 seconds"]
+  ] as const) {
+    it.effect(`${name}: is replaced at once, though its server has yet to answer`, () =>
+      Effect.gen(function* () {
+        yield* settle
+        // One that ends sooner is replaced after a pause.
+        yield* TestClock.adjust("1 second")
+        yield* WebSocketPool.use(() => Effect.void)
+        yield* TestClock.adjust(wait)
+        yield* settle
+        const { closing, idle, opened } = yield* WebSocketPool.stats
+        assert.deepStrictEqual({ closing, idle, opened }, { closing: 1, idle: 1, opened: 2 })
+      }).pipe(Effect.provide(poolWith({ minConnections: 1, ...options }, ({ silence }) => silence)))
+    )
+  }
+})
+
 describe("step of a failed setup", () => {
   const boom = Effect.fail("boom")
   const cases: ReadonlyArray<
