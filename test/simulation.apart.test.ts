@@ -33,6 +33,7 @@ describe("programs that failed once", () => {
     acquireTimeout: 1000,
     computes: false,
     lingers: false,
+    defers: false,
     yields: 0,
     seed: 0
   }

@@ -12,6 +12,7 @@ import type { CloseReason } from "../values/events.js"
 import type { Message } from "../values/message.js"
 import { isMessage, notAMessage } from "../values/message.js"
 import { type ConnectionInfo, type ConnectionState, TypeId, type WebSocketConnection } from "./handle.js"
+import type { Kept } from "./holder.js"
 import type { Link } from "./link.js"
 
 export const isWebSocketConnection = (u: unknown): u is WebSocketConnection => Predicate.hasProperty(u, TypeId)
@@ -51,8 +52,8 @@ export const infoOf = (link: Link): ConnectionInfo => ({
  */
 export class Lease implements WebSocketConnection {
   isDiscarded = false
-  /** A message that it had claimed when it ended. */
-  kept: Message | undefined = undefined
+  /** What it was promised when it ended. */
+  kept: Kept | undefined = undefined
   /** The span of the fiber that took it. */
   readonly span = currentSpan()
 

@@ -1,4 +1,4 @@
-import { afterwards, hasEnded, isInterrupted } from "#dialect"
+import { afterwards, hasEnded, isInterrupted, onceEnded } from "#dialect"
 import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import { ConnectionBusyError, type ConnectionClosedError, type ConnectionError } from "../values/errors.js"
@@ -43,18 +43,21 @@ export const isReceiving = ({ fiber, isInterruptible }: Receiver): boolean =>
 /** A fiber that waits in `receive`. */
 class Receiving<A> implements Reader {
   constructor(
+    private readonly reading: Reading,
     readonly fiber: Fiber.Fiber<unknown, unknown>,
     readonly isInterruptible: boolean,
     private readonly again: Effect.Effect<A, ConnectionError>,
+    private readonly take: Effect.Effect<A>,
     private readonly resume: (effect: Effect.Effect<A, ConnectionError>) => void
   ) {}
 
+  /** With a promise its fiber need not look. */
   wake(): void {
-    this.resume(this.again)
+    this.resume(this.reading.promise(this) ? this.take : this.again)
   }
 
   fail(): void {
-    afterwards(() => this.wake())
+    afterwards(() => this.resume(this.again))
   }
 }
 
@@ -69,7 +72,7 @@ export class Reading extends Inbox {
   private reader: Reader | undefined = undefined
   /** Whether the reader will be woken at the end of this turn of the event loop. */
   isWaking = false
-  /** Who was told that there is a message, and has not taken it yet. */
+  /** Who takes the next message in the next step of its fiber, unless that is interrupted before. */
   private claimant: Receiver | undefined = undefined
   /** What waits for the first lease while a hook has one. */
   private greeting: Inbox | undefined = undefined
@@ -130,23 +133,42 @@ export class Reading extends Inbox {
     again: Effect.Effect<A, ConnectionError>,
     take: Effect.Effect<A>
   ): Effect.Effect<A, ConnectionError> {
+    const outcome = this.outcome(lease, fiber, isInterruptible, take)
+    if (outcome !== undefined) return outcome
+    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
+    // by the state of its fiber, and waking it does nothing.
+    return Effect.callback((resume) => {
+      // The scheduler may have let others go first, and they have changed it all.
+      const outcome = this.outcome(lease, fiber, isInterruptible, take)
+      if (outcome !== undefined) resume(outcome)
+      else this.reader = new Receiving(this, fiber, isInterruptible, again, take, resume)
+    })
+  }
+
+  /** What a `receive` has not to wait for. */
+  private outcome<A>(
+    lease: Holder,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    isInterruptible: boolean,
+    take: Effect.Effect<A>
+  ): Effect.Effect<A, ConnectionError> | undefined {
     const { source } = this
     if (source.lease !== lease) return released(source.id)
+    const other = this.claimant ?? this.reader
+    if (other !== undefined && other.fiber !== fiber && isReceiving(other)) return this.busy
     if (this.length > 0) {
-      const { claimant } = this
-      // Unless that one was interrupted, and never will, it takes the message in its next step.
-      if (claimant !== undefined && claimant.fiber !== fiber && isReceiving(claimant)) return this.busy
       this.claimant = { fiber, isInterruptible }
       return take
     }
     const { closedError } = source
-    if (closedError !== undefined) return Effect.fail(closedError)
-    if (this.reader !== undefined && isReceiving(this.reader)) return this.busy
-    // There is no finaliser: it would cost more than all the rest. A reader that was interrupted is found out
-    // by the state of its fiber, and waking it does nothing.
-    return Effect.callback((resume) => {
-      this.reader = new Receiving(fiber, isInterruptible, again, resume)
-    })
+    return closedError === undefined ? undefined : Effect.fail(closedError)
+  }
+
+  /** Promises what has come to who has waited for it. */
+  promise(receiver: Receiver): boolean {
+    if (this.length === 0 || !isReceiving(receiver)) return false
+    this.claimant = receiver
+    return true
   }
 
   /** Calls `wake` once, when there is something to take, or the connection has ended, and not before this call returns. */
@@ -165,7 +187,7 @@ export class Reading extends Inbox {
   }
 
   takeFor(lease: Holder): Message {
-    if (this.source.lease !== lease) return lease.kept!
+    if (this.source.lease !== lease) return takeKept(lease)
     this.claimant = undefined
     const message = this.take()
     if (this.isPaused && this.weight <= this.source.receiveBuffer / 2) this.unpause()
@@ -174,7 +196,7 @@ export class Reading extends Inbox {
 
   /** At least one: it is only taken from when something is there. */
   takeAllFor(lease: Holder): [Message, ...Array<Message>] {
-    if (this.source.lease !== lease) return [lease.kept!]
+    if (this.source.lease !== lease) return [takeKept(lease)]
     this.claimant = undefined
     const messages = this.takeAll()
     if (this.isPaused) this.unpause()
@@ -216,10 +238,21 @@ export class Reading extends Inbox {
     this.append(greeting)
   }
 
-  /** Lets a holder that is about to take a message have it: a claim outlives a fiber that was interrupted. */
+  /** Lets who was promised a message have it, though the lease ends before the next step of its fiber. */
   keepFor(lease: Holder): void {
-    const isClaimed = this.claimant?.fiber !== undefined && !hasEnded(this.claimant.fiber)
-    if (isClaimed && this.length > 0) lease.kept = this.take()
+    const { claimant } = this
     this.claimant = undefined
+    if (claimant?.fiber === undefined || !isReceiving(claimant)) return
+    const { nextBytes } = this
+    const message = this.take()
+    // It may still be interrupted.
+    const taken = onceEnded(claimant.fiber, () => this.source.onDropped(nextBytes))
+    lease.kept = { message, taken }
   }
+}
+
+const takeKept = (lease: Holder): Message => {
+  const { message, taken } = lease.kept!
+  taken()
+  return message
 }

@@ -3,6 +3,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import type * as Fiber from "#effect/Fiber"
 import type { AnySpan } from "#effect/Tracer"
+import type { Kept } from "../connection/holder.js"
 import type { Link } from "../connection/link.js"
 import { isReceiving, type Reader } from "../connection/reading.js"
 import type { Sender } from "../connection/sending.js"
@@ -48,7 +49,7 @@ export class Exchange
 {
   state: "waiting" | "sending" | "receiving" | "over" = "waiting"
   since = 0
-  kept: Message | undefined = undefined
+  kept: Kept | undefined = undefined
   readonly isDiscarded = false
   private waiter: Waiter<Link, AcquireError> | undefined = undefined
   private slot: Place | undefined = undefined

@@ -159,8 +159,29 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lose a message when receive is interrupted",
     file: "connection/reading.ts",
-    from: "return take\n",
-    to: "return Effect.tap(take, () => Effect.yieldNow)\n"
+    from: "promise(this) ? this.take :",
+    to: "promise(this) ? Effect.tap(this.take, () => Effect.yieldNow) :"
+  },
+  {
+    name: "promise a message to who was interrupted",
+    file: "connection/reading.ts",
+    from: "if (this.length === 0 || !isReceiving(receiver)) return false",
+    to: "if (this.length === 0) return false",
+    test: "test/connection/reading.test.ts"
+  },
+  {
+    name: "forget what was kept for a fiber that never takes it",
+    file: "connection/reading.ts",
+    from: "() => this.source.onDropped(nextBytes)",
+    to: "() => nextBytes",
+    test: "test/connection/reading.test.ts"
+  },
+  {
+    name: "wait for a message that has come since the look for it",
+    file: "connection/reading.ts",
+    from: "if (outcome !== undefined) resume(outcome)\n      else this.reader",
+    to: "this.reader",
+    test: "test/connection/reading.test.ts"
   },
   {
     name: "lend what has passed its check, though it is ending",

@@ -62,6 +62,8 @@ export interface Setting {
   readonly computes: boolean
   /** Whether a socket that is destroyed is gone a turn later. */
   readonly lingers: boolean
+  /** Whether those who wait for messages are told once all has come that comes in a turn. */
+  readonly defers: boolean
   /** How often fibers yield. */
   readonly yields: number
   readonly seed: number
@@ -183,6 +185,7 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   acquireTimeout: fc.constantFrom(1000, 10_000),
   computes: fc.boolean(),
   lingers: fc.boolean(),
+  defers: fc.boolean(),
   yields: fc.constantFrom(0, 0, 0.05),
   seed: fc.nat()
 })

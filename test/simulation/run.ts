@@ -123,7 +123,9 @@ class Simulation {
     const isTold = this.world.now > this.heldUntil - 1999.999
     // Not the events: they come after what they tell of.
     const hasSucceeded = this.pool !== undefined && this.stats().opened > this.openedWhenHeld
-    if (isTold && this.world.now < this.heldUntil && !hasSucceeded && !this.setting.computes) {
+    // The clock of the pool shows whole nanoseconds.
+    const isHeld = this.world.now < this.heldUntil - 1e-6
+    if (isTold && isHeld && !hasSucceeded && !this.setting.computes) {
       this.fail("an attempt before Retry-After has passed")
     }
     switch (this.mood) {
@@ -228,7 +230,9 @@ class Simulation {
             events.onGone()
           }
         })
-      }
+      },
+      // Others may go on before that.
+      defer: this.setting.defers ? (f: () => void) => queueMicrotask(f) : undefined
     }))
   ).pipe(Layer.provide(WebSocketTransport.layerMemory(this.serve, { accept: this.accept })))
 

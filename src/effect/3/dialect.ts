@@ -85,6 +85,12 @@ export const contextOf = (fiber: AnyFiber): Context.Context<never> => fiber.curr
 
 export const hasEnded = (fiber: AnyFiber): boolean => fiber.unsafePoll() !== null
 
+/** Calls a function once a fiber has ended, unless what this gives is called before. */
+export const onceEnded = (fiber: AnyFiber, f: () => void): (() => void) => {
+  fiber.addObserver(f)
+  return () => fiber.removeObserver(f)
+}
+
 /** Whether a fiber was told to end, sooner or later. */
 export const isInterrupted = (fiber: AnyFiber): boolean => !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 

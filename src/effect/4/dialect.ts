@@ -107,6 +107,9 @@ export const contextOf = (fiber: AnyFiber): Context.Context<never> => fiber.cont
 
 export const hasEnded = (fiber: AnyFiber): boolean => fiber.pollUnsafe() !== undefined
 
+/** Calls a function once a fiber has ended, unless what this gives is called before. */
+export const onceEnded = (fiber: AnyFiber, f: () => void): (() => void) => fiber.addObserver(f)
+
 /** Whether a fiber was told to end, sooner or later. */
 export const isInterrupted = (fiber: AnyFiber): boolean => (fiber as Insight)._interruptedCause !== undefined
 
