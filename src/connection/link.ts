@@ -366,7 +366,8 @@ export class Link implements SocketEvents, Line, Source, Timer {
   endLease(): void {
     const { lease } = this
     if (lease === undefined) return
-    this.inbox.keepFor(lease)
+    // What was there before the first lease waits for it.
+    this.inbox.keepFor(lease, this.leases > 0)
     this.lease = undefined
     this.retirees = undefined
     this.inbox.fail()

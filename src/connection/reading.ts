@@ -74,6 +74,8 @@ export class Reading extends Inbox {
   isWaking = false
   /** Who takes the next message in the next step of its fiber, unless that is interrupted before. */
   private claimant: Receiver | undefined = undefined
+  /** What was promised, and not taken, when the lease ended: for whoever tidies up it is unread. */
+  private untaken: Message | undefined = undefined
   /** What waits for the first lease while a hook has one. */
   private greeting: Inbox | undefined = undefined
 
@@ -105,6 +107,8 @@ export class Reading extends Inbox {
   /** Wakes who waits for what has arrived. It goes on at once where Effect lets it: the inbox is as it will be. */
   wake(): void {
     this.isWaking = false
+    // It was another lease's, and is dropped.
+    if (this.length === 0) return
     const { reader } = this
     this.reader = undefined
     reader?.wake()
@@ -166,7 +170,7 @@ export class Reading extends Inbox {
 
   /** Promises what has come to who has waited for it. */
   promise(receiver: Receiver): boolean {
-    if (this.length === 0 || !isReceiving(receiver)) return false
+    if (!isReceiving(receiver)) return false
     this.claimant = receiver
     return true
   }
@@ -189,6 +193,10 @@ export class Reading extends Inbox {
   takeFor(lease: Holder): Message {
     if (this.source.lease !== lease) return takeKept(lease)
     this.claimant = undefined
+    return this.takeNext()
+  }
+
+  private takeNext(): Message {
     const message = this.take()
     if (this.isPaused && this.weight <= this.source.receiveBuffer / 2) this.unpause()
     return message
@@ -203,8 +211,15 @@ export class Reading extends Inbox {
     return messages as [Message, ...Array<Message>]
   }
 
+  /** Whether nothing was left unread. */
+  get isRead(): boolean {
+    return this.length === 0 && this.untaken === undefined
+  }
+
   /** Throws away what is unread, up to the first message that may not be. */
   drop(mayDrop: (message: Message) => boolean = () => true): boolean {
+    if (this.untaken !== undefined && !mayDrop(this.untaken)) return false
+    this.untaken = undefined
     while (this.length > 0) {
       if (!mayDrop(this.next)) return false
       const bytes = this.nextBytes
@@ -239,12 +254,13 @@ export class Reading extends Inbox {
   }
 
   /** Lets who was promised a message have it, though the lease ends before the next step of its fiber. */
-  keepFor(lease: Holder): void {
+  keepFor(lease: Holder, isTidied: boolean): void {
     const { claimant } = this
     this.claimant = undefined
     if (claimant?.fiber === undefined || !isReceiving(claimant)) return
     const { nextBytes } = this
-    const message = this.take()
+    const message = this.takeNext()
+    if (isTidied) this.untaken = message
     // It may still be interrupted.
     const taken = onceEnded(claimant.fiber, () => this.source.onDropped(nextBytes))
     lease.kept = { message, taken }

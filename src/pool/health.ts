@@ -65,12 +65,12 @@ export class Health {
     this.tasks.run(slot, this.hooks.run("healthCheck", link, healthCheck, limit), (exit) => {
       this.suspects.delete(link)
       const isHealthy = this.hooks.isHealthy("healthCheck", exit)
-      // One that has ended meanwhile is not unhealthy, but lost.
-      const isDead = !isHealthy && link.end === undefined
+      // One that has ended meanwhile is not unhealthy, but lost, or closed by its hook.
+      const isDead = !isHealthy && !link.isEnding
       if (isDead) this.journal.totals.healthCheckFailures += 1
       if (link.leases > 0 && !link.inbox.drop((message) => this.settling.mayDrop(message)))
         this.pool.doom(slot, "Dirty")
-      if (!isDead && !link.isOpen) this.pool.doom(slot, link.closeReason ?? "Remote")
+      if (link.isEnding) this.pool.doom(slot, link.closeReason ?? "Remote")
       link.wasChecked()
       this.pool.checked(slot, isHealthy)
       if (isDead) this.suspectSilent()

@@ -40,12 +40,13 @@ export class Settling {
     const hook = this.hooks.run("onRelease", slot.item, onRelease, this.settings.closeTimeout)
     this.tasks.run(slot, hook, (exit) => {
       if (slot.state !== "releasing") return
-      if (!this.hooks.isHealthy("onRelease", exit)) {
-        this.pool.doom(slot, "Unhealthy")
+      const isHealthy = this.hooks.isHealthy("onRelease", exit)
+      const { closeReason, isEnding } = slot.item
+      if (isEnding || !isHealthy) {
+        this.pool.doom(slot, closeReason ?? "Unhealthy")
         return
       }
-      const { closeReason, isOpen } = slot.item
-      const verdict = isOpen ? this.tidy(slot.item) : (closeReason ?? "Remote")
+      const verdict = this.tidy(slot.item)
       if (verdict === "Reuse") this.settled(slot)
       else if (verdict === "Settle") slot.item.draining?.start()
       else this.pool.doom(slot, verdict)
@@ -55,7 +56,7 @@ export class Settling {
   /** Deals with what has arrived already, and says whether to wait for more. */
   tidy(link: Link): "Reuse" | "Settle" | "Dirty" {
     const { drain } = this.settings
-    if (drain === undefined) return link.inbox.length === 0 ? "Reuse" : "Dirty"
+    if (drain === undefined) return link.inbox.isRead ? "Reuse" : "Dirty"
     const { slot } = link
     const draining = new Draining(
       this.timers.now(),

@@ -26,7 +26,7 @@ interface Client {
   readonly writers: Array<Write>
   readonly calls: Map<Id, RpcCall>
   /** Calls that were answered before anybody listened. */
-  waiting: Array<() => void>
+  readonly waiting: Set<() => void>
 }
 
 /**
@@ -66,12 +66,12 @@ export class Exchange {
 
   /** Tells a client something, once it listens. */
   readonly tell = (id: number, response: FromServerEncoded): Effect.Effect<void> =>
-    Effect.suspend(() => this.deliver(this.clientOf(id), response))
+    Effect.suspend(() => this.deliver(id, response))
 
   private clientOf(id: number): Client {
     const known = this.clients.get(id)
     if (known !== undefined) return known
-    const client: Client = { writers: [], calls: new Map(), waiting: [] }
+    const client: Client = { writers: [], calls: new Map(), waiting: new Set() }
     this.clients.set(id, client)
     return client
   }
@@ -79,9 +79,8 @@ export class Exchange {
   private enter(id: number, write: Write): Client {
     const client = this.clientOf(id)
     client.writers.push(write)
-    const { waiting } = client
-    client.waiting = []
-    for (const wake of waiting) wake()
+    for (const wake of client.waiting) wake()
+    client.waiting.clear()
     return client
   }
 
@@ -93,7 +92,7 @@ export class Exchange {
   }
 
   private forgetIfGone(id: number, client: Client): void {
-    if (client.writers.length === 0 && client.calls.size === 0) this.clients.delete(id)
+    if (client.writers.length === 0 && client.calls.size === 0 && client.waiting.size === 0) this.clients.delete(id)
   }
 
   private call(id: number, request: RequestEncoded): Effect.Effect<void, RpcClientError> {
@@ -102,7 +101,7 @@ export class Exchange {
       const call = new RpcCall(request, this.calls.deadline)
       client.calls.set(request.id, call)
       this.calls.begin(call)
-      return Effect.onExit(restore(this.relay(client, call)), () =>
+      return Effect.onExit(restore(this.relay(id, call)), () =>
         Effect.sync(() => {
           call.abandon()
           if (client.calls.get(request.id) === call) client.calls.delete(request.id)
@@ -112,12 +111,12 @@ export class Exchange {
     })
   }
 
-  private relay(client: Client, call: RpcCall): Effect.Effect<void, RpcClientError> {
+  private relay(id: number, call: RpcCall): Effect.Effect<void, RpcClientError> {
     return Effect.matchEffect(call.take, {
       onFailure: (error) => this.failed(error),
       onSuccess: ([reply]) => {
-        const told = this.deliver(client, { ...reply, requestId: call.request.id })
-        return reply._tag === "Exit" ? told : Effect.flatMap(told, () => this.relay(client, call))
+        const told = this.deliver(id, { ...reply, requestId: call.request.id })
+        return reply._tag === "Exit" ? told : Effect.flatMap(told, () => this.relay(id, call))
       }
     })
   }
@@ -128,17 +127,23 @@ export class Exchange {
     return Effect.fail(this.failures.errorOf(error))
   }
 
-  private deliver(client: Client, response: FromServerEncoded): Effect.Effect<void> {
-    const { writers } = client
+  private deliver(id: number, response: FromServerEncoded): Effect.Effect<void> {
+    const { writers } = this.clientOf(id)
     if (writers.length === 1) return writers[0]!(response)
     if (writers.length > 1) return Effect.forEach([...writers], (write) => write(response), { discard: true })
     return Effect.flatMap(
       callback<void>((resume) => {
-        // The scheduler may have let others go first.
-        if (writers.length > 0) resume(Effect.void)
-        else client.waiting.push(() => resume(Effect.void))
+        // The scheduler may have let others go first, and a client that has left is forgotten.
+        const client = this.clientOf(id)
+        const wake = () => resume(Effect.void)
+        if (client.writers.length > 0) return wake()
+        client.waiting.add(wake)
+        return Effect.sync(() => {
+          client.waiting.delete(wake)
+          this.forgetIfGone(id, client)
+        })
       }),
-      () => this.deliver(client, response)
+      () => this.deliver(id, response)
     )
   }
 }

@@ -29,14 +29,15 @@ class Line {
   readonly owners = new Map<Message, Holder>()
   readonly receivers: Array<Receiver> = []
   dropped = 0
-  /** What was unread at the end of each lease. */
-  readonly left: Array<number> = []
+  /** Whether all was read at the end of each lease. */
+  readonly wasRead: Array<boolean> = []
   private isAwaited = false
 
   id = "a"
   lease: Holder | undefined = undefined
   closedError: ConnectionClosedError | undefined = undefined
-  receiveBuffer = 1_000
+  /** Room for a message, and not for two. */
+  receiveBuffer = 100
   readonly reading = new Reading(this)
 
   constructor(mayYield: () => boolean) {
@@ -52,9 +53,15 @@ class Line {
     this.dropped += 1
   }
 
-  pause(): void {}
+  isPaused = false
 
-  resume(): void {}
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+  }
 
   /** Lets so many steps of fibers happen. */
   run(steps?: number): void {
@@ -85,10 +92,10 @@ class Line {
     const { lease } = this
     if (lease === undefined) return
     this.steps.do(() => {
-      this.reading.keepFor(lease)
+      this.reading.keepFor(lease, true)
       this.lease = undefined
       this.reading.fail()
-      this.left.push(this.reading.length)
+      this.wasRead.push(this.reading.isRead)
       this.reading.drop()
     })
   }
@@ -161,16 +168,82 @@ describe("receive", () => {
     assert.deepStrictEqual(missed, [])
   })
 
-  it("leaves what it was promised to the end of the lease, if it is interrupted before it takes it", () => {
+  for (const order of ["before", "after"] as const) {
+    it(`leaves what it was promised and has not taken unread, if it is interrupted right ${order} the end of the lease`, () => {
+      for (let step = 0; step < steps; step++) {
+        const line = new Line(atStep(step))
+        line.receive()
+        line.arrive()
+        line.wake()
+        if (order === "before") line.interrupt(0)
+        line.giveBack()
+        if (order === "after") line.interrupt(0)
+        line.run()
+        // Where a fiber goes on at once it has taken it already, if it has not let others go first.
+        const isTaken = line.received.length === 1
+        assert.deepStrictEqual([line.wasRead, line.dropped], isTaken ? [[true], 0] : [[false], 1], `${step}`)
+      }
+    })
+  }
+
+  it("leaves it unread if its own fiber ends the lease as it is interrupted", () => {
     const line = new Line(() => false)
     line.receive(false, () => line.giveBack())
     line.arrive()
     line.wake()
     line.interrupt(0)
     line.run()
-    // Where a fiber goes on at once it has taken it already.
     const isTaken = line.received.length === 1
-    assert.deepStrictEqual([line.left, line.dropped], isTaken ? [[], 0] : [[1], 1])
+    assert.deepStrictEqual([line.wasRead, line.dropped], isTaken ? [[], 0] : [[false], 1])
+  })
+
+  it("gets what it was promised, though another one ends the lease before it takes it", () => {
+    for (let step = 0; step < steps; step++) {
+      const line = new Line(atStep(step))
+      line.receive()
+      line.arrive()
+      line.wake()
+      line.giveBack()
+      line.run()
+      const exit = poll(line.receivers[0]!.fiber)
+      const isTaken = line.received.length === 1
+      // Or it has not begun to wait yet.
+      if (!isTaken) assert.isTrue(exit !== undefined && Exit.isFailure(exit), `${step}`)
+      assert.strictEqual(line.dropped, isTaken ? 0 : 1)
+    }
+  })
+
+  it("counts what it was promised once, if it is interrupted after the end of the lease", () => {
+    for (let step = 0; step < steps; step++) {
+      const line = new Line(atStep(step))
+      line.receive()
+      line.arrive()
+      line.wake()
+      line.giveBack()
+      line.interrupt(0)
+      line.run()
+      assert.strictEqual(line.received.length + line.dropped, 1, `${step}`)
+    }
+  })
+
+  it("keeps its turn, though it is woken for what was another lease's", () => {
+    const line = new Line(() => false)
+    line.receive()
+    line.arrive()
+    line.giveBack()
+    line.run()
+    line.lend()
+    line.receive()
+    line.wake()
+    line.receive()
+    line.run()
+    line.arrive()
+    line.wake()
+    line.run()
+    assert.deepStrictEqual(
+      line.receivers.slice(1).map(({ got }) => got),
+      [["m2"], []]
+    )
   })
 
   it("takes no message from who is about to take it, though another one has waited for it that was interrupted", () => {
@@ -225,6 +298,7 @@ describe("receive", () => {
         }
         assert.strictEqual(new Set(received).size, received.length, "received twice")
         assert.strictEqual(received.length + line.dropped + reading.length, owners.size, "lost")
+        assert.isFalse(line.isPaused && reading.weight <= line.receiveBuffer / 2, "paused for nothing")
       }),
       { numRuns: 10_000 }
     )

@@ -117,10 +117,14 @@ describe("a hook that returns no effect", () => {
 
 describe("a connection that a hook has closed", () => {
   const closesFirst: Hook = ({ close, id }) => (id.endsWith("-1") ? close() : Effect.void)
+  const closesAndFails: Hook = (connection) =>
+    connection.id.endsWith("-1") ? Effect.andThen(connection.close(), Effect.fail("and fails")) : Effect.void
 
   for (const [name, options, wait] of [
     ["onRelease", { onRelease: closesFirst }, 0],
-    ["healthCheck", { healthCheck: closesFirst }, "30 seconds"]
+    ["onRelease that fails", { onRelease: closesAndFails }, 0],
+    ["healthCheck", { healthCheck: closesFirst }, "30 seconds"],
+    ["healthCheck that fails", { healthCheck: closesAndFails }, "30 seconds"]
   ] as const) {
     it.effect(`${name}: is replaced at once, though its server has yet to answer`, () =>
       Effect.gen(function* () {
@@ -130,8 +134,9 @@ describe("a connection that a hook has closed", () => {
         yield* WebSocketPool.use(() => Effect.void)
         yield* TestClock.adjust(wait)
         yield* settle
-        const { closing, idle, opened } = yield* WebSocketPool.stats
+        const { closing, healthCheckFailures, idle, opened } = yield* WebSocketPool.stats
         assert.deepStrictEqual({ closing, idle, opened }, { closing: 1, idle: 1, opened: 2 })
+        assert.strictEqual(healthCheckFailures, 0)
       }).pipe(Effect.provide(poolWith({ minConnections: 1, ...options }, ({ silence }) => silence)))
     )
   }

@@ -8,6 +8,7 @@ import * as Option from "#effect/Option"
 import * as Random from "#effect/Random"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import { interruptNow, poll } from "#support/fibers"
 import { assert, describe, it } from "#support/vitest"
 import { isRunning, lease, makeServer, scenario, settle, yields } from "../support/wire.js"
 
@@ -34,6 +35,56 @@ const slow = (delay: Duration.Input) =>
 
 const request = (connection: Connection, message: string) =>
   Effect.andThen(connection.send(message), connection.receive)
+
+describe("a message that comes right before another fiber ends the lease", () => {
+  /** A lease of which a fiber waits for a message, and what sends one and ends the lease in the same step. */
+  const waiting = (pool: WebSocketPool.WebSocketPool, server: ReturnType<typeof makeServer>) =>
+    Effect.gen(function* () {
+      const first = yield* lease(pool)
+      const reader = yield* Effect.forkDetach(first.connection.receive)
+      yield* settle
+      const peer = yield* server.peer(0)
+      return { first, peer, reader }
+    })
+
+  it.effect("leaves no connection that is not read", () => {
+    const server = makeServer({ onMessage: (peer, message) => peer.send(message) })
+    return scenario(server, { receiveBuffer: 500, maxConnections: 1 }, (pool) =>
+      Effect.gen(function* () {
+        const { first, peer, reader } = yield* waiting(pool, server)
+        yield* Effect.andThen(peer.send("x".repeat(1_000)), first.release)
+        yield* settle
+        assert.isDefined(poll(reader))
+        const next = yield* Effect.forkChild(pool.use((connection) => request(connection, "hello")))
+        yield* settle
+        assert.isDefined(poll(next))
+      })
+    )
+  })
+
+  for (const order of ["before", "after"] as const) {
+    it.effect(`and is not taken, leaves nothing of its answer to the next holder: interrupted ${order} that`, () => {
+      const server = makeServer()
+      return scenario(server, { maxConnections: 1 }, (pool) =>
+        Effect.gen(function* () {
+          const { first, peer, reader } = yield* waiting(pool, server)
+          const interrupt = Effect.sync(() => interruptNow(reader))
+          const end = order === "before" ? [interrupt, first.release] : [first.release, interrupt]
+          yield* Effect.all([peer.send("part 1"), ...end], { discard: true })
+          yield* settle
+          const exit = yield* Effect.exit(Fiber.join(reader))
+          const next = yield* Effect.forkChild(pool.use(({ receive }) => receive))
+          yield* settle
+          yield* Effect.exit(peer.send("part 2"))
+          yield* settle
+          // Where it goes on at once it has read all that there was when its lease ended.
+          if (Exit.isFailure(exit)) assert.isTrue(isRunning(next))
+          assert.strictEqual((yield* pool.stats).messagesDropped, Exit.isFailure(exit) ? 1 : 0)
+        })
+      )
+    })
+  }
+})
 
 describe("a message that arrives late", () => {
   for (const [name, drain] of [

@@ -20,4 +20,22 @@ describe("Exchange", () => {
       steps.run()
     }
   })
+
+  it("tells the next client of an id, if one has come and gone between a look for it and a wait", () => {
+    for (let step = 0; step < 20; step++) {
+      const steps = new Steps(atStep(step))
+      const exchange = new Exchange(undefined as never, undefined as never, undefined as never)
+      const told: Array<string> = []
+      const listen = () => steps.fork(exchange.run(0, ({ _tag }) => Effect.sync(() => told.push(_tag))))
+      steps.fork(exchange.tell(0, { _tag: "Pong" }))
+      const first = listen()
+      steps.do(() => interruptNow(first))
+      steps.run()
+      const second = listen()
+      steps.run()
+      assert.deepStrictEqual(told, ["Pong"], `after ${step} steps`)
+      steps.do(() => interruptNow(second))
+      steps.run()
+    }
+  })
 })

@@ -49,7 +49,7 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "reuse a connection with an unread message",
     file: "pool/settling.ts",
-    from: 'link.inbox.length === 0 ? "Reuse" : "Dirty"',
+    from: 'link.inbox.isRead ? "Reuse" : "Dirty"',
     to: '"Reuse"'
   },
   {
@@ -165,8 +165,15 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "promise a message to who was interrupted",
     file: "connection/reading.ts",
-    from: "if (this.length === 0 || !isReceiving(receiver)) return false",
-    to: "if (this.length === 0) return false",
+    from: "if (!isReceiving(receiver)) return false",
+    to: "",
+    test: "test/connection/reading.test.ts"
+  },
+  {
+    name: "take what was promised for read",
+    file: "connection/reading.ts",
+    from: "return this.length === 0 && this.untaken === undefined",
+    to: "return this.length === 0",
     test: "test/connection/reading.test.ts"
   },
   {
