@@ -4,8 +4,8 @@ import type { Message } from "../values/message.js"
 /** A message for a fiber that takes it in its next step. */
 export interface Kept {
   readonly message: Message
-  /** It was taken. */
-  readonly taken: () => void
+  /** Counts it as dropped no more, once that fiber has ended. */
+  readonly forget: () => void
 }
 
 /** The handle of a lease, as far as the link knows it. */

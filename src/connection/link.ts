@@ -366,7 +366,7 @@ export class Link implements SocketEvents, Line, Source, Timer {
   endLease(): void {
     const { lease } = this
     if (lease === undefined) return
-    // What was there before the first lease waits for it.
+    // Before the first lease nobody tidies up.
     this.inbox.keepFor(lease, this.leases > 0)
     this.lease = undefined
     this.retirees = undefined

@@ -3,7 +3,7 @@ import * as Effect from "#effect/Effect"
 import type * as Fiber from "#effect/Fiber"
 import { ConnectionBusyError, type ConnectionClosedError, type ConnectionError } from "../values/errors.js"
 import type { Message } from "../values/message.js"
-import type { Holder } from "./holder.js"
+import type { Holder, Kept } from "./holder.js"
 import { Inbox } from "./inbox.js"
 
 /** Where messages come from. */
@@ -53,7 +53,7 @@ class Receiving<A> implements Reader {
 
   /** With a promise its fiber need not look. */
   wake(): void {
-    this.resume(this.reading.promise(this) ? this.take : this.again)
+    this.resume(this.reading.claimFor(this) ? this.take : this.again)
   }
 
   fail(): void {
@@ -74,8 +74,8 @@ export class Reading extends Inbox {
   isWaking = false
   /** Who takes the next message in the next step of its fiber, unless that is interrupted before. */
   private claimant: Receiver | undefined = undefined
-  /** What was promised, and not taken, when the lease ended: for whoever tidies up it is unread. */
-  private untaken: Message | undefined = undefined
+  /** What was promised when the lease ended, until it is taken: for whoever tidies up before that it is unread. */
+  private untaken: Kept | undefined = undefined
   /** What waits for the first lease while a hook has one. */
   private greeting: Inbox | undefined = undefined
 
@@ -149,7 +149,7 @@ export class Reading extends Inbox {
     })
   }
 
-  /** What a `receive` has not to wait for. */
+  /** What a `receive` comes to, unless it has to wait. */
   private outcome<A>(
     lease: Holder,
     fiber: Fiber.Fiber<unknown, unknown>,
@@ -169,7 +169,7 @@ export class Reading extends Inbox {
   }
 
   /** Promises what has come to who has waited for it. */
-  promise(receiver: Receiver): boolean {
+  claimFor(receiver: Receiver): boolean {
     if (!isReceiving(receiver)) return false
     this.claimant = receiver
     return true
@@ -191,7 +191,7 @@ export class Reading extends Inbox {
   }
 
   takeFor(lease: Holder): Message {
-    if (this.source.lease !== lease) return takeKept(lease)
+    if (this.source.lease !== lease) return this.takeKept(lease)
     this.claimant = undefined
     return this.takeNext()
   }
@@ -204,7 +204,7 @@ export class Reading extends Inbox {
 
   /** At least one: it is only taken from when something is there. */
   takeAllFor(lease: Holder): [Message, ...Array<Message>] {
-    if (this.source.lease !== lease) return [takeKept(lease)]
+    if (this.source.lease !== lease) return [this.takeKept(lease)]
     this.claimant = undefined
     const messages = this.takeAll()
     if (this.isPaused) this.unpause()
@@ -218,7 +218,7 @@ export class Reading extends Inbox {
 
   /** Throws away what is unread, up to the first message that may not be. */
   drop(mayDrop: (message: Message) => boolean = () => true): boolean {
-    if (this.untaken !== undefined && !mayDrop(this.untaken)) return false
+    if (this.untaken !== undefined && !mayDrop(this.untaken.message)) return false
     this.untaken = undefined
     while (this.length > 0) {
       if (!mayDrop(this.next)) return false
@@ -260,15 +260,16 @@ export class Reading extends Inbox {
     if (claimant?.fiber === undefined || !isReceiving(claimant)) return
     const { nextBytes } = this
     const message = this.takeNext()
-    if (isTidied) this.untaken = message
     // It may still be interrupted.
-    const taken = onceEnded(claimant.fiber, () => this.source.onDropped(nextBytes))
-    lease.kept = { message, taken }
+    const forget = onceEnded(claimant.fiber, () => this.source.onDropped(nextBytes))
+    lease.kept = { message, forget }
+    if (isTidied) this.untaken = lease.kept
   }
-}
 
-const takeKept = (lease: Holder): Message => {
-  const { message, taken } = lease.kept!
-  taken()
-  return message
+  private takeKept(lease: Holder): Message {
+    const kept = lease.kept!
+    kept.forget()
+    if (this.untaken === kept) this.untaken = undefined
+    return kept.message
+  }
 }

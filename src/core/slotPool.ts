@@ -235,11 +235,13 @@ export class SlotPool<A, E> {
     this.stock.suspect(slot)
   }
 
-  checked(slot: Slot<A, E>, isHealthy: boolean): void {
+  /** A check has come to its end; `end` says why the item ends whatever came of it. */
+  checked(slot: Slot<A, E>, isHealthy: boolean, end?: CloseReason): void {
     if (slot.state !== "checking") return
     const { serving, stock } = this
     // A server may have begun to close right behind its answer.
-    const reason = stock.unfit(slot) ?? (!isHealthy ? "Unhealthy" : this.driver.isUsable(slot) ? undefined : "Remote")
+    const found = isHealthy ? (this.driver.isUsable(slot) ? undefined : "Remote") : "Unhealthy"
+    const reason = stock.unfit(slot) ?? end ?? found
     if (reason !== undefined) {
       stock.close(slot, reason)
       // At the limit its waiter gets whatever comes free first, unless what was as silent may be as dead.

@@ -68,11 +68,9 @@ export class Health {
       // One that has ended meanwhile is not unhealthy, but lost, or closed by its hook.
       const isDead = !isHealthy && !link.isEnding
       if (isDead) this.journal.totals.healthCheckFailures += 1
-      if (link.leases > 0 && !link.inbox.drop((message) => this.settling.mayDrop(message)))
-        this.pool.doom(slot, "Dirty")
-      if (link.isEnding) this.pool.doom(slot, link.closeReason ?? "Remote")
+      const isTidy = link.leases === 0 || link.inbox.drop((message) => this.settling.mayDrop(message))
       link.wasChecked()
-      this.pool.checked(slot, isHealthy)
+      this.pool.checked(slot, isHealthy, link.isEnding ? link.closeReason : isTidy ? undefined : "Dirty")
       if (isDead) this.suspectSilent()
     })
   }

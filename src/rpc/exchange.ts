@@ -29,6 +29,8 @@ interface Client {
   readonly waiting: Set<() => void>
 }
 
+const nobody: Pick<Client, "writers"> = { writers: [] }
+
 /**
  * Between clients and connections. Each call is relayed by the fiber that its client sends it with, which ends when the
  * call does. So a client that has no room for more holds back that call alone, and what fails a call fails its `send`.
@@ -92,7 +94,8 @@ export class Exchange {
   }
 
   private forgetIfGone(id: number, client: Client): void {
-    if (client.writers.length === 0 && client.calls.size === 0 && client.waiting.size === 0) this.clients.delete(id)
+    const isGone = client.writers.length === 0 && client.calls.size === 0 && client.waiting.size === 0
+    if (isGone && this.clients.get(id) === client) this.clients.delete(id)
   }
 
   private call(id: number, request: RequestEncoded): Effect.Effect<void, RpcClientError> {
@@ -128,7 +131,7 @@ export class Exchange {
   }
 
   private deliver(id: number, response: FromServerEncoded): Effect.Effect<void> {
-    const { writers } = this.clientOf(id)
+    const { writers } = this.clients.get(id) ?? nobody
     if (writers.length === 1) return writers[0]!(response)
     if (writers.length > 1) return Effect.forEach([...writers], (write) => write(response), { discard: true })
     return Effect.flatMap(

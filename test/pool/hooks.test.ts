@@ -140,6 +140,22 @@ describe("a connection that a hook has closed", () => {
       }).pipe(Effect.provide(poolWith({ minConnections: 1, ...options }, ({ silence }) => silence)))
     )
   }
+
+  it.effect("healthCheck before a lease: the get opens another one, and the pool none besides", () =>
+    Effect.gen(function* () {
+      yield* settle
+      yield* TestClock.adjust("6 seconds")
+      const id = yield* WebSocketPool.use(({ id }) => Effect.succeed(id))
+      yield* settle
+      const { closing, idle, opened } = yield* WebSocketPool.stats
+      assert.isFalse(id.endsWith("-1"))
+      assert.deepStrictEqual({ closing, idle, opened }, { closing: 1, idle: 1, opened: 2 })
+    }).pipe(
+      Effect.provide(
+        poolWith({ minConnections: 1, maxConnections: 3, healthCheck: closesFirst }, ({ silence }) => silence)
+      )
+    )
+  )
 })
 
 describe("step of a failed setup", () => {

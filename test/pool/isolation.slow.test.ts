@@ -62,6 +62,23 @@ describe("a message that comes right before another fiber ends the lease", () =>
     )
   })
 
+  it.effect("and is taken before onRelease is done, leaves nothing unread", () => {
+    const server = makeServer()
+    return scenario(server, { maxConnections: 1, onRelease: () => Effect.sleep("1 second") }, (pool) =>
+      Effect.gen(function* () {
+        const { first, peer, reader } = yield* waiting(pool, server)
+        yield* Effect.andThen(peer.send("hello"), first.release)
+        assert.strictEqual(yield* Fiber.join(reader), "hello")
+        yield* TestClock.adjust("1 second")
+        const { closedBy, idle, messagesDropped } = yield* pool.stats
+        assert.deepStrictEqual(
+          { dirty: closedBy.Dirty, idle, messagesDropped },
+          { dirty: 0, idle: 1, messagesDropped: 0 }
+        )
+      })
+    )
+  })
+
   for (const order of ["before", "after"] as const) {
     it.effect(`and is not taken, leaves nothing of its answer to the next holder: interrupted ${order} that`, () => {
       const server = makeServer()

@@ -159,8 +159,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "lose a message when receive is interrupted",
     file: "connection/reading.ts",
-    from: "promise(this) ? this.take :",
-    to: "promise(this) ? Effect.tap(this.take, () => Effect.yieldNow) :"
+    from: "claimFor(this) ? this.take :",
+    to: "claimFor(this) ? Effect.tap(this.take, () => Effect.yieldNow) :"
   },
   {
     name: "promise a message to who was interrupted",
