@@ -128,7 +128,24 @@ const waitingInLine = (count: number) =>
     return contender
   })
 
-/** The same, and each of them asks and is answered, as the transport without a network does it. */
+/** The same, and each of them gives back what it has whatever it comes to. */
+const waitingInSafeLine = (count: number) =>
+  Effect.gen(function* () {
+    const line = new Line([undefined])
+    const waiting = Effect.sync(() => line.length)
+    const baton = new Baton()
+    const run = yield* parked(
+      count,
+      baton,
+      line.useSafely(() => baton.hold),
+      waiting
+    )
+    const label = `fibers in line, given back whatever happens, ${number(count)} others`
+    const contender: Contender = { name: `safe-line ${count}`, label, run }
+    return contender
+  })
+
+/** The first again, and each of them asks and is answered, as the transport without a network does it. */
 const askingInLine = (count: number) =>
   Effect.gen(function* () {
     const line = new Line([undefined])
@@ -177,6 +194,7 @@ export const scaling: Case = {
         Effect.forEach(waiters, waitingForPool),
         Effect.forEach(waiters, asking),
         Effect.forEach(waiters, waitingInLine),
+        Effect.forEach(waiters, waitingInSafeLine),
         Effect.forEach(waiters, askingInLine),
         Effect.forEach(waiters, givenUp)
       ]) {
@@ -223,9 +241,9 @@ export const scaling: Case = {
         ],
         targets: [
           target(`lease, ${number(connections.at(-1)!)} connections`, "connections", connections),
-          // An ask in line keeps a place, a request and an exchange besides: all have left the caches when its turn comes.
-          handOff("asks", "`ask`", "line-asks", { least: 1.2, aim: 1 }),
-          handOff("waiters", "`use`", "line", { least: 2, aim: 1.5 })
+          // Both give back what they have whatever happens. What that takes has left the caches when its turn comes.
+          handOff("asks", "`ask`", "safe-line", { least: 1.2, aim: 1 }),
+          handOff("waiters", "`use`", "safe-line", { least: 1.3, aim: 1.1 })
         ],
         drawings: [],
         samples: measured
