@@ -332,7 +332,7 @@ export class Connections implements Driver<Link, AcquireError>, OpeningHost {
   }
 
   onEnded(link: Link): void {
-    if (link.slot.item === link) this.pool.doom(link.slot, link.closeReason ?? "Remote")
+    if (link.slot.item === link) this.health.ended(link.slot, link.closeReason ?? "Remote")
   }
 
   onGone(link: Link): void {

@@ -91,6 +91,12 @@ export class Health {
     if (this.suspects.delete(link) && reason === "Unhealthy") this.kill(link)
   }
 
+  /** A connection has ended: what a check of it comes to is known now. */
+  ended(slot: Place, reason: CloseReason): void {
+    if (slot.state === "checking") this.pool.checked(slot, false, reason)
+    else this.pool.doom(slot, reason)
+  }
+
   onSilent(link: Link): void {
     const { slot } = link
     const { healthCheck } = this.settings

@@ -158,6 +158,27 @@ describe("a connection that a hook has closed", () => {
   )
 })
 
+describe("a connection that its server ends while a healthCheck before a lease is under way", () => {
+  it.effect("is replaced by one, for that lease", () =>
+    Effect.gen(function* () {
+      yield* settle
+      const [peer] = yield* peers
+      yield* TestClock.adjust("6 seconds")
+      const using = yield* Effect.forkChild(WebSocketPool.use(({ id }) => Effect.succeed(id)))
+      yield* settle
+      yield* peer!.close(1001)
+      yield* settle
+      yield* TestClock.adjust("500 millis")
+      yield* settle
+      assert.match(yield* Fiber.join(using), /-2$/)
+      const { idle, opened } = yield* WebSocketPool.stats
+      assert.deepStrictEqual({ idle, opened }, { idle: 1, opened: 2 })
+    }).pipe(
+      Effect.provide(poolWith({ minConnections: 1, maxConnections: 3, healthCheck: () => Effect.sleep("500 millis") }))
+    )
+  )
+})
+
 describe("step of a failed setup", () => {
   const boom = Effect.fail("boom")
   const cases: ReadonlyArray<
