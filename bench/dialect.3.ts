@@ -14,7 +14,7 @@ export const suffix = ""
 export const scopedBounds = { against: "scoped-line", least: 1.15, aim: 1 }
 export const poolBounds = { against: "effect-pool", least: 0.15, aim: 0.12 }
 export const poolGetBounds = { against: "effect-pool", least: 0.75, aim: 0.6 }
-// Bare `ws` itself is at 4.5 to 5.5 times of it: most of what is left is the kernel's.
+// Bare `ws` itself is not far above that: most of what is left is the kernel's.
 export const pooledBounds = { least: 4, aim: 4.5 }
 
 export const packages = ["effect", "@effect/platform", "@effect/platform-node", "ws", "undici", "generic-pool", "tarn"]

@@ -126,6 +126,13 @@ class Line {
     this.receivers.push({ lease, fiber, got })
   }
 
+  /** One waits for a message, and is promised the one that comes. */
+  promise(onInterrupt?: () => void): void {
+    this.receive(false, onInterrupt)
+    this.arrive()
+    this.wake()
+  }
+
   interrupt(index: number): void {
     this.steps.do(() => interruptNow(this.receivers[index % this.receivers.length]?.fiber))
   }
@@ -144,9 +151,7 @@ describe("receive", () => {
     const missed: Array<number> = []
     for (let step = 0; step < steps; step++) {
       const line = new Line(atStep(step))
-      line.receive()
-      line.arrive()
-      line.wake()
+      line.promise()
       line.run()
       if (line.received.length === 0) missed.push(step)
     }
@@ -172,9 +177,7 @@ describe("receive", () => {
     it(`leaves what it was promised and has not taken unread, if it is interrupted right ${order} the end of the lease`, () => {
       for (let step = 0; step < steps; step++) {
         const line = new Line(atStep(step))
-        line.receive()
-        line.arrive()
-        line.wake()
+        line.promise()
         if (order === "before") line.interrupt(0)
         line.giveBack()
         if (order === "after") line.interrupt(0)
@@ -188,9 +191,7 @@ describe("receive", () => {
 
   it("leaves it unread if its own fiber ends the lease as it is interrupted", () => {
     const line = new Line(() => false)
-    line.receive(false, () => line.giveBack())
-    line.arrive()
-    line.wake()
+    line.promise(() => line.giveBack())
     line.interrupt(0)
     line.run()
     const isTaken = line.received.length === 1
@@ -200,9 +201,7 @@ describe("receive", () => {
   it("gets what it was promised, though another one ends the lease before it takes it", () => {
     for (let step = 0; step < steps; step++) {
       const line = new Line(atStep(step))
-      line.receive()
-      line.arrive()
-      line.wake()
+      line.promise()
       line.giveBack()
       line.run()
       const exit = poll(line.receivers[0]!.fiber)
@@ -216,9 +215,7 @@ describe("receive", () => {
   it("counts what it was promised once, if it is interrupted after the end of the lease", () => {
     for (let step = 0; step < steps; step++) {
       const line = new Line(atStep(step))
-      line.receive()
-      line.arrive()
-      line.wake()
+      line.promise()
       line.giveBack()
       line.interrupt(0)
       line.run()
